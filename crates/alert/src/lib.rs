@@ -1,0 +1,1 @@
+//! Detections to alerts: a pure fold.

@@ -1,0 +1,1 @@
+//! The other side's protocols: sources, outputs, feeds, and the HTTP client.

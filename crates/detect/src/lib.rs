@@ -1,0 +1,1 @@
+//! Rules over batches: Sigma, correlations, detections and why they fired.

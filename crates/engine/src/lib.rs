@@ -1,0 +1,1 @@
+//! The run loop: intake, pipeline, detection on the stream, hunts, reports.

@@ -1,0 +1,21 @@
+//! Events as columns: the batch, the field registry, values, time, severity, entities.
+//!
+//! Floor 0: knows Arrow arrays and schemas, and nothing of clocks, files or networks.
+
+pub mod batch;
+pub mod build;
+pub mod entity;
+pub mod fields;
+pub mod json;
+pub mod records;
+pub mod severity;
+pub mod time;
+pub mod value;
+
+pub use batch::Batch;
+pub use build::BatchBuilder;
+pub use entity::Entity;
+pub use fields::{Field, FieldId, Kind, Role};
+pub use records::Records;
+pub use severity::Severity;
+pub use value::Value;

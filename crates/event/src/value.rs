@@ -1,0 +1,135 @@
+//! One value as a parser saw it, before it has found its column.
+
+/// A borrowed scalar. Numbers keep the text they were written as, so nothing is rounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// JSON null, or a dash where a format says "nothing".
+    Null,
+    /// Text.
+    Text(&'a str),
+    /// A number as written: `42`, `-1.5e3`.
+    Number(&'a str),
+    /// True or false.
+    Bool(bool),
+    /// An array, or an object too deep to flatten, as JSON text.
+    Json(&'a str),
+}
+
+impl<'a> Value<'a> {
+    /// The value as text; null is the empty string.
+    pub fn text(self) -> &'a str {
+        match self {
+            Value::Null => "",
+            Value::Text(s) | Value::Number(s) | Value::Json(s) => s,
+            Value::Bool(true) => "true",
+            Value::Bool(false) => "false",
+        }
+    }
+
+    /// The letter that marks the kind of an attribute beside its text.
+    pub fn kind(self) -> char {
+        match self {
+            Value::Null => 'z',
+            Value::Text(_) => 's',
+            Value::Number(_) => 'n',
+            Value::Bool(_) => 'b',
+            Value::Json(_) => 'j',
+        }
+    }
+
+    /// Rebuilds a value from its text and kind letter. An unknown letter means text.
+    pub fn from_kind(kind: u8, text: &'a str) -> Value<'a> {
+        match kind {
+            b'z' => Value::Null,
+            b'n' => Value::Number(text),
+            b'b' => Value::Bool(text == "true"),
+            b'j' => Value::Json(text),
+            _ => Value::Text(text),
+        }
+    }
+}
+
+/// Reads an integer only where writing it again gives the same text, so that `007` or `+5` is
+/// never silently changed into another value.
+pub fn exact_integer(text: &str) -> Option<i64> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let canonical = match digits.as_bytes() {
+        [] => false,
+        [b'0'] => text == "0",
+        [b'0', ..] => false,
+        all => all.iter().all(u8::is_ascii_digit),
+    };
+    if canonical { text.parse().ok() } else { None }
+}
+
+/// Reads an address only where its canonical text is the text itself.
+pub fn exact_address(text: &str) -> Option<std::net::IpAddr> {
+    // The longest textual address is 45 bytes; longer text is not worth parsing.
+    if text.len() > 45 || text.len() < 2 {
+        return None;
+    }
+    let first = text.as_bytes()[0];
+    if !first.is_ascii_hexdigit() && first != b':' {
+        return None;
+    }
+    let address: std::net::IpAddr = text.parse().ok()?;
+    // IPv4 has one spelling that parses; IPv6 has many.
+    match address {
+        std::net::IpAddr::V4(_) => Some(address),
+        std::net::IpAddr::V6(v6) => (v6.to_string() == text).then_some(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_canonical_integers_are_integers() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-7", Some(-7)),
+            ("9223372036854775807", Some(i64::MAX)),
+            ("9223372036854775808", None),
+            ("007", None),
+            ("+5", None),
+            ("-0", None),
+            ("", None),
+            ("-", None),
+            ("5 ", None),
+            ("1e3", None),
+        ] {
+            assert_eq!(exact_integer(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_canonical_addresses_are_addresses() {
+        for (text, expected) in [
+            ("192.0.2.1", true),
+            ("192.0.2.01", false),
+            ("2001:db8::1", true),
+            ("2001:DB8::1", false),
+            ("2001:db8:0::1", false),
+            ("::1", true),
+            ("cafe", false),
+            ("", false),
+        ] {
+            assert_eq!(exact_address(text).is_some(), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn kinds_round_trip() {
+        for value in [
+            Value::Null,
+            Value::Text("5"),
+            Value::Number("5"),
+            Value::Bool(true),
+            Value::Bool(false),
+            Value::Json("[1]"),
+        ] {
+            assert_eq!(Value::from_kind(value.kind() as u8, value.text()), value);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Records to events: formats, parser packs, issues. Parsing never fails.

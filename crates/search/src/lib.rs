@@ -1,0 +1,1 @@
+//! Answers plans and SQL over the store with DataFusion.

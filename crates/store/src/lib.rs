@@ -1,0 +1,1 @@
+//! Keeps every record once: WAL, segments, manifest, ledger, quarantine, state.
