@@ -13,7 +13,8 @@ use crate::shell;
 const GENERATED: &[(&str, &[&str])] = &[
     ("docs/reference/fields.md", &["docs", "fields"]),
     ("docs/reference/cli.md", &["docs", "cli"]),
-    ("docs/reference/config.md", &["docs", "config"]),
+    ("docs/reference/settings.md", &["docs", "settings"]),
+    ("docs/reference/rules.md", &["docs", "rules"]),
     ("docs/reference/openapi.json", &["docs", "openapi"]),
 ];
 

@@ -85,7 +85,7 @@ fn lines_over(tree: &Tree) -> BTreeMap<String, Excess> {
             let first = Excess { place, amount: 0, what: String::new() };
             let excess = found.entry(file.path.clone()).or_insert(first);
             excess.amount += 1;
-            excess.what = format!("{} lines over {COLUMNS_MAX} columns", excess.amount);
+            excess.what = format!("lines over {COLUMNS_MAX} columns: {}", excess.amount);
         }
     }
     found
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn strings_and_links_may_be_wide() {
         let wide = "x".repeat(101);
-        check("", &format!("// {wide}\n"), &["a.rs:1: 1 lines over 100 columns"]);
+        check("", &format!("// {wide}\n"), &["a.rs:1: lines over 100 columns: 1"]);
         check("", &format!("let a = \"{wide}\";\n// https://example.org/{wide}\n"), &[]);
     }
 }

@@ -1,0 +1,117 @@
+//! The server under test: a process of its own, on a folder of its own.
+
+use std::fs::{self, File};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::json;
+
+use crate::http::Client;
+
+const START_MAX: Duration = Duration::from_secs(60);
+const STOP_MAX: Duration = Duration::from_secs(120);
+
+/// A running `pugmark serve`; killed, if it still runs, when this value goes.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// From the start of the process to its first healthy answer.
+    pub(crate) started_in: Duration,
+    admin: String,
+}
+
+impl Server {
+    /// Starts `binary` on `folder/data`, which may hold the data of an earlier run.
+    pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Self> {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let log_path = folder.join("server.log");
+        let log = File::options().create(true).append(true).open(&log_path)?;
+        let token = folder.join("token");
+        let start = Instant::now();
+        let child = Command::new(binary)
+            .args(["serve", "--listen", &address.to_string(), "--data"])
+            .arg(data(folder))
+            .arg("--setup-token-file")
+            .arg(&token)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .with_context(|| format!("cannot start {}", binary.display()))?;
+        let mut server = Self { child, address, started_in: Duration::ZERO, admin: String::new() };
+        server.wait_until_healthy(start, &log_path)?;
+        server.started_in = start.elapsed();
+        let admin = fs::read_to_string(&token).context("no --setup-token-file was written")?;
+        server.admin = admin.trim().to_string();
+        Ok(server)
+    }
+
+    fn wait_until_healthy(&mut self, start: Instant, log: &Path) -> Result<()> {
+        while start.elapsed() < START_MAX {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at once ({status}): see {}", log.display());
+            }
+            let answer = Client::connect(self.address, "").and_then(|mut c| c.get("/healthz"));
+            if answer.is_ok_and(|answer| answer.status == 200) {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        bail!("the server took no logs within {START_MAX:?}: see {}", log.display())
+    }
+
+    /// A client with a fresh token of one purpose: `ingest` or `read`, as users have them.
+    pub(crate) fn client(&self, purpose: &str) -> Result<Client> {
+        let mut admin = Client::connect(self.address, &self.admin)?;
+        let path = "/api/v1/tokens";
+        let body = json!({"name": format!("bench {purpose}"), "purpose": purpose}).to_string();
+        let answer = admin.post(path, body.as_bytes())?.ok(path)?.json()?;
+        let token = answer["token"].as_str().context("no token in the answer")?;
+        Client::connect(self.address, token)
+    }
+
+    /// The most memory it held at once so far, in bytes.
+    pub(crate) fn rss_peak_bytes(&self) -> Result<u64> {
+        rss_peak_bytes(self.child.id()).context("cannot read the server's memory from /proc")
+    }
+
+    /// Asks it to end, as a service manager does, and waits.
+    pub(crate) fn stop(mut self) -> Result<Duration> {
+        let start = Instant::now();
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status()?;
+        if !asked.success() {
+            bail!("cannot signal the server");
+        }
+        while start.elapsed() < STOP_MAX {
+            if self.child.try_wait()?.is_some() {
+                return Ok(start.elapsed());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        bail!("the server did not end within {STOP_MAX:?} of SIGTERM")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The data folder of a server.
+pub(crate) fn data(folder: &Path) -> PathBuf {
+    folder.join("data")
+}
+
+/// `VmHWM` of a process, in bytes; none once it ended.
+pub(crate) fn rss_peak_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
