@@ -1,0 +1,157 @@
+/** Every call to /api/v1 goes through here: errors in one shape, the CSRF header, NDJSON as a stream. */
+
+/** What the server said went wrong, in the words to show. `from` and `to` are byte offsets in a query. */
+export class ApiError extends Error {
+  status: number
+  code: string
+  hint: string | null
+  from: number | null
+  to: number | null
+
+  constructor(status: number, body: ErrorBody) {
+    super(body.message)
+    this.status = status
+    this.code = body.code
+    this.hint = body.hint ?? null
+    this.from = body.from ?? null
+    this.to = body.to ?? null
+  }
+}
+
+interface ErrorBody {
+  code: string
+  message: string
+  hint?: string | null
+  from?: number | null
+  to?: number | null
+}
+
+const BASE = '/api/v1'
+
+let onUnauthorized: () => void = () => {}
+
+/** Called whenever the session has ended on the server. */
+export function setUnauthorizedHandler(handler: () => void) {
+  onUnauthorized = handler
+}
+
+export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
+  return call<T>('GET', path, undefined, signal)
+}
+
+export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return call<T>('POST', path, body, signal)
+}
+
+export function del(path: string): Promise<void> {
+  return call<void>('DELETE', path)
+}
+
+async function call<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await send(method, path, body, signal)
+  if (response.status === 204) return undefined as T
+  return (await response.json()) as T
+}
+
+async function send(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
+  const headers: Record<string, string> = { accept: 'application/json, application/x-ndjson' }
+  if (method !== 'GET') headers['x-pugmark-request'] = '1'
+  if (body !== undefined) headers['content-type'] = 'application/json'
+  let response: Response
+  try {
+    response = await fetch(BASE + path, {
+      method,
+      headers,
+      body: body === undefined ? null : JSON.stringify(body),
+      signal: signal ?? null,
+      credentials: 'same-origin',
+    })
+  } catch (cause) {
+    if (isAbort(cause)) throw cause
+    throw new ApiError(0, {
+      code: 'unreachable',
+      message: 'The server does not answer',
+      hint: 'Check that pugmark serve is running and that this address still reaches it, then retry.',
+    })
+  }
+  if (!response.ok) throw await errorOf(response, path)
+  return response
+}
+
+async function errorOf(response: Response, path: string): Promise<ApiError> {
+  if (response.status === 401 && !path.startsWith('/auth/')) onUnauthorized()
+  try {
+    const body = (await response.json()) as { error?: ErrorBody }
+    if (body.error) return new ApiError(response.status, body.error)
+  } catch {
+    // Not JSON: say the status below.
+  }
+  return new ApiError(response.status, {
+    code: 'http',
+    message: `The server answered ${response.status} to ${path}`,
+    hint: 'Look at the log of the server for the reason.',
+  })
+}
+
+export function isAbort(cause: unknown): boolean {
+  return cause instanceof DOMException && cause.name === 'AbortError'
+}
+
+export interface SearchRequest {
+  query: string
+  from: string | null
+  to: string | null
+  limit: number
+}
+
+export interface SearchHead {
+  kind: 'events' | 'table'
+  columns: string[]
+}
+
+/** Streams the answer to a search: `onHead` once, then `onRows` per network chunk. */
+export async function search(
+  request: SearchRequest,
+  signal: AbortSignal,
+  onHead: (head: SearchHead) => void,
+  onRows: (rows: Record<string, unknown>[]) => void,
+): Promise<void> {
+  const response = await send('POST', '/search', request, signal)
+  const columns = response.headers.get('x-pugmark-columns') ?? ''
+  onHead({
+    kind: response.headers.get('x-pugmark-kind') === 'table' ? 'table' : 'events',
+    columns: columns === '' ? [] : columns.split(',').map(decode),
+  })
+  await ndjson(response, onRows)
+}
+
+function decode(name: string): string {
+  try {
+    return decodeURIComponent(name.trim())
+  } catch {
+    return name
+  }
+}
+
+async function ndjson(response: Response, onRows: (rows: Record<string, unknown>[]) => void) {
+  if (!response.body) return
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let rest = ''
+  for (;;) {
+    const { value, done } = await reader.read()
+    const lines = (rest + (value ?? '')).split('\n')
+    rest = done ? '' : (lines.pop() ?? '')
+    const rows = lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line))
+    const failed = rows.find(isErrorLine)
+    if (rows.length > 0) onRows(rows.filter((row) => row !== failed))
+    if (failed) throw new ApiError(200, failed.error as ErrorBody)
+    if (done) return
+  }
+}
+
+/** A stream that broke ends with a line of the error shape. An event may have a key `error` too. */
+function isErrorLine(row: Record<string, unknown>): boolean {
+  const keys = Object.keys(row)
+  const error = row.error as { code?: unknown; message?: unknown } | undefined
+  return keys.length === 1 && typeof error === 'object' && typeof error?.code === 'string' && typeof error?.message === 'string'
+}

@@ -1,0 +1,127 @@
+/** What pages ask, as TanStack Query options: one key per question. */
+import { QueryClient, queryOptions } from '@tanstack/react-query'
+import { ApiError, get, post } from './client'
+import type * as T from './types'
+
+export const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      refetchOnWindowFocus: false,
+      retry: (count, error) => count < 1 && !(error instanceof ApiError && error.status >= 400 && error.status < 500),
+    },
+  },
+})
+
+export interface AlertFilter {
+  status?: 'open' | 'closed' | undefined
+  severity?: T.Level | undefined
+  rule?: string | undefined
+  entity?: string | undefined
+}
+
+export const auth = queryOptions({
+  queryKey: ['auth'],
+  queryFn: ({ signal }) => get<T.AuthState>('/auth/state', signal),
+  staleTime: 60_000,
+})
+
+export const status = queryOptions({
+  queryKey: ['status'],
+  queryFn: ({ signal }) => get<T.Status>('/status', signal),
+})
+
+export const sources = queryOptions({
+  queryKey: ['sources'],
+  queryFn: async ({ signal }) => (await get<{ sources: T.Source[] }>('/sources', signal)).sources,
+  refetchInterval: 10_000,
+})
+
+export const ledger = queryOptions({
+  queryKey: ['ledger'],
+  queryFn: ({ signal }) => get<T.Ledger>('/ledger', signal),
+  refetchInterval: 10_000,
+})
+
+export const tokens = queryOptions({
+  queryKey: ['tokens'],
+  queryFn: async ({ signal }) => (await get<{ tokens: T.Token[] }>('/tokens', signal)).tokens,
+})
+
+export const rules = queryOptions({
+  queryKey: ['rules'],
+  queryFn: async ({ signal }) => (await get<{ rules: T.Rule[] }>('/rules', signal)).rules,
+})
+
+export const rule = (id: string) =>
+  queryOptions({
+    queryKey: ['rule', id],
+    queryFn: ({ signal }) => get<T.RuleDetail>(`/rules/${encodeURIComponent(id)}`, signal),
+  })
+
+export const fields = queryOptions({
+  queryKey: ['fields'],
+  queryFn: async ({ signal }) => (await get<{ fields: T.FieldInfo[] }>('/fields', signal)).fields,
+  staleTime: 600_000,
+})
+
+export const alerts = (filter: AlertFilter, limit = 500) =>
+  queryOptions({
+    queryKey: ['alerts', filter, limit],
+    queryFn: async ({ signal }) => (await get<{ alerts: T.Alert[] }>(`/alerts?${params({ ...filter, limit })}`, signal)).alerts,
+    placeholderData: (before) => before,
+    refetchInterval: 30_000,
+  })
+
+export const alert = (id: string) =>
+  queryOptions({
+    queryKey: ['alert', id],
+    queryFn: ({ signal }) => get<T.AlertDetail>(`/alerts/${encodeURIComponent(id)}`, signal),
+  })
+
+export interface Range {
+  from: string | null
+  to: string | null
+}
+
+export const histogram = (query: string, range: Range, buckets: number, run: number) =>
+  queryOptions({
+    queryKey: ['histogram', query, range, buckets, run],
+    queryFn: ({ signal }) => post<T.Histogram>('/histogram', { query, ...range, buckets, by: 'event.severity' }, signal),
+    placeholderData: (before) => before,
+    staleTime: Infinity,
+  })
+
+export const facets = (query: string, range: Range, run: number) =>
+  queryOptions({
+    queryKey: ['facets', query, range, run],
+    queryFn: ({ signal }) => post<T.Facets>('/facets', { query, ...range, fields: null, limit: 8 }, signal),
+    placeholderData: (before) => before,
+    staleTime: Infinity,
+  })
+
+export const openapi = queryOptions({
+  queryKey: ['openapi'],
+  queryFn: ({ signal }) => get<Record<string, unknown>>('/openapi.json', signal),
+  staleTime: Infinity,
+})
+
+/** Sets the verdict of an alert and puts the answer into every cached list. `null` reopens. */
+export async function setVerdict(id: string, verdict: T.Verdict | null, note: string): Promise<T.Alert> {
+  const answer = await post<{ alert: T.Alert }>(`/alerts/${encodeURIComponent(id)}/verdict`, { verdict, note })
+  putAlert(answer.alert)
+  await queryClient.invalidateQueries({ queryKey: ['alerts'] })
+  return answer.alert
+}
+
+/** Replaces one alert wherever it is cached. */
+export function putAlert(next: T.Alert) {
+  queryClient.setQueriesData<T.Alert[]>({ queryKey: ['alerts'] }, (list) => list?.map((old) => (old.id === next.id ? next : old)))
+  queryClient.setQueryData<T.AlertDetail>(['alert', next.id], (old) => (old ? { ...old, alert: next } : old))
+}
+
+function params(values: Record<string, string | number | undefined>): string {
+  const out = new URLSearchParams()
+  for (const [key, value] of Object.entries(values)) if (value !== undefined && value !== '') out.set(key, String(value))
+  return out.toString()
+}

@@ -1,0 +1,185 @@
+// Wire types of /api/v1, kept in step with the server's OpenAPI document.
+
+/** One event: flat ECS dotted keys. Every value comes from a log, so nothing in it is trusted. */
+export type LogEvent = Record<string, unknown>
+/** One row of a table-making query. */
+export type Row = Record<string, unknown>
+
+export type Level = 'critical' | 'high' | 'medium' | 'low' | 'informational'
+export type Verdict = 'true_positive' | 'false_positive' | 'benign'
+export type EntityKind = 'user' | 'host' | 'address' | 'process' | 'resource' | 'none'
+
+export interface AuthState {
+  setup_needed: boolean
+  user: string | null
+}
+
+export interface Token {
+  id: string
+  name: string
+  purpose: 'ingest' | 'read' | 'admin'
+  created: string
+  last_used: string | null
+}
+
+export interface NewToken {
+  id: string
+  name: string
+  purpose: 'ingest' | 'read'
+  token: string
+}
+
+export interface HistogramBucket {
+  time: string
+  count: number
+  by?: Record<string, number> | null
+}
+
+export interface Histogram {
+  from: string
+  to: string
+  bucket_ms: number
+  buckets: HistogramBucket[]
+}
+
+export type FieldKind = 'text' | 'long' | 'ip' | 'time' | 'bool' | 'bytes'
+
+export interface Facet {
+  name: string
+  kind: FieldKind
+  coverage: number
+  distinct: number
+  values: { value: unknown; count: number }[]
+}
+
+export interface Facets {
+  rows: number
+  sampled: boolean
+  fields: Facet[]
+}
+
+export interface Diagnostic {
+  from: number
+  to: number
+  severity: string
+  message: string
+  fix: string | null
+}
+
+export interface Parsed {
+  ok: boolean
+  kind: 'events' | 'table'
+  diagnostics: Diagnostic[]
+}
+
+export interface Completion {
+  from: number
+  to: number
+  items: { label: string; kind: string; detail?: string | null }[]
+}
+
+export interface FieldInfo {
+  name: string
+  column: string
+  kind: FieldKind
+  role: EntityKind | null
+  doc: string
+}
+
+export interface WhyRow {
+  selection: string
+  field: string
+  value: unknown
+  test: string
+}
+
+export interface Alert {
+  id: string
+  rule: {
+    id: string
+    title: string
+    level: Level
+    description: string
+    falsepositives: string[]
+    references: string[]
+    tags: string[]
+  }
+  severity: Level
+  status: 'open' | 'closed'
+  verdict: Verdict | null
+  note: string
+  entity: { kind: EntityKind; value: string }
+  summary: string
+  count: number
+  first_seen: string
+  last_seen: string
+  attack: { tactics: string[]; techniques: string[] }
+  evidence: string[]
+  why: WhyRow[]
+}
+
+export interface AlertDetail {
+  alert: Alert
+  events: LogEvent[]
+}
+
+export interface Rule {
+  id: string
+  title: string
+  level: Level
+  description: string
+  tags: string[]
+  logsource: { product?: string | null; category?: string | null; service?: string | null }
+  kind: 'event' | 'correlation'
+  alerts: number
+}
+
+export interface RuleDetail extends Rule {
+  source: string
+  references: string[]
+  falsepositives: string[]
+}
+
+export interface Status {
+  version: string
+  started: string
+  uptime_seconds: number
+  events: number
+  events_per_second: number
+  raw_bytes: number
+  disk_bytes: number
+  wal_bytes: number
+  segments: number
+  rules: number
+  open_alerts: Record<Level, number>
+  sources: number
+  listen: { http: string; syslog_udp: string | null; syslog_tcp: string | null }
+  taking_logs: boolean
+  problem: string | null
+}
+
+export interface Source {
+  name: string
+  received: number
+  stored: number
+  quarantined: number
+  shed: number
+  raw_bytes: number
+  last_received: string | null
+  per_minute: { time: string; count: number }[]
+}
+
+export interface LedgerCounts {
+  received: number
+  stored: number
+  sampled: number
+  quarantined: number
+  shed: number
+  balanced: boolean
+}
+
+export interface Ledger {
+  balanced: boolean
+  sources: (LedgerCounts & { source: string })[]
+  total: LedgerCounts
+}

@@ -1,0 +1,101 @@
+/** One rule, as it is written and what it found. */
+import { useQuery } from '@tanstack/react-query'
+import { Link, useParams } from '@tanstack/react-router'
+import { alerts as alertsQuery, rule as ruleQuery } from '@/api/queries'
+import { EntityText } from '@/components/EntityLink'
+import { Severity } from '@/components/Severity'
+import { Ago } from '@/components/Time'
+import { Chip, Copy, ErrorBox, Loading, Section, Title } from '@/components/ui'
+import { visible } from '@/lib/escape'
+import { count } from '@/lib/number'
+import { References } from '../alerts/References'
+import { logSource } from './Rules'
+import { tactics, techniques } from './tags'
+
+export default function RulePage() {
+  const { id } = useParams({ from: '/shell/rules/$id' })
+  const { data: rule, error, refetch } = useQuery(ruleQuery(id))
+  if (error) return <ErrorBox error={error} retry={() => void refetch()} />
+  if (!rule) return <Loading rows={10} />
+  return (
+    <div className="mx-auto max-w-[100rem] pb-6">
+      <Title>{rule.title}</Title>
+      <header className="px-4 py-3">
+        <div className="mb-1 flex items-center gap-2">
+          <Severity level={rule.level} />
+          <Chip>{rule.kind}</Chip>
+          <span className="data text-muted">{logSource(rule)}</span>
+        </div>
+        <h1 className="break-words">{visible(rule.title)}</h1>
+        <p className="max-w-prose text-lg break-words">{visible(rule.description)}</p>
+      </header>
+      <div className="grid grid-cols-12 gap-3 px-4">
+        <Section title="Source" className="col-span-12 xl:col-span-8" aside={<Copy text={rule.source} what="the rule" />}>
+          <pre className="data overflow-x-auto p-3" tabIndex={0} role="region" aria-label="Source of the rule">
+            {rule.source}
+          </pre>
+        </Section>
+        <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-4">
+          <RuleAlerts id={rule.id} total={rule.alerts} />
+          <Section title="About">
+            <div className="flex flex-col gap-3 p-3">
+              <div className="flex flex-wrap gap-1">
+                {tactics(rule.tags).map((tactic) => (
+                  <Chip key={tactic}>{tactic}</Chip>
+                ))}
+                {techniques(rule.tags).map((technique) => (
+                  <Chip key={technique} className="data">
+                    {technique}
+                  </Chip>
+                ))}
+              </div>
+              {rule.falsepositives.length > 0 && (
+                <div>
+                  <h3 className="text-muted">Known false positives</h3>
+                  <ul className="list-disc pl-5">
+                    {rule.falsepositives.map((text) => (
+                      <li key={text}>{visible(text)}</li>
+                    ))}
+                  </ul>
+                </div>
+              )}
+              <References list={rule.references} />
+              <p className="text-muted data flex items-center gap-1 break-all">
+                {rule.id} <Copy text={rule.id} what="the rule id" />
+              </p>
+            </div>
+          </Section>
+        </div>
+      </div>
+    </div>
+  )
+}
+
+function RuleAlerts({ id, total }: { id: string; total: number }) {
+  const { data } = useQuery(alertsQuery({ rule: id }, 20))
+  return (
+    <Section
+      title="Alerts of this rule"
+      aside={
+        <Link to="/alerts" search={{ status: 'all', rule: id }}>
+          All {count(total)}
+        </Link>
+      }
+    >
+      {data?.length === 0 && <p className="text-muted p-3">It has not fired.</p>}
+      <ul>
+        {(data ?? []).slice(0, 8).map((alert) => (
+          <li key={alert.id} className="border-line flex h-8 items-center gap-2 border-b px-3 last:border-b-0">
+            <Link to="/alerts/$id" params={{ id: alert.id }} className="flex min-w-0 flex-1 items-center hover:underline">
+              <EntityText entity={alert.entity} />
+            </Link>
+            <span className="text-muted text-sm">{count(alert.count)}</span>
+            <span className="w-24 text-right text-sm">
+              <Ago at={alert.last_seen} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </Section>
+  )
+}

@@ -1,0 +1,148 @@
+/** What is detected: every rule that is loaded. */
+import { useQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { useVirtualizer } from '@tanstack/react-virtual'
+import { useMemo, useRef, useState } from 'react'
+import { rules as rulesQuery } from '@/api/queries'
+import type { Rule } from '@/api/types'
+import { LEVELS, Severity } from '@/components/Severity'
+import { Button, Empty, ErrorBox, Loading, PageHeader, Title } from '@/components/ui'
+import { visible } from '@/lib/escape'
+import { isControl, useKeys } from '@/lib/keys'
+import { count, plural } from '@/lib/number'
+import { tactics, techniques } from './tags'
+
+const GRID = 'grid grid-cols-[5.5rem_minmax(14rem,1fr)_minmax(9rem,14rem)_minmax(9rem,13rem)_8rem_6rem_5rem] gap-x-3 px-4'
+const ROW_PX = 30
+
+export default function Rules() {
+  const { q = '' } = useSearch({ from: '/shell/rules' })
+  const navigate = useNavigate()
+  const { data, error, refetch } = useQuery(rulesQuery)
+  const [selected, setSelected] = useState<string | null>(null)
+  const scroller = useRef<HTMLDivElement>(null)
+  const list = useMemo(() => filter(data ?? [], q), [data, q])
+  const rows = useVirtualizer({ count: list.length, getScrollElement: () => scroller.current, estimateSize: () => ROW_PX, overscan: 10 })
+  const move = (step: number) => {
+    const index = list.findIndex((rule) => rule.id === selected)
+    const at = Math.max(0, Math.min(list.length - 1, index < 0 ? 0 : index + step))
+    const next = list[at]
+    if (!next) return
+    setSelected(next.id)
+    rows.scrollToIndex(at, { align: 'auto' })
+  }
+  const open = () => selected && void navigate({ to: '/rules/$id', params: { id: selected } })
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    o: open,
+    Enter: (event) => {
+      if (isControl(event.target)) (event.target as HTMLElement).click()
+      else open()
+    },
+  })
+  const setQuery = (next: string) => void navigate({ to: '/rules', search: next === '' ? {} : { q: next }, replace: true })
+  return (
+    <div className="flex h-full flex-col">
+      <Title>Rules</Title>
+      <PageHeader title="Rules" note={data && (q === '' ? plural(data.length, 'rule') : `${count(list.length)} of ${plural(data.length, 'rule')}`)}>
+        <input
+          data-searchbox
+          aria-label="Find a rule"
+          placeholder="Title, tag, technique or log source"
+          className="border-line-strong bg-surface placeholder:text-muted h-7 w-72 rounded border px-2"
+          value={q}
+          onChange={(event) => setQuery(event.target.value)}
+        />
+      </PageHeader>
+      {error ? (
+        <ErrorBox error={error} retry={() => void refetch()} />
+      ) : !data ? (
+        <Loading rows={12} />
+      ) : list.length === 0 ? (
+        <Empty title={data.length === 0 ? 'No rule is loaded' : 'No rule matches'}>
+          {q !== '' && <Button onClick={() => setQuery('')}>Show all rules</Button>}
+        </Empty>
+      ) : (
+        <div role="table" aria-label="Rules" aria-rowcount={list.length + 1} className="flex min-h-0 flex-1 flex-col overflow-x-auto">
+          <div role="rowgroup" className="border-line min-w-[60rem] shrink-0 border-t">
+            <div role="row" aria-rowindex={1} className={`${GRID} border-line text-muted h-7 items-center border-b text-sm`}>
+              {['Level', 'Title', 'Log source', 'Tactic', 'Technique', 'Kind'].map((name) => (
+                <span key={name} role="columnheader">
+                  {name}
+                </span>
+              ))}
+              <span role="columnheader" className="text-right">
+                Alerts
+              </span>
+            </div>
+          </div>
+          <div ref={scroller} role="rowgroup" tabIndex={0} aria-label="Rows" className="min-h-0 min-w-[60rem] flex-1 overflow-y-auto">
+            <div role="presentation" className="relative" style={{ height: rows.getTotalSize() }}>
+              {rows.getVirtualItems().map((item) => {
+                const rule = list[item.index]
+                return rule && <Row key={rule.id} rule={rule} index={item.index} top={item.start} selected={rule.id === selected} onSelect={setSelected} />
+              })}
+            </div>
+          </div>
+        </div>
+      )}
+    </div>
+  )
+}
+
+function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: number; top: number; selected: boolean; onSelect: (id: string) => void }) {
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      data-selected={selected || undefined}
+      onClick={() => onSelect(rule.id)}
+      className={`${GRID} border-line hover:bg-surface data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
+      style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
+    >
+      <span role="cell">
+        <Severity level={rule.level} />
+      </span>
+      <span role="cell" className="truncate">
+        <Link to="/rules/$id" params={{ id: rule.id }} className="text-text font-semibold hover:underline" title={visible(rule.description)}>
+          {visible(rule.title)}
+        </Link>
+      </span>
+      <span role="cell" className="text-muted data truncate">
+        {logSource(rule)}
+      </span>
+      <span role="cell" className="truncate text-sm">
+        {tactics(rule.tags).join(', ')}
+      </span>
+      <span role="cell" className="data truncate">
+        {techniques(rule.tags).join(' ')}
+      </span>
+      <span role="cell" className="text-sm">
+        {rule.kind}
+      </span>
+      <span role="cell" className="text-right">
+        {rule.alerts > 0 ? (
+          <Link to="/alerts" search={{ status: 'all', rule: rule.id }} className="inline-block h-6 px-1 leading-6" aria-label={`${plural(rule.alerts, 'alert')} of ${visible(rule.title)}`}>
+            {count(rule.alerts)}
+          </Link>
+        ) : (
+          <span className="text-muted">0</span>
+        )}
+      </span>
+    </div>
+  )
+}
+
+export function logSource(rule: Rule): string {
+  const { product, category, service } = rule.logsource
+  return [product, category, service].filter(Boolean).join(' / ') || 'any'
+}
+
+function filter(rules: Rule[], query: string): Rule[] {
+  const words = query.toLowerCase().split(/\s+/).filter(Boolean)
+  const text = (rule: Rule) => `${rule.title} ${rule.tags.join(' ')} ${logSource(rule)} ${rule.level} ${rule.kind} ${rule.id}`.toLowerCase()
+  return rules
+    .filter((rule) => words.every((word) => text(rule).includes(word)))
+    .toSorted((a, b) => b.alerts - a.alerts || LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || a.title.localeCompare(b.title))
+}
