@@ -31,6 +31,9 @@ impl Server {
         let log_path = folder.join("server.log");
         let log = File::options().create(true).append(true).open(&log_path)?;
         let token = folder.join("token");
+        if token.exists() {
+            fs::remove_file(&token)?; // of an earlier run
+        }
         let start = Instant::now();
         let child = Command::new(binary)
             .args(["serve", "--listen", &address.to_string(), "--data"])
@@ -45,8 +48,7 @@ impl Server {
         let mut server = Self { child, address, started_in: Duration::ZERO, admin: String::new() };
         server.wait_until_healthy(start, &log_path)?;
         server.started_in = start.elapsed();
-        let admin = fs::read_to_string(&token).context("no --setup-token-file was written")?;
-        server.admin = admin.trim().to_string();
+        server.admin = wait_for_token(&token, start)?;
         Ok(server)
     }
 
@@ -102,6 +104,18 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The token file is written once the doors are open.
+fn wait_for_token(file: &Path, start: Instant) -> Result<String> {
+    while start.elapsed() < START_MAX {
+        let token = fs::read_to_string(file).unwrap_or_default();
+        if !token.is_empty() {
+            return Ok(token.trim().to_string());
+        }
+        sleep(Duration::from_millis(5));
+    }
+    bail!("the server did not write --setup-token-file {}", file.display())
 }
 
 /// The data folder of a server.

@@ -24,8 +24,8 @@ pub(super) fn e2e() -> Result<Outcome> {
     let server = Server::start()?;
     let mut npm = shell::npm(&["run", "--silent", "e2e"]);
     npm.env("PUGMARK_URL", format!("http://{}", server.address));
-    npm.env("PUGMARK_TOKEN", server.admin_token()?);
-    npm.env("PUGMARK_SETUP_TOKEN", server.setup_token()?);
+    npm.env("PUGMARK_TOKEN", server.wait_for(Server::admin_token)?);
+    npm.env("PUGMARK_SETUP_TOKEN", server.wait_for(Server::setup_token)?);
     let result = shell::run(&mut npm);
     if result.is_err() {
         eprintln!("the server wrote:\n{}", server.log());
@@ -79,19 +79,29 @@ impl Server {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
-    fn admin_token(&self) -> Result<String> {
-        let token = fs::read_to_string(self.folder.join("token"))
-            .context("the server wrote no --setup-token-file")?;
-        Ok(token.trim().to_string())
+    /// What a started server says or writes soon after it opened its doors.
+    fn wait_for(&self, what: fn(&Self) -> Option<String>) -> Result<String> {
+        let start = Instant::now();
+        while start.elapsed() < START_MAX {
+            if let Some(text) = what(self) {
+                return Ok(text);
+            }
+            sleep(Duration::from_millis(50));
+        }
+        bail!("the server gave no token and no set-up link:\n{}", self.log())
+    }
+
+    fn admin_token(&self) -> Option<String> {
+        let token = fs::read_to_string(self.folder.join("token")).ok()?;
+        Some(token.trim().to_string()).filter(|token| !token.is_empty())
     }
 
     /// The one-time token in the link that the first start prints.
-    fn setup_token(&self) -> Result<String> {
+    fn setup_token(&self) -> Option<String> {
         let log = self.log();
-        let Some((_, rest)) = log.split_once("/setup#token=") else {
-            bail!("the server printed no set-up link:\n{log}");
-        };
-        Ok(rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect())
+        let (_, rest) = log.split_once("/setup#token=")?;
+        let (token, _) = rest.split_once(char::is_whitespace)?;
+        Some(token.to_string())
     }
 }
 
