@@ -1,5 +1,33 @@
 //! Rules over batches: Sigma, correlations, detections and why they fired.
+//!
+//! Floor 1: a pure function of batches and rules. [`load()`] reads rule texts, [`RuleSet`] compiles
+//! them, [`Detector`] runs them over a stream in event time.
+//!
+//! Who a detection is about is written down in `entity.rs`; how field names find their values in
+//! `view.rs`; which rules read which events in `logsource.rs`.
 
+mod check;
+mod correlation;
 pub mod detection;
+mod detector;
+mod entity;
+mod load;
+mod logsource;
+mod matcher;
+mod pattern;
+mod predicate;
+mod rule;
+mod ruleset;
+mod sigma;
+mod view;
 
+#[cfg(test)]
+mod tests;
+
+pub use check::{CheckError, check_test};
+pub use correlation::LATENESS;
 pub use detection::{Detection, EVIDENCE_MAX, Reason, RuleInfo, stable_id};
+pub use detector::Detector;
+pub use load::{Loaded, Problem, RULE_FILE_BYTES_MAX, RuleSource, RuleTest, load};
+pub use rule::Rule;
+pub use ruleset::{Match, RuleSet};

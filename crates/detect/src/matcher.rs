@@ -1,0 +1,483 @@
+//! All rules of one log source at once.
+//!
+//! Each field has one automaton over the literals of all rules (and a second where case counts).
+//! It runs once per distinct value and gives the tests that hold. A rule is looked at only in rows
+//! where one of its witnesses held: a small set of tests of which at least one must hold if the
+//! rule does. What automata cannot answer (expressions, networks, numbers) is asked only then, and
+//! once per distinct value.
+
+use aho_corasick::AhoCorasick;
+use hashbrown::HashMap;
+
+use crate::rule::{EventRule, Node, Place, Pred, Test};
+use crate::view::{Column, EventFields, FieldPlan, NONE, Value, View};
+
+/// The rules of one log source, compiled.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    /// Names of all fields that the rules read.
+    pub(crate) fields: Vec<String>,
+    matchers: Vec<FieldMatcher>,
+    tests: Vec<PartTest>,
+    rules: Vec<PartRule>,
+    /// Per test, the rules of which it is a witness.
+    witness_of: Vec<Vec<u32>>,
+    /// Rules that may fire where nothing is there.
+    always: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct PartTest {
+    field: u32,
+    /// What automata do not answer.
+    rest: Vec<Pred>,
+    negate: bool,
+}
+
+#[derive(Debug)]
+struct PartRule {
+    /// Index in the rule set.
+    rule: u32,
+    /// Condition and selections with the tests of the partition.
+    body: EventRule,
+}
+
+/// Literals of one field.
+#[derive(Debug, Default)]
+struct FieldMatcher {
+    folded: Literals,
+    cased: Literals,
+    /// The test that stands for "there is a value", if a rule needs it as a witness.
+    present: Option<u32>,
+}
+
+#[derive(Debug, Default)]
+struct Literals {
+    whole: HashMap<Box<str>, Vec<u32>>,
+    automaton: Option<AhoCorasick>,
+    /// Per pattern of the automaton, which tests want it where.
+    wanted: Vec<Vec<(Place, u32)>>,
+}
+
+impl Partition {
+    /// Compiles `rules`; the number is the index in the rule set.
+    ///
+    /// # Errors
+    /// When the literals are too many for an automaton.
+    pub(crate) fn new(rules: &[(u32, &EventRule)]) -> Result<Self, aho_corasick::BuildError> {
+        Builder::default().build(rules)
+    }
+
+    /// Calls `hit(row of the batch, rule)` for each match. `fields` says which column of the view
+    /// each of [`Partition::fields`] is.
+    pub(crate) fn run(&self, view: &View<'_>, fields: &[u32], hit: &mut dyn FnMut(u32, u32)) {
+        let columns: Vec<&Column<'_>> = fields.iter().map(|&i| &view.columns[i as usize]).collect();
+        let hits: Vec<Hits> =
+            self.matchers.iter().zip(&columns).map(|(m, column)| m.run(column)).collect();
+        let live: Vec<usize> = (0..hits.len()).filter(|&i| !hits[i].tests.is_empty()).collect();
+        let mut run = Run {
+            partition: self,
+            columns,
+            row: 0,
+            held: vec![false; self.tests.len()],
+            memo: HashMap::new(),
+        };
+        let mut held: Vec<u32> = Vec::new();
+        let mut last_row = vec![u32::MAX; self.rules.len()];
+        for row in 0..view.rows.len() {
+            run.row = row;
+            for test in held.drain(..) {
+                run.held[test as usize] = false;
+            }
+            for &field in &live {
+                held.extend_from_slice(hits[field].of(run.columns[field].ids[row]));
+            }
+            for &test in &held {
+                run.held[test as usize] = true;
+            }
+            let candidates = held.iter().flat_map(|&test| &self.witness_of[test as usize]);
+            for &rule in candidates.chain(&self.always) {
+                if last_row[rule as usize] == row as u32 {
+                    continue;
+                }
+                last_row[rule as usize] = row as u32;
+                let rule = &self.rules[rule as usize];
+                if run.node(&rule.body, &rule.body.condition) {
+                    hit(view.rows[row], rule.rule);
+                }
+            }
+        }
+    }
+}
+
+/// The tests that hold for each distinct value of a column.
+struct Hits {
+    tests: Vec<u32>,
+    ends: Vec<u32>,
+}
+
+impl Hits {
+    fn of(&self, value: u32) -> &[u32] {
+        if value == NONE {
+            return &[];
+        }
+        let value = value as usize;
+        let start = if value == 0 { 0 } else { self.ends[value - 1] };
+        &self.tests[start as usize..self.ends[value] as usize]
+    }
+}
+
+impl FieldMatcher {
+    fn run(&self, column: &Column<'_>) -> Hits {
+        let mut hits = Hits { tests: Vec::new(), ends: Vec::with_capacity(column.values.len()) };
+        for value in &column.values {
+            let start = hits.tests.len();
+            if !value.null {
+                self.value(value, &mut hits.tests);
+            }
+            hits.tests[start..].sort_unstable();
+            let mut kept = start;
+            for i in start..hits.tests.len() {
+                if i == start || hits.tests[i] != hits.tests[i - 1] {
+                    hits.tests.swap(kept, i);
+                    kept += 1;
+                }
+            }
+            hits.tests.truncate(kept);
+            hits.ends.push(hits.tests.len() as u32);
+        }
+        hits
+    }
+
+    fn value(&self, value: &Value<'_>, tests: &mut Vec<u32>) {
+        tests.extend(self.present);
+        if !self.folded.is_empty() {
+            for text in value.folded() {
+                self.folded.find(text, tests);
+            }
+        }
+        if !self.cased.is_empty() {
+            for text in value.texts() {
+                self.cased.find(text, tests);
+            }
+        }
+    }
+}
+
+impl Literals {
+    fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.automaton.is_none()
+    }
+
+    fn find(&self, text: &str, tests: &mut Vec<u32>) {
+        if let Some(found) = self.whole.get(text) {
+            tests.extend_from_slice(found);
+        }
+        let Some(automaton) = &self.automaton else { return };
+        for found in automaton.find_overlapping_iter(text) {
+            for &(place, test) in &self.wanted[found.pattern().as_usize()] {
+                let fits = match place {
+                    Place::Start => found.start() == 0,
+                    Place::End => found.end() == text.len(),
+                    Place::Anywhere | Place::Whole => true,
+                };
+                if fits {
+                    tests.push(test);
+                }
+            }
+        }
+    }
+}
+
+/// One pass over a view.
+struct Run<'r, 'v> {
+    partition: &'r Partition,
+    columns: Vec<&'r Column<'v>>,
+    row: usize,
+    held: Vec<bool>,
+    /// Answers of tests that read one value only.
+    memo: HashMap<(u32, u32), bool>,
+}
+
+impl Run<'_, '_> {
+    fn node(&mut self, rule: &EventRule, node: &Node) -> bool {
+        match node {
+            Node::All(nodes) => nodes.iter().all(|n| self.node(rule, n)),
+            Node::Any(nodes) => nodes.iter().any(|n| self.node(rule, n)),
+            Node::AtLeast(count, nodes) => {
+                nodes.iter().filter(|n| self.node(rule, n)).take(*count).count() >= *count
+            }
+            Node::Not(node) => !self.node(rule, node),
+            Node::Selection(index) => self.node(rule, &rule.selections[*index as usize].1),
+            Node::Test(test) => self.test(*test),
+        }
+    }
+
+    fn test(&mut self, index: u32) -> bool {
+        let test = &self.partition.tests[index as usize];
+        let held = self.held[index as usize] || self.rest(index, test);
+        match test.negate {
+            false => held,
+            true => {
+                !held && self.columns[test.field as usize].at(self.row).is_some_and(|v| !v.null)
+            }
+        }
+    }
+
+    fn rest(&mut self, index: u32, test: &PartTest) -> bool {
+        if test.rest.is_empty() {
+            return false;
+        }
+        let column = self.columns[test.field as usize];
+        let key = (index, column.ids[self.row]);
+        // A value alone does not say what another field of the row holds.
+        let of_row = test.rest.iter().any(|pred| matches!(pred, Pred::FieldRef { .. }));
+        if !of_row && let Some(&known) = self.memo.get(&key) {
+            return known;
+        }
+        let event =
+            EventFields { names: &self.partition.fields, columns: &self.columns, row: self.row };
+        let value = column.at(self.row);
+        let held = test.rest.iter().any(|pred| pred.holds(value, event));
+        if !of_row {
+            self.memo.insert(key, held);
+        }
+        held
+    }
+}
+
+#[derive(Default)]
+struct Builder<'t> {
+    fields: Vec<String>,
+    field_index: HashMap<String, u32>,
+    /// The tests as written; none for those that only stand for a value.
+    sources: Vec<Option<&'t Test>>,
+    test_index: HashMap<&'t Test, u32>,
+    tests: Vec<PartTest>,
+    present: HashMap<u32, u32>,
+}
+
+impl<'t> Builder<'t> {
+    fn build(
+        mut self,
+        rules: &[(u32, &'t EventRule)],
+    ) -> Result<Partition, aho_corasick::BuildError> {
+        let mut compiled = Vec::with_capacity(rules.len());
+        let mut witnesses: Vec<Option<Vec<u32>>> = Vec::with_capacity(rules.len());
+        for &(rule, body) in rules {
+            let ids: Vec<u32> = body.tests.iter().map(|test| self.test(test)).collect();
+            let body = EventRule {
+                tests: Vec::new(),
+                selections: body
+                    .selections
+                    .iter()
+                    .map(|(_, node)| (String::new(), renumber(node, &ids)))
+                    .collect(),
+                condition: renumber(&body.condition, &ids),
+            };
+            witnesses.push(self.witness(&body, &body.condition).map(|w| w.tests));
+            compiled.push(PartRule { rule, body });
+        }
+        let mut witness_of = vec![Vec::new(); self.tests.len()];
+        let mut always = Vec::new();
+        for (rule, witness) in (0u32..).zip(witnesses) {
+            match witness {
+                Some(tests) => tests.iter().for_each(|&t| witness_of[t as usize].push(rule)),
+                None => always.push(rule),
+            }
+        }
+        let matchers = self.matchers()?;
+        let (fields, tests) = (self.fields, self.tests);
+        Ok(Partition { fields, matchers, tests, rules: compiled, witness_of, always })
+    }
+
+    fn field(&mut self, name: &str) -> u32 {
+        if let Some(&known) = self.field_index.get(name) {
+            return known;
+        }
+        let index = self.fields.len() as u32;
+        self.fields.push(name.to_string());
+        self.field_index.insert(name.to_string(), index);
+        index
+    }
+
+    /// The number of a test; equal tests of different rules share one.
+    fn test(&mut self, test: &'t Test) -> u32 {
+        if let Some(&known) = self.test_index.get(test) {
+            return known;
+        }
+        let field = self.field(&test.field);
+        for pred in &test.any {
+            if let Pred::FieldRef { field, .. } = pred {
+                self.field(field);
+            }
+        }
+        let rest = test.any.iter().filter(|pred| literal(pred).is_none()).cloned().collect();
+        let index = self.tests.len() as u32;
+        self.tests.push(PartTest { field, rest, negate: test.negate });
+        self.sources.push(Some(test));
+        self.test_index.insert(test, index);
+        index
+    }
+
+    /// The cheapest set of tests of which one must hold where the node does. `None` when the node
+    /// can hold where nothing is there.
+    fn witness(&mut self, rule: &EventRule, node: &Node) -> Option<Witness> {
+        match node {
+            Node::Not(_) => None,
+            Node::Selection(index) => self.witness(rule, &rule.selections[*index as usize].1),
+            Node::Test(test) => self.test_witness(*test),
+            Node::All(nodes) => nodes
+                .iter()
+                .filter_map(|node| self.witness(rule, node))
+                .min_by(|a, b| a.cost.total_cmp(&b.cost)),
+            Node::AtLeast(0, _) => None,
+            Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                let mut union = Witness { cost: 0.0, tests: Vec::new() };
+                for node in nodes {
+                    let witness = self.witness(rule, node)?;
+                    union.cost += witness.cost;
+                    union.tests.extend(witness.tests);
+                }
+                union.tests.sort_unstable();
+                union.tests.dedup();
+                Some(union)
+            }
+        }
+    }
+
+    fn test_witness(&mut self, index: u32) -> Option<Witness> {
+        let test = &self.tests[index as usize];
+        let source = self.sources[index as usize]?;
+        if !test.negate && test.rest.is_empty() {
+            let cost = source.any.iter().filter_map(literal).map(|(_, text)| cost(&text.text));
+            return Some(Witness { cost: cost.sum(), tests: vec![index] });
+        }
+        if !test.negate && test.rest.contains(&Pred::Absent) {
+            return None;
+        }
+        let field = test.field;
+        Some(Witness { cost: 1.0, tests: vec![self.present(field)] })
+    }
+
+    /// The test "the field has a value", which costs nothing to answer.
+    fn present(&mut self, field: u32) -> u32 {
+        let (tests, sources) = (&mut self.tests, &mut self.sources);
+        *self.present.entry(field).or_insert_with(|| {
+            sources.push(None);
+            tests.push(PartTest { field, rest: Vec::new(), negate: false });
+            tests.len() as u32 - 1
+        })
+    }
+
+    fn matchers(&self) -> Result<Vec<FieldMatcher>, aho_corasick::BuildError> {
+        type Places<'t> = HashMap<String, Vec<(Place, u32)>>;
+        let mut literals: Vec<[Places<'_>; 2]> = Vec::new();
+        literals.resize_with(self.fields.len(), Default::default);
+        for (index, source) in (0u32..).zip(&self.sources) {
+            let Some(source) = source else { continue };
+            let field = self.tests[index as usize].field as usize;
+            for (place, text) in source.any.iter().filter_map(literal) {
+                literals[field][usize::from(text.cased)]
+                    .entry(text.needle().into_owned())
+                    .or_default()
+                    .push((place, index));
+            }
+        }
+        let mut matchers = Vec::with_capacity(literals.len());
+        for (field, [folded, cased]) in (0u32..).zip(literals) {
+            matchers.push(FieldMatcher {
+                folded: Literals::new(folded)?,
+                cased: Literals::new(cased)?,
+                present: self.present.get(&field).copied(),
+            });
+        }
+        Ok(matchers)
+    }
+}
+
+impl Literals {
+    fn new(places: HashMap<String, Vec<(Place, u32)>>) -> Result<Self, aho_corasick::BuildError> {
+        let mut places: Vec<_> = places.into_iter().collect();
+        places.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        let mut literals = Self::default();
+        let mut patterns = Vec::new();
+        for (text, wanted) in places {
+            let (whole, parts): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|(place, _)| *place == Place::Whole);
+            if !parts.is_empty() {
+                literals.wanted.push(parts);
+                patterns.push(text.clone());
+            }
+            if !whole.is_empty() {
+                let tests = whole.into_iter().map(|(_, test)| test).collect();
+                literals.whole.insert(text.into_boxed_str(), tests);
+            }
+        }
+        if !patterns.is_empty() {
+            literals.automaton = Some(AhoCorasick::new(&patterns)?);
+        }
+        Ok(literals)
+    }
+}
+
+struct Witness {
+    /// Guess at how often it holds, of 1.
+    cost: f64,
+    tests: Vec<u32>,
+}
+
+/// Longer texts are rarer; very short ones are everywhere.
+fn cost(text: &str) -> f64 {
+    0.7f64.powi(text.len().min(40) as i32)
+}
+
+/// The literal of a predicate that an automaton can answer.
+fn literal(pred: &Pred) -> Option<(Place, &crate::pattern::Text)> {
+    match pred {
+        // An empty text is in every value; only "is empty" is a question.
+        Pred::Text { place, text } if *place == Place::Whole || !text.text.is_empty() => {
+            Some((*place, text))
+        }
+        _ => None,
+    }
+}
+
+fn renumber(node: &Node, ids: &[u32]) -> Node {
+    let all = |nodes: &[Node]| nodes.iter().map(|n| renumber(n, ids)).collect();
+    match node {
+        Node::All(nodes) => Node::All(all(nodes)),
+        Node::Any(nodes) => Node::Any(all(nodes)),
+        Node::AtLeast(count, nodes) => Node::AtLeast(*count, all(nodes)),
+        Node::Not(node) => Node::Not(Box::new(renumber(node, ids))),
+        Node::Test(test) => Node::Test(ids[*test as usize]),
+        Node::Selection(index) => Node::Selection(*index),
+    }
+}
+
+/// What the partitions that apply to one log source need, resolved for its product.
+#[derive(Debug)]
+pub(crate) struct Route {
+    /// Partition and, for each of its fields, the field of the plan.
+    pub(crate) partitions: Vec<(usize, Vec<u32>)>,
+    pub(crate) plan: FieldPlan,
+}
+
+impl Route {
+    pub(crate) fn new(product: &str, partitions: &[Partition], applying: &[usize]) -> Self {
+        let mut names: Vec<String> = Vec::new();
+        let mut index: HashMap<&str, u32> = HashMap::new();
+        let mut routed = Vec::new();
+        for &partition in applying {
+            let mut fields = Vec::new();
+            for name in &partitions[partition].fields {
+                fields.push(*index.entry(name).or_insert_with(|| {
+                    names.push(name.clone());
+                    names.len() as u32 - 1
+                }));
+            }
+            routed.push((partition, fields));
+        }
+        Self { partitions: routed, plan: FieldPlan::new(product, names) }
+    }
+}

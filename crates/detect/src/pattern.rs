@@ -1,0 +1,163 @@
+//! Text of rules: literals and wildcards, and how letters fold.
+
+use std::borrow::Cow;
+
+/// Literal text as the rule wrote it. Case counts only where the rule says so.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Text {
+    pub(crate) text: String,
+    pub(crate) cased: bool,
+}
+
+impl Text {
+    /// The form in which it is searched: folded unless case counts.
+    pub(crate) fn needle(&self) -> Cow<'_, str> {
+        if self.cased { Cow::Borrowed(&self.text) } else { fold(&self.text) }
+    }
+}
+
+/// Lower case, letter by letter, so that a part of a text folds like the same part of a whole.
+pub(crate) fn fold(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return match text.bytes().any(|b| b.is_ascii_uppercase()) {
+            true => Cow::Owned(text.to_ascii_lowercase()),
+            false => Cow::Borrowed(text),
+        };
+    }
+    Cow::Owned(text.chars().flat_map(char::to_lowercase).collect())
+}
+
+/// Text with `*` (any run of characters) and `?` (any one character).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Glob {
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) cased: bool,
+}
+
+/// One step of a [`Glob`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Token {
+    Char(char),
+    One,
+    Many,
+}
+
+impl Glob {
+    /// The same glob with its letters folded, for folded values.
+    pub(crate) fn folded(&self) -> Glob {
+        if self.cased {
+            return self.clone();
+        }
+        let mut tokens = Vec::with_capacity(self.tokens.len());
+        for &token in &self.tokens {
+            match token {
+                Token::Char(c) => tokens.extend(c.to_lowercase().map(Token::Char)),
+                other => tokens.push(other),
+            }
+        }
+        Glob { tokens, cased: false }
+    }
+
+    /// True when the whole of `text` matches. Going back only to the last `*` is enough, so the
+    /// work is bounded by the product of both lengths.
+    pub(crate) fn matches(&self, text: &str) -> bool {
+        let (mut at, mut step) = (0, 0);
+        let mut last_many: Option<(usize, usize)> = None;
+        loop {
+            let next = text[at..].chars().next();
+            match (self.tokens.get(step), next) {
+                (Some(Token::Many), _) => {
+                    last_many = Some((step, at));
+                    step += 1;
+                    continue;
+                }
+                (Some(Token::One), Some(c)) => {
+                    at += c.len_utf8();
+                    step += 1;
+                    continue;
+                }
+                (Some(Token::Char(wanted)), Some(c)) if *wanted == c => {
+                    at += c.len_utf8();
+                    step += 1;
+                    continue;
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            let Some((many, from)) = last_many else { return false };
+            let Some(skipped) = text[from..].chars().next() else { return false };
+            last_many = Some((many, from + skipped.len_utf8()));
+            at = from + skipped.len_utf8();
+            step = many + 1;
+        }
+    }
+}
+
+impl std::fmt::Display for Glob {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        use std::fmt::Write;
+        for token in &self.tokens {
+            f.write_char(match token {
+                Token::Char(c) => *c,
+                Token::One => '?',
+                Token::Many => '*',
+            })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn glob(text: &str) -> Glob {
+        let token = |c| match c {
+            '*' => Token::Many,
+            '?' => Token::One,
+            c => Token::Char(c),
+        };
+        Glob { tokens: text.chars().map(token).collect(), cased: false }
+    }
+
+    #[test]
+    fn wildcards_match_whole_values() {
+        for (pattern, text, expected) in [
+            ("a*c", "abc", true),
+            ("a*c", "ac", true),
+            ("a*c", "abcd", false),
+            ("a?c", "aéc", true),
+            ("a?c", "ac", false),
+            ("*a*b*", "xxaxxbxx", true),
+            ("*ab", "aab", true),
+            ("", "", true),
+            ("*", "", true),
+            ("?", "", false),
+        ] {
+            assert_eq!(glob(pattern).matches(text), expected, "{pattern} {text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn globs_agree_with_regular_expressions(
+            pattern in "[ab?*é]{0,8}", text in "[abé]{0,10}",
+        ) {
+            let regex: String = pattern.chars().map(|c| match c {
+                '*' => "(?s:.*)".to_string(),
+                '?' => "(?s:.)".to_string(),
+                c => regex::escape(&c.to_string()),
+            }).collect();
+            let regex = regex::Regex::new(&format!("^{regex}$")).unwrap();
+            prop_assert_eq!(glob(&pattern).matches(&text), regex.is_match(&text));
+        }
+
+        #[test]
+        fn folding_parts_is_folding_the_whole(a in ".*", b in ".*") {
+            let whole = format!("{a}{b}");
+            prop_assert_eq!(fold(&whole).into_owned(), format!("{}{}", fold(&a), fold(&b)));
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! A compiled set of rules: which match which rows, and why.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
+use pugmark_event::Batch;
+
+use crate::correlation::{self, Correlation};
+use crate::detection::{Reason, RuleInfo, cut};
+use crate::load::{Problem, find};
+use crate::logsource::{LogSource, groups};
+use crate::matcher::{Partition, Route};
+use crate::rule::{Body, EventRule, KEYWORD_FIELD, Node, Pred, Rule};
+use crate::view::{EventFields, FieldPlan, View};
+
+/// Log sources whose routes are kept; past that they are worked out again each time.
+const ROUTES_MAX: usize = 1024;
+/// Most reasons that one explanation gives.
+const REASONS_MAX: usize = 32;
+
+/// A rule matched a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Match {
+    /// Row of the batch.
+    pub row: u32,
+    /// Index into [`RuleSet::rules`].
+    pub rule: u32,
+}
+
+/// Rules compiled together. Matching depends on nothing but the batch and the set.
+#[derive(Debug)]
+pub struct RuleSet {
+    infos: Vec<Arc<RuleInfo>>,
+    /// `None` for correlations.
+    events: Vec<Option<Arc<EventRule>>>,
+    partitions: Vec<Partition>,
+    /// Product, category and service of each partition.
+    sources: Vec<[String; 3]>,
+    correlations: Vec<Correlation>,
+    routes: RwLock<HashMap<[String; 3], Arc<Route>>>,
+}
+
+impl RuleSet {
+    /// Compiles rules. What cannot be compiled is listed and left out.
+    pub fn compile(rules: Vec<Rule>) -> (RuleSet, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let mut rules = apply_filters(rules, &mut problems);
+        let correlations = correlation::compile(&mut rules, &mut problems);
+        let mut events = Vec::with_capacity(rules.len());
+        let mut infos = Vec::with_capacity(rules.len());
+        for rule in rules {
+            infos.push(Arc::new(rule.info));
+            events.push(match rule.body {
+                Body::Event(body) => Some(body),
+                Body::Correlation(_) | Body::Filter { .. } => None,
+            });
+        }
+        let mut set = RuleSet {
+            infos,
+            events,
+            partitions: Vec::new(),
+            sources: Vec::new(),
+            correlations,
+            routes: RwLock::default(),
+        };
+        set.partition(&mut problems);
+        (set, problems)
+    }
+
+    /// What the rules say about themselves; [`Match::rule`] counts in this order.
+    pub fn rules(&self) -> &[Arc<RuleInfo>] {
+        &self.infos
+    }
+
+    /// All event rules that match, by row, then by rule.
+    pub fn matches(&self, batch: &Batch) -> Vec<Match> {
+        let mut matches = Vec::new();
+        for (source, rows) in groups(batch) {
+            let route = self.route(&source);
+            if route.partitions.is_empty() {
+                continue;
+            }
+            let view = View::new(batch, rows, &route.plan);
+            for (partition, fields) in &route.partitions {
+                self.partitions[*partition]
+                    .run(&view, fields, &mut |row, rule| matches.push(Match { row, rule }));
+            }
+        }
+        matches.sort_unstable();
+        matches
+    }
+
+    /// The tests of an event rule that held for one row: selection, field, test and value.
+    pub fn explain(&self, rule: u32, batch: &Batch, row: usize) -> Vec<Reason> {
+        let Some(Some(body)) = self.events.get(rule as usize) else { return Vec::new() };
+        if row >= batch.rows() {
+            return Vec::new();
+        }
+        let one = batch.slice(row, 1);
+        let mut reasons = Vec::new();
+        with_event(&one, body, |event| {
+            let mut explain = Explain { body, event, reasons: &mut reasons, selection: "" };
+            if body.node(&body.condition, event) {
+                explain.node(&body.condition);
+            }
+        });
+        reasons.truncate(REASONS_MAX);
+        reasons
+    }
+
+    pub(crate) fn correlations(&self) -> &[Correlation] {
+        &self.correlations
+    }
+
+    /// Index of a rule by its id.
+    pub fn index_of(&self, id: &str) -> Option<u32> {
+        self.infos.iter().position(|info| info.id == id).map(|index| index as u32)
+    }
+
+    fn partition(&mut self, problems: &mut Vec<Problem>) {
+        let mut by_source: BTreeMap<LogSource<'_>, Vec<(u32, &EventRule)>> = BTreeMap::new();
+        for (index, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {
+            if let Some(body) = body {
+                by_source.entry(LogSource::of(info)).or_default().push((index, body));
+            }
+        }
+        for (source, rules) in by_source {
+            let compiled = Partition::new(&rules).map(|partition| vec![partition]);
+            // One rule with too much text must not take the others of its log source down.
+            let compiled = compiled.unwrap_or_else(|_| alone(&rules, &self.infos, problems));
+            for partition in compiled {
+                self.partitions.push(partition);
+                self.sources
+                    .push([source.product, source.category, source.service].map(String::from));
+            }
+        }
+    }
+
+    /// Which partitions read this log source, and where its fields lie.
+    fn route(&self, source: &LogSource<'_>) -> Arc<Route> {
+        let key = [source.product, source.category, source.service].map(String::from);
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(route) = routes.get(&key) {
+            return route.clone();
+        }
+        drop(routes);
+        let applying: Vec<usize> = (0..self.partitions.len())
+            .filter(|&i| {
+                let [product, category, service] = &self.sources[i];
+                LogSource { product, category, service }.reads(source)
+            })
+            .collect();
+        let route = Arc::new(Route::new(source.product, &self.partitions, &applying));
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        if routes.len() < ROUTES_MAX {
+            routes.insert(key, route.clone());
+        }
+        route
+    }
+
+    /// The plain reading of a rule, to check the matcher against.
+    #[cfg(test)]
+    pub(crate) fn matches_plainly(&self, batch: &Batch) -> Vec<Match> {
+        let mut matches = Vec::new();
+        for row in 0..batch.rows() {
+            let one = batch.slice(row, 1);
+            let (source, _) = groups(&one).remove(0);
+            for (rule, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {
+                let Some(body) = body else { continue };
+                if LogSource::of(info).reads(&source)
+                    && with_event(&one, body, |event| body.holds(event))
+                {
+                    matches.push(Match { row: row as u32, rule });
+                }
+            }
+        }
+        matches
+    }
+}
+
+fn alone(
+    rules: &[(u32, &EventRule)],
+    infos: &[Arc<RuleInfo>],
+    problems: &mut Vec<Problem>,
+) -> Vec<Partition> {
+    let mut partitions = Vec::new();
+    for rule in rules {
+        let info = &infos[rule.0 as usize];
+        match Partition::new(&[*rule]) {
+            Ok(partition) => partitions.push(partition),
+            Err(e) => problems.push(Problem {
+                path: info.path.clone(),
+                line: None,
+                rule: Some(info.id.clone()),
+                message: format!("its values do not fit an automaton: {e}"),
+                hint: "shorten the lists".into(),
+            }),
+        }
+    }
+    partitions
+}
+
+/// Filters are folded into the rules that they narrow.
+fn apply_filters(rules: Vec<Rule>, problems: &mut Vec<Problem>) -> Vec<Rule> {
+    let (filters, mut rules): (Vec<Rule>, Vec<Rule>) =
+        rules.into_iter().partition(|rule| matches!(rule.body, Body::Filter { .. }));
+    for filter in filters {
+        let Body::Filter { targets, body } = &filter.body else { continue };
+        let narrowed: Vec<usize> = match targets {
+            None => (0..rules.len())
+                .filter(|&i| LogSource::of(&filter.info).reads(&LogSource::of(&rules[i].info)))
+                .collect(),
+            Some(targets) => targets
+                .iter()
+                .filter_map(|target| {
+                    let found = find(&rules, target);
+                    if found.is_none() {
+                        problems.push(Problem {
+                            path: filter.info.path.clone(),
+                            line: Some(filter.line),
+                            rule: Some(filter.info.id.clone()),
+                            message: format!("the filter is for `{target}`, which does not exist"),
+                            hint: "name rules by id".into(),
+                        });
+                    }
+                    found
+                })
+                .collect(),
+        };
+        for index in narrowed {
+            if let Body::Event(rule) = &mut rules[index].body {
+                *rule = Arc::new(narrow(rule, body, &filter.info.title));
+            }
+        }
+    }
+    rules
+}
+
+/// `rule` and `filter` together.
+fn narrow(rule: &EventRule, filter: &EventRule, title: &str) -> EventRule {
+    let (tests, selections) = (rule.tests.len() as u32, rule.selections.len() as u32);
+    fn shift(node: &Node, tests: u32, selections: u32) -> Node {
+        let all = |nodes: &[Node]| nodes.iter().map(|n| shift(n, tests, selections)).collect();
+        match node {
+            Node::All(nodes) => Node::All(all(nodes)),
+            Node::Any(nodes) => Node::Any(all(nodes)),
+            Node::AtLeast(count, nodes) => Node::AtLeast(*count, all(nodes)),
+            Node::Not(node) => Node::Not(Box::new(shift(node, tests, selections))),
+            Node::Test(test) => Node::Test(test + tests),
+            Node::Selection(index) => Node::Selection(index + selections),
+        }
+    }
+    let mut both = rule.clone();
+    both.tests.extend(filter.tests.iter().cloned());
+    both.selections.extend(
+        filter
+            .selections
+            .iter()
+            .map(|(name, node)| (format!("{title}: {name}"), shift(node, tests, selections))),
+    );
+    both.condition =
+        Node::All(vec![rule.condition.clone(), shift(&filter.condition, tests, selections)]);
+    both
+}
+
+/// Runs `with` with the fields of `body` in the only row of `one`.
+fn with_event<T>(one: &Batch, body: &EventRule, with: impl FnOnce(EventFields<'_, '_>) -> T) -> T {
+    let mut names: Vec<String> = Vec::new();
+    for test in &body.tests {
+        let others = test.any.iter().filter_map(|pred| match pred {
+            Pred::FieldRef { field, .. } => Some(field),
+            _ => None,
+        });
+        for name in others.chain([&test.field]) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    let product = groups(one).first().map_or("", |(source, _)| source.product);
+    let plan = FieldPlan::new(product, names.clone());
+    let view = View::new(one, vec![0], &plan);
+    let columns: Vec<_> = view.columns.iter().collect();
+    with(EventFields { names: &names, columns: &columns, row: 0 })
+}
+
+/// Collects what held where the condition asked for it.
+struct Explain<'e, 'l, 'v> {
+    body: &'e EventRule,
+    event: EventFields<'l, 'v>,
+    reasons: &'e mut Vec<Reason>,
+    selection: &'e str,
+}
+
+impl Explain<'_, '_, '_> {
+    /// Only parts that hold are followed, and nothing under a negation.
+    fn node(&mut self, node: &Node) {
+        match node {
+            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
+                for node in nodes {
+                    if self.body.node(node, self.event) {
+                        self.node(node);
+                    }
+                }
+            }
+            Node::Not(_) => {}
+            Node::Selection(index) => {
+                let (name, node) = &self.body.selections[*index as usize];
+                let outer = std::mem::replace(&mut self.selection, name);
+                self.node(node);
+                self.selection = outer;
+            }
+            Node::Test(index) => self.test(*index),
+        }
+    }
+
+    fn test(&mut self, index: u32) {
+        let test = &self.body.tests[index as usize];
+        let Some(pred) = test.held(self.event) else { return };
+        let shown = match test.negate {
+            true => format!("not {pred}"),
+            false => pred.to_string(),
+        };
+        let value = self.event.get(&test.field).map_or("", |value| value.text.as_ref());
+        let value = match (test.field.as_str(), pred) {
+            // The part of a long record that says why, not its first bytes.
+            (KEYWORD_FIELD, Pred::Text { text, .. }) => around(value, &text.text),
+            _ => value,
+        };
+        let reason = Reason {
+            selection: self.selection.to_string(),
+            field: test.field.clone(),
+            test: cut(&shown),
+            value: cut(value),
+        };
+        if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+}
+
+/// A piece of `text` that starts a little before `part`.
+fn around<'t>(text: &'t str, part: &str) -> &'t str {
+    let Some(at) = text.to_ascii_lowercase().find(&part.to_ascii_lowercase()) else { return text };
+    let start = at.saturating_sub(120);
+    let start = (start..=at).find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+    &text[start..]
+}
