@@ -1,1 +1,23 @@
 //! What is asked: text to AST to plan, the Search trait, and a naive evaluator as the oracle.
+//!
+//! Floor 1: knows no clock, no file, no engine. [`parse`] turns text into a [`Plan`] of plain
+//! types; whoever implements [`Search`] answers it, and [`eval`] says what the answer must be.
+
+pub mod check;
+pub mod complete;
+mod cursor;
+pub mod diagnostic;
+mod display;
+pub mod eval;
+mod parse;
+mod pipes;
+pub mod plan;
+pub mod search;
+
+pub use diagnostic::Diagnostic;
+pub use parse::{DEPTH_MAX, TESTS_MAX, TEXT_BYTES_MAX, parse};
+pub use plan::{
+    Aggregate, Bound, FieldRef, Filter, Function, Kind, Pattern, Piece, Pipe, Plan, SortKey,
+    Target, Test, span_for,
+};
+pub use search::{Answer, Request, Search, SearchError};

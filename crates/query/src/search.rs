@@ -1,0 +1,79 @@
+//! Who answers: the trait between those who ask and the engine that searches.
+
+use arrow::array::RecordBatch;
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use pugmark_event::time::Micros;
+
+use crate::diagnostic::Diagnostic;
+use crate::plan::{Kind, Plan};
+
+/// A question with its bounds.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What is asked.
+    pub plan: Plan,
+    /// First event time, in microseconds since the epoch.
+    pub from: Option<Micros>,
+    /// First event time after the range, in microseconds since the epoch.
+    pub to: Option<Micros>,
+    /// Rows at most. With a limit events come newest first; without one they stream from the
+    /// newest segment on, each in its own order.
+    pub limit: Option<usize>,
+}
+
+/// An answer that arrives piece by piece. Dropping it stops the work.
+pub struct Answer {
+    /// What the rows are.
+    pub kind: Kind,
+    /// Names of the columns as they are shown, in order.
+    pub columns: Vec<String>,
+    /// The rows.
+    pub rows: BoxStream<'static, Result<RecordBatch, SearchError>>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer")
+            .field("kind", &self.kind)
+            .field("columns", &self.columns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Answers questions over everything that is stored.
+#[async_trait]
+pub trait Search: Send + Sync {
+    /// Answers a plan.
+    ///
+    /// # Errors
+    /// When the question cannot be answered as it is, or the store fails.
+    async fn search(&self, request: Request) -> Result<Answer, SearchError>;
+
+    /// Answers SQL that reads; at most `limit` rows.
+    ///
+    /// # Errors
+    /// When the SQL is wrong or does anything but read, or the store fails.
+    async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError>;
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SearchError {
+    /// The question is wrong.
+    #[error("the query is not understood: {}", first(.0))]
+    BadQuery(Vec<Diagnostic>),
+    /// The SQL is wrong.
+    #[error("the SQL is not understood: {0}")]
+    BadSql(String),
+    /// The answer needs more memory than a question may take.
+    #[error("the question needs too much memory: {0}; narrow the time range or group by less")]
+    TooBig(String),
+    /// The search failed.
+    #[error("the search failed: {0}")]
+    Failed(String),
+}
+
+fn first(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.first().map(Diagnostic::to_string).unwrap_or_default()
+}
