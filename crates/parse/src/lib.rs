@@ -1,1 +1,272 @@
 //! Records to events: formats, parser packs, issues. Parsing never fails.
+//!
+//! A **format** is how a record is written (JSON, syslog, an access log); it is found per record,
+//! from the bytes alone. A **pack** is what a product means by it. What neither understands is kept
+//! with its text as the message and the issue `not_understood`.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+
+use pugmark_event::time::Micros;
+use pugmark_event::{Batch, BatchBuilder, FieldId, Kind, Records, Value, fields};
+
+mod formats;
+mod found;
+pub mod frame;
+mod pack;
+mod time;
+
+pub use pack::{PackError, PackSource};
+
+use formats::{Context, NOT_UNDERSTOOD};
+use found::{Found, Pair, Val};
+use pack::{Also, Meaning, Packs, Target};
+
+/// The packs of `content/parsers`, as (path, text).
+const BUILTIN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/packs.rs"));
+
+/// Turns records into events. Holds the compiled packs and nothing that changes.
+#[derive(Debug)]
+pub struct Parser {
+    packs: Packs,
+}
+
+/// One block of records and what is known about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// The source that the records came from.
+    pub source: &'a str,
+    /// The records.
+    pub records: &'a Records,
+    /// The id of the first event; the others count up from it.
+    pub first_id: i64,
+    /// When the records were received, in microseconds since the epoch.
+    pub received: Micros,
+    /// The format that the door knows, tried before the others.
+    pub format: Option<&'a str>,
+}
+
+impl Parser {
+    /// A parser with the packs that come with Pugmark.
+    ///
+    /// # Errors
+    /// When one of them does not compile, which a test rules out.
+    pub fn builtin() -> Result<Parser, PackError> {
+        let sources: Vec<PackSource> = BUILTIN
+            .iter()
+            .map(|(path, text)| PackSource { path: (*path).into(), text: (*text).into() })
+            .collect();
+        Parser::new(&sources)
+    }
+
+    /// A parser with these packs alone.
+    ///
+    /// # Errors
+    /// When a pack is no valid YAML, names an unknown key, or holds a pattern that is no regex or a
+    /// too big one.
+    pub fn new(packs: &[PackSource]) -> Result<Parser, PackError> {
+        Ok(Parser { packs: Packs::new(packs)? })
+    }
+
+    /// Parses a block: as many events as there are records, in their order.
+    pub fn parse(&self, input: &Input<'_>) -> Batch {
+        let mut builder = BatchBuilder::new(input.source, input.received);
+        for (i, record) in input.records.iter().enumerate() {
+            let id = input.first_id.saturating_add(i as i64);
+            self.event(record, id, input, &mut builder);
+        }
+        builder.finish().expect("the builder keeps its columns in step")
+    }
+
+    fn event(&self, record: &[u8], id: i64, input: &Input<'_>, builder: &mut BatchBuilder) {
+        builder.begin(id, record);
+        let text = String::from_utf8_lossy(record);
+        let context = Context { received: input.received, source: input.source };
+        let mut found = formats::read(&text, input.format, &context);
+        let message = found.message.take().unwrap_or_default();
+        let meaning = self.packs.meaning(context.source, &message, &mut found);
+        let stamp = found.stamp;
+        write(found, &message, meaning, builder);
+        if let Some(guess) = stamp.and_then(|s| s.guess) {
+            builder.issue(guess);
+        }
+        builder.end(stamp.map(|s| s.time));
+    }
+}
+
+/// Puts everything into columns: the surest first, since a column takes the first value it gets.
+fn write(
+    found: Found<'_>,
+    message: &str,
+    meaning: Option<Meaning<'_, '_>>,
+    builder: &mut BatchBuilder,
+) {
+    let known = meaning.is_some();
+    let matched = meaning.as_ref().is_some_and(|m| m.matched);
+    let meaning = meaning.unwrap_or_default();
+    let product = if known { meaning.product } else { found.product };
+    builder.log_source(product, meaning.category, meaning.service);
+    for (target, text) in &meaning.captures {
+        capture(target, text, builder);
+    }
+    for (target, value) in meaning.values.iter().copied().flatten() {
+        constant(target, value, builder);
+    }
+    for (id, value) in &found.fields {
+        put(*id, id.name(), value, builder);
+    }
+    let native = known || !product.is_empty();
+    for Pair { name, value } in &found.pairs {
+        let also = meaning.fields.iter().copied().flatten().find(|also| also.native == *name);
+        match also {
+            Some(also) => put_also(also, name, value, builder),
+            None if native => put_native(product, name, value, builder),
+            None => builder.named(name, value.value()),
+        }
+    }
+    for (id, name, value) in &found.envelope {
+        if builder.has(*id) {
+            builder.attribute(name, value.value());
+        } else {
+            put(*id, name, value, builder);
+        }
+    }
+    if !message.is_empty() {
+        builder.set(fields::MESSAGE, Value::Text(message));
+    }
+    for issue in found.issues.iter().filter(|issue| !(matched && **issue == NOT_UNDERSTOOD)) {
+        builder.issue(issue);
+    }
+}
+
+/// Text that a pattern took out of the message. Empty text says nothing.
+fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
+    if text.is_empty() {
+        return;
+    }
+    match target {
+        // Where an address may stand, programs also write the name that it resolves to.
+        Target::Field(id) if id.field().kind == Kind::Ip && address(text).is_none() => match *id {
+            fields::SOURCE_IP => builder.set(fields::SOURCE_HOST, Value::Text(text)),
+            fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
+            id => builder.set(id, Value::Text(text)),
+        },
+        Target::Field(id) => put(*id, id.name(), &Val::from(text), builder),
+        Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
+    }
+}
+
+/// A constant of a pack; it yields to anything that the record says itself.
+fn constant(target: &Target, value: &str, builder: &mut BatchBuilder) {
+    match target {
+        Target::Field(id) if builder.has(*id) => {}
+        Target::Field(id) => builder.set(*id, Value::Text(value)),
+        Target::Attribute(name) => builder.attribute(name, Value::Text(value)),
+    }
+}
+
+/// A native value that the pack gives a field: the column takes it in the field's words, if it fits,
+/// and the tail keeps it under its own name.
+fn put_also(also: &Also, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
+    if let Some(text) = also.translate(value) {
+        match &also.target {
+            Target::Field(id) if !builder.has(*id) => fit(*id, &text, builder),
+            Target::Field(_) => {}
+            Target::Attribute(target) => builder.attribute(target, Value::Text(&text)),
+        }
+    }
+    builder.attribute(name, value.value());
+}
+
+/// Sets the column only if the text fits it.
+fn fit(id: FieldId, text: &str, builder: &mut BatchBuilder) {
+    match id.field().kind {
+        _ if text.is_empty() || text == "-" => {}
+        Kind::Ip => {
+            if let Some(address) = address(text) {
+                builder.text(id, &address.to_string());
+            }
+        }
+        Kind::Long => {
+            if let Some(number) = hex(text).or_else(|| text.parse().ok()) {
+                builder.long(id, number);
+            }
+        }
+        Kind::Text => builder.text(id, text),
+        Kind::Time | Kind::Bytes => {}
+    }
+}
+
+fn put_native(product: &str, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
+    if !is_odd(value.text()) {
+        return builder.native(product, name, value.value());
+    }
+    match fields::resolve(product, name) {
+        Some(id) if !fields::SYSTEM.contains(&id) => put(id, name, value, builder),
+        _ => builder.native(product, name, value.value()),
+    }
+}
+
+/// True for text that may need more than a plain look: a dash, hex, an address.
+fn is_odd(text: &str) -> bool {
+    text.len() <= 64 && (text == "-" || text.starts_with("0x") || text.bytes().any(|b| b == b':'))
+}
+
+/// Puts a value into its column. An address in another spelling gets the canonical one there and
+/// stays in the tail as written; hex in a number column is read; a dash that would name an entity
+/// says nothing and stays in the tail.
+fn put(id: FieldId, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
+    let text = value.text();
+    let field = id.field();
+    if text == "-" && (field.role.is_some() || field.kind != Kind::Text) {
+        return builder.attribute(name, value.value());
+    }
+    if builder.has(id) || !matches!(value, Val::Text(_)) {
+        return place(id, name, value.value(), builder);
+    }
+    match field.kind {
+        Kind::Ip => match address(text).map(|a| a.to_string()) {
+            Some(canonical) if canonical != text => {
+                builder.text(id, &canonical);
+                builder.attribute(name, value.value());
+            }
+            _ => place(id, name, value.value(), builder),
+        },
+        Kind::Long => match hex(text) {
+            Some(number) => builder.long(id, number),
+            None => place(id, name, value.value(), builder),
+        },
+        _ => place(id, name, value.value(), builder),
+    }
+}
+
+/// The builder's own placing, under a native or an ECS name.
+fn place(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
+    if builder.has(id) && name != id.name() {
+        // A second value for a column is no defect of the record where two native names share it.
+        return builder.attribute(name, value);
+    }
+    builder.set(id, value);
+}
+
+/// An address in any spelling; IPv4 that is mapped into IPv6 is IPv4.
+fn address(text: &str) -> Option<IpAddr> {
+    if text.len() > 45 {
+        return None;
+    }
+    let bare: Cow<'_, str> = match text.split_once('%') {
+        // A zone belongs to the machine that wrote the record, not to the address.
+        Some((bare, _)) => bare.into(),
+        None => text.into(),
+    };
+    let address: IpAddr = bare.parse().ok()?;
+    Some(match address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map_or(address, IpAddr::V4),
+        v4 => v4,
+    })
+}
+
+/// `0x1a4`, as Windows writes process ids.
+fn hex(text: &str) -> Option<i64> {
+    i64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
+}

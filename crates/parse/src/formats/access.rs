@@ -1,0 +1,147 @@
+//! Access logs of web servers: the common and the combined format, as Apache and nginx write them
+//! (httpd.apache.org/docs/2.4/logs.html), with an optional virtual host in front.
+
+use std::borrow::Cow;
+
+use pugmark_event::fields;
+
+use super::{Context, Format};
+use crate::found::{Found, Val};
+use crate::time;
+
+/// The bracket with the time starts within this many bytes, else it is no access log.
+const HEAD_BYTES_MAX: usize = 512;
+
+pub(crate) const FORMAT: Format = Format { name: "access", looks, read };
+
+fn looks(record: &[u8]) -> bool {
+    let head = &record[..record.len().min(HEAD_BYTES_MAX)];
+    time_at(head).is_some()
+}
+
+/// Where ` [dd/Mon/yyyy:` starts.
+fn time_at(head: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(head, b" [").find(|at| {
+        matches!(head.get(at + 2..at + 14),
+            Some([a, b, b'/', _, _, _, b'/', _, _, _, _, b':'])
+                if a.is_ascii_digit() && b.is_ascii_digit())
+    })
+}
+
+fn read<'a>(record: &'a str, _: &Context<'_>) -> Option<Found<'a>> {
+    let head = &record.as_bytes()[..record.len().min(HEAD_BYTES_MAX)];
+    let at = time_at(head)?;
+    let mut found = Found::new("access");
+    client(&record[..at], &mut found)?;
+    let rest = &record[at + 2..];
+    let (stamp, used) = time::clf(rest.as_bytes())?;
+    found.stamp = Some(stamp);
+    let rest = rest.get(used..)?.strip_prefix(']')?.trim_start_matches(' ');
+    let (line, rest) = quoted(rest)?;
+    request(line, &mut found);
+    let rest = rest.trim_start_matches(' ');
+    let (status, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    if !status.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        return None;
+    }
+    number(fields::HTTP_STATUS, status, &mut found);
+    let (bytes, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    number(fields::HTTP_BYTES, bytes, &mut found);
+    agents(rest, &mut found);
+    Some(found)
+}
+
+fn number<'a>(id: pugmark_event::FieldId, text: &'a str, found: &mut Found<'a>) {
+    if !text.is_empty() && text != "-" {
+        found.fields.push((id, Val::Number(Cow::Borrowed(text))));
+    }
+}
+
+/// `[vhost] client ident user`; a user name may hold blanks, and some servers leave parts out.
+fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
+    let mut tokens = head.split(' ').filter(|t| !t.is_empty());
+    let mut first = tokens.next()?;
+    let count = 1 + tokens.clone().count();
+    let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
+    let second_is_client = count > 3 && !is_address(first);
+    if second_is_client {
+        found.field(fields::DESTINATION_HOST, first);
+        first = tokens.next()?;
+    }
+    if is_address(first) {
+        found.field(fields::SOURCE_IP, first);
+    } else {
+        found.field(fields::SOURCE_HOST, first);
+    }
+    if let Some(ident) = tokens.next() {
+        found.attribute("http.ident", ident);
+    }
+    let user = tokens.next()?;
+    // Everything to the end: a user name may hold blanks.
+    let start = user.as_ptr() as usize - head.as_ptr() as usize;
+    let user = head[start..].trim_end();
+    found.field(fields::USER_NAME, user.trim_matches('"'));
+    Some(())
+}
+
+/// A quoted text in which `\` hides the next byte; returns it still escaped, and the rest.
+fn quoted(text: &str) -> Option<(&str, &str)> {
+    let inner = text.strip_prefix('"')?;
+    let bytes = inner.as_bytes();
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some((&inner[..at], &inner[at + 1..]));
+        }
+        at += 2;
+    }
+}
+
+/// `GET /path?query HTTP/1.1`; what is no request line is kept as it is.
+fn request<'a>(line: &'a str, found: &mut Found<'a>) {
+    let is_method =
+        |m: &str| (2..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_alphabetic());
+    let Some((method, rest)) = line.split_once(' ').filter(|(m, _)| is_method(m)) else {
+        return found.attribute("http.request.line", line);
+    };
+    found.field(fields::HTTP_METHOD, method);
+    let url = match rest.rsplit_once(' ') {
+        Some((url, version)) if version.starts_with("HTTP/") => {
+            found.attribute("http.version", &version[5..]);
+            url
+        }
+        _ => rest,
+    };
+    found.field(fields::URL_ORIGINAL, url);
+    let (path, query) = match url.split_once('?') {
+        Some((path, query)) => (path, query),
+        None => (url, ""),
+    };
+    if let Some(path) = path_of(path) {
+        found.field(fields::URL_PATH, path);
+    }
+    found.field(fields::URL_QUERY, query);
+}
+
+/// The path of a URL in origin or absolute form (RFC 9112 section 3.2).
+fn path_of(url: &str) -> Option<&str> {
+    if url.starts_with('/') || url == "*" {
+        return Some(url);
+    }
+    let (_, rest) = url.split_once("://")?;
+    Some(rest.find('/').map_or("/", |at| &rest[at..]))
+}
+
+/// `"referer" "agent"` of the combined format; more than that is kept as it is.
+fn agents<'a>(rest: &'a str, found: &mut Found<'a>) {
+    let Some((referrer, after)) = quoted(rest.trim_start_matches(' ')) else {
+        return found.attribute("http.extra", rest.trim());
+    };
+    found.field(fields::HTTP_REFERRER, referrer);
+    let Some((agent, after)) = quoted(after.trim_start_matches(' ')) else {
+        return found.attribute("http.extra", after.trim());
+    };
+    found.field(fields::USER_AGENT, agent);
+    found.attribute("http.extra", after.trim());
+}

@@ -1,0 +1,156 @@
+//! The Linux audit log: `type=SYSCALL msg=audit(1795428000.123:456): arch=... comm="cat" ...`.
+//!
+//! Values that came from outside the kernel are quoted, or hex where they hold odd bytes; a nested
+//! `msg='...'` holds more pairs. Source: the audit daemon's own description of its record format.
+
+use std::borrow::Cow;
+
+use pugmark_event::fields;
+
+use super::{Context, Format, scan_pairs};
+use crate::found::{Found, Pair, Val};
+use crate::time::{self, Stamp};
+
+/// Arguments of one EXECVE that are joined into a command line.
+const ARGUMENTS_MAX: usize = 4096;
+/// Fields whose unquoted value is hex text, beside the arguments of EXECVE.
+const ENCODED: &[&str] = &[
+    "proctitle",
+    "comm",
+    "exe",
+    "name",
+    "cwd",
+    "cmd",
+    "data",
+    "path",
+    "key",
+    "acct",
+    "file",
+    "dir",
+    "old-chardev",
+    "new-chardev",
+    "vm",
+    "watch",
+    "ocomm",
+];
+
+pub(crate) const FORMAT: Format = Format { name: "audit", looks, read };
+
+fn looks(record: &[u8]) -> bool {
+    let head = &record[..record.len().min(200)];
+    memchr::memmem::find(head, b"audit(").is_some()
+        && memchr::memmem::find(head, b"type=").is_some()
+}
+
+fn read<'a>(record: &'a str, _: &Context<'_>) -> Option<Found<'a>> {
+    let mut found = Found::new("audit");
+    found.product = "linux";
+    let open = record.find("audit(")?;
+    let close = open + record[open..].find(')')?;
+    let (stamp, serial) = identity(&record[open + 6..close])?;
+    found.stamp = Some(stamp);
+    let mut head = Vec::new();
+    scan_pairs(record[..open].trim_end_matches("msg="), &mut head);
+    for pair in head {
+        match &*pair.name {
+            "node" => found.fields.push((fields::HOST_NAME, pair.value)),
+            _ => found.pairs.push(pair),
+        }
+    }
+    found.pair("type")?;
+    found.attribute("audit.serial", serial);
+    body(record[close + 1..].trim_start_matches([':', ' ']), &mut found);
+    if found.pair("type").is_some_and(|t| t.text() == "EXECVE") {
+        join_arguments(&mut found);
+    }
+    Some(found)
+}
+
+/// `1795428000.123:456`: the time and the serial number.
+fn identity(text: &str) -> Option<(Stamp, &str)> {
+    let (epoch, serial) = text.split_once(':')?;
+    Some((Stamp { time: time::epoch(epoch)?, guess: None }, serial))
+}
+
+fn body<'a>(text: &'a str, found: &mut Found<'a>) {
+    // User-space records nest their own pairs: msg='op=login acct="root" res=success'.
+    let (outer, nested) = match text.find("msg='") {
+        Some(at) => {
+            let inner = &text[at + 5..];
+            let end = inner.rfind('\'').unwrap_or(inner.len());
+            (&text[..at], Some((&inner[..end], inner.get(end + 1..).unwrap_or(""))))
+        }
+        None => (text, None),
+    };
+    add_pairs(outer, found);
+    if let Some((inner, after)) = nested {
+        add_pairs(inner, found);
+        add_pairs(after, found);
+    }
+}
+
+fn add_pairs<'a>(text: &'a str, found: &mut Found<'a>) {
+    let execve = found.pair("type").is_some_and(|t| t.text() == "EXECVE");
+    let mut pairs = Vec::new();
+    scan_pairs(text, &mut pairs);
+    for mut pair in pairs {
+        let value = pair.value.text();
+        if matches!(value, "(null)" | "(none)" | "?") {
+            pair.value = Val::Null;
+        } else if ENCODED.contains(&&*pair.name) || (execve && is_argument(&pair.name)) {
+            if let Some(decoded) = decode(text, &pair) {
+                pair.value = Val::Text(Cow::Owned(decoded));
+            }
+        }
+        found.pairs.push(pair);
+    }
+}
+
+/// `a0`, `a17`; also `a1[2]`, a part of a very long argument.
+fn is_argument(name: &str) -> bool {
+    name.strip_prefix('a').is_some_and(|n| n.bytes().next().is_some_and(|b| b.is_ascii_digit()))
+}
+
+/// Undoes hex, unless the value was quoted: `comm="cafe"` is a name, `comm=63617420` is not.
+fn decode(text: &str, pair: &Pair<'_>) -> Option<String> {
+    let value = pair.value.text();
+    let Val::Text(Cow::Borrowed(borrowed)) = &pair.value else { return None };
+    let start = (borrowed.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
+    let was_quoted = start > 0 && text.as_bytes().get(start - 1) == Some(&b'"');
+    if was_quoted || value.len() < 2 || value.len() % 2 != 0 {
+        return None;
+    }
+    let nibble = |b: u8| (b as char).to_digit(16).filter(|_| !b.is_ascii_lowercase());
+    let bytes: Vec<u8> = value
+        .as_bytes()
+        .chunks_exact(2)
+        .map(|pair| Some((nibble(pair[0])? * 16 + nibble(pair[1])?) as u8))
+        .collect::<Option<_>>()?;
+    // Arguments in a process title are separated by NUL.
+    let text = String::from_utf8_lossy(&bytes);
+    Some(text.trim_end_matches('\0').replace('\0', " "))
+}
+
+/// The command line of an EXECVE record; an argument with blanks is quoted, so that the line can
+/// be read back.
+fn join_arguments(found: &mut Found<'_>) {
+    let mut line = String::new();
+    for pair in found.pairs.iter().filter(|p| is_argument(&p.name)).take(ARGUMENTS_MAX) {
+        // `a1_len` tells how long a split argument is.
+        if pair.name.ends_with("_len") {
+            continue;
+        }
+        let value = pair.value.text();
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        if value.is_empty() || value.contains(' ') {
+            line.extend(["\"", value, "\""]);
+        } else {
+            line.push_str(value);
+        }
+    }
+    if !line.is_empty() {
+        found.fields.push((fields::PROCESS_COMMAND_LINE, Val::Text(Cow::Owned(line))));
+    }
+}

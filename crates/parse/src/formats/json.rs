@@ -1,0 +1,585 @@
+//! JSON objects, one a record (RFC 8259), flattened to dotted names in one pass.
+//!
+//! The walk keeps its own stack, so nesting costs no call stack; what is nested deeper than
+//! [`DEPTH_MAX`] stays JSON text under its name. Numbers keep the text they were written as, and
+//! arrays stay JSON text. Strings are borrowed unless they hold escapes.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+use pugmark_event::{FieldId, Severity, fields};
+
+use super::{Context, Format};
+use crate::found::{Found, Pair, Val};
+use crate::time::{self, Stamp};
+
+/// Levels of objects that are flattened.
+const DEPTH_MAX: usize = 64;
+/// Something nested deeper than [`DEPTH_MAX`] was kept as JSON text.
+const DEPTH_CUT: &str = "depth_cut";
+/// More pairs than this are not even listed: an event keeps 512 attributes.
+const PAIRS_MAX: usize = 4096;
+/// Longest dotted name that the walk builds, in bytes.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// Names that hold the event's time, best first.
+const TIMES: &[&str] = &[
+    "@timestamp",
+    "timestamp",
+    "time",
+    "ts",
+    "eventTime",
+    "event_time",
+    "datetime",
+    "date_time",
+    "__REALTIME_TIMESTAMP",
+];
+const LEVELS: &[&str] = &["level", "severity", "log.level", "lvl", "loglevel"];
+const MESSAGES: &[&str] = &["message", "msg", "MESSAGE", "log"];
+const HOSTS: &[&str] = &["host", "hostname", "host.name", "_HOSTNAME"];
+
+pub(crate) const FORMAT: Format = Format { name: "json", looks, read };
+
+fn looks(record: &[u8]) -> bool {
+    record.first() == Some(&b'{')
+}
+
+fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
+    let mut found = Found::new("json");
+    flatten(record, &mut found)?;
+    interpret(&mut found, context);
+    Some(found)
+}
+
+/// Gives the names that most programs use their meaning: time, level, message, host, and the
+/// fields of the systemd journal.
+pub(crate) fn interpret(found: &mut Found<'_>, context: &Context<'_>) {
+    found.stamp = take_time(found, TIMES, context);
+    if let Some(level) = take_first(found, LEVELS, |v| matches!(v, Val::Text(_) | Val::Number(_))) {
+        take_level(found, level);
+    }
+    if let Some(host) = take_first(found, HOSTS, is_text) {
+        found.fields.push((fields::HOST_NAME, host));
+    }
+    if let Some(program) = take_first(found, &["SYSLOG_IDENTIFIER"], is_text) {
+        found.program = Some(Cow::Owned(program.text().to_string()));
+        found.envelope.push((fields::PROCESS_NAME, "SYSLOG_IDENTIFIER", program));
+    }
+    if let Some(message) = take_first(found, MESSAGES, is_text) {
+        found.message = Some(into_text(message));
+    }
+}
+
+fn is_text(value: &Val<'_>) -> bool {
+    matches!(value, Val::Text(text) if !text.is_empty())
+}
+
+fn into_text(value: Val<'_>) -> Cow<'_, str> {
+    match value {
+        Val::Text(text) => text,
+        other => Cow::Owned(other.text().to_string()),
+    }
+}
+
+/// Takes the first of `names` that holds a readable time; the others stay as they are.
+pub(crate) fn take_time(
+    found: &mut Found<'_>,
+    names: &[&str],
+    context: &Context<'_>,
+) -> Option<Stamp> {
+    for name in names {
+        let Some(at) = found.pairs.iter().position(|p| p.name == *name) else { continue };
+        let value = &found.pairs[at].value;
+        let text = match value {
+            Val::Text(text) | Val::Number(text) => text,
+            _ => continue,
+        };
+        if let Some(stamp) = time::value(text, context.received) {
+            found.pairs.remove(at);
+            return Some(stamp);
+        }
+    }
+    None
+}
+
+fn take_first<'a>(
+    found: &mut Found<'a>,
+    names: &[&str],
+    fits: impl Fn(&Val<'a>) -> bool,
+) -> Option<Val<'a>> {
+    let at = names
+        .iter()
+        .find_map(|name| found.pairs.iter().position(|p| p.name == *name && fits(&p.value)))?;
+    Some(found.pairs.remove(at).value)
+}
+
+/// The level as written, and its severity where the word is known.
+fn take_level<'a>(found: &mut Found<'a>, level: Val<'a>) {
+    if let Some(severity) = Severity::from_log_level(level.text()) {
+        found.fields.push(severity_field(severity));
+    }
+    found.fields.push((fields::LOG_LEVEL, Val::Text(into_text(level))));
+}
+
+/// A severity as the column wants it.
+pub(crate) fn severity_field<'a>(severity: Severity) -> (FieldId, Val<'a>) {
+    let digit = match severity as u8 {
+        1 => "1",
+        2 => "2",
+        3 => "3",
+        4 => "4",
+        5 => "5",
+        _ => "6",
+    };
+    (fields::SEVERITY, Val::Number(Cow::Borrowed(digit)))
+}
+
+/// Flattens one JSON object into pairs; `None` when `text` is no JSON object.
+pub(crate) fn flatten<'a>(text: &'a str, found: &mut Found<'a>) -> Option<()> {
+    let mut walk = Walk { text, at: 0, prefix: String::new(), frames: Vec::new() };
+    walk.blank();
+    walk.expect(b'{')?;
+    walk.frames.push(0);
+    while !walk.frames.is_empty() {
+        walk.entry(found)?;
+    }
+    walk.blank();
+    (walk.at == text.len()).then_some(())
+}
+
+/// The elements of a JSON array of scalars, in order; objects and arrays in it stay JSON text.
+pub(crate) fn elements(text: &str) -> Vec<Val<'_>> {
+    let mut walk = Walk { text, at: 0, prefix: String::new(), frames: Vec::new() };
+    let mut values = Vec::new();
+    if walk.expect(b'[').is_none() {
+        return values;
+    }
+    loop {
+        walk.blank();
+        match walk.peek() {
+            Some(b'{' | b'[') => match walk.skip() {
+                Some(json) => values.push(Val::Json(Cow::Borrowed(json))),
+                None => return values,
+            },
+            Some(b',') => walk.at += 1,
+            Some(b']') | None => return values,
+            Some(_) => match walk.scalar() {
+                Some(value) => values.push(value),
+                None => return values,
+            },
+        }
+    }
+}
+
+struct Walk<'a> {
+    text: &'a str,
+    at: usize,
+    /// The dotted name of the open object, with its last dot.
+    prefix: String,
+    /// For each open object, how long the prefix was before it.
+    frames: Vec<usize>,
+}
+
+impl<'a> Walk<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn blank(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// Reads one `"name": value` of the open object, or its end.
+    fn entry(&mut self, found: &mut Found<'a>) -> Option<()> {
+        self.blank();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            return self.close();
+        }
+        let name = self.string()?;
+        self.blank();
+        self.expect(b':')?;
+        self.blank();
+        match self.peek()? {
+            b'{' => return self.object(&name, found),
+            b'[' => {
+                let (json, depth) = self.skip_measured()?;
+                if depth > DEPTH_MAX {
+                    note(found, DEPTH_CUT);
+                }
+                self.push(name, Val::Json(Cow::Borrowed(json)), found);
+            }
+            _ => {
+                let value = self.scalar()?;
+                self.push(name, value, found);
+            }
+        }
+        self.after_value()
+    }
+
+    fn object(&mut self, name: &str, found: &mut Found<'a>) -> Option<()> {
+        let deep = self.frames.len() >= DEPTH_MAX;
+        if deep || self.prefix.len() + name.len() >= NAME_BYTES_MAX {
+            note(found, DEPTH_CUT);
+            let json = self.skip()?;
+            self.push(Cow::Owned(name.to_string()), Val::Json(Cow::Borrowed(json)), found);
+            return self.after_value();
+        }
+        self.at += 1;
+        self.blank();
+        if self.peek()? == b'}' {
+            self.at += 1;
+            self.push(Cow::Owned(name.to_string()), Val::Json(Cow::Borrowed("{}")), found);
+            return self.after_value();
+        }
+        self.frames.push(self.prefix.len());
+        self.prefix.push_str(name);
+        self.prefix.push('.');
+        Some(())
+    }
+
+    /// After a value: a comma and another name, or the end of the object, which stays to be read.
+    fn after_value(&mut self) -> Option<()> {
+        self.blank();
+        match self.peek()? {
+            b',' => {
+                self.at += 1;
+                self.blank();
+                (self.peek()? == b'"').then_some(())
+            }
+            b'}' => Some(()),
+            _ => None,
+        }
+    }
+
+    fn close(&mut self) -> Option<()> {
+        self.prefix.truncate(self.frames.pop()?);
+        if self.frames.is_empty() { Some(()) } else { self.after_value() }
+    }
+
+    fn push(&self, name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {
+        if found.pairs.len() >= PAIRS_MAX {
+            return note(found, "attributes_cut");
+        }
+        let name = match self.prefix.is_empty() {
+            true => name,
+            false => Cow::Owned([&self.prefix, &*name].concat()),
+        };
+        found.pairs.push(Pair { name, value });
+    }
+
+    fn scalar(&mut self) -> Option<Val<'a>> {
+        match self.peek()? {
+            b'"' => Some(Val::Text(self.string()?)),
+            b't' => self.word("true", Val::Bool(true)),
+            b'f' => self.word("false", Val::Bool(false)),
+            b'n' => self.word("null", Val::Null),
+            b'-' | b'0'..=b'9' => self.number(),
+            _ => None,
+        }
+    }
+
+    fn word(&mut self, word: &str, value: Val<'a>) -> Option<Val<'a>> {
+        self.text.as_bytes()[self.at..].starts_with(word.as_bytes()).then(|| {
+            self.at += word.len();
+            value
+        })
+    }
+
+    fn number(&mut self) -> Option<Val<'a>> {
+        let rest = &self.text.as_bytes()[self.at..];
+        let length = rest
+            .iter()
+            .take_while(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
+            .count();
+        let number = &self.text[self.at..self.at + length];
+        self.at += length;
+        is_number(number.as_bytes()).then_some(Val::Number(Cow::Borrowed(number)))
+    }
+
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let mut escaped = false;
+        loop {
+            let next = memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+            self.at += next;
+            if bytes[self.at] == b'"' {
+                break;
+            }
+            escaped = true;
+            self.at += 2;
+        }
+        let inner = self.text.get(start..self.at)?;
+        self.at += 1;
+        if escaped { unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+    }
+
+    /// Skips one object or array, however deep, and returns its text.
+    fn skip(&mut self) -> Option<&'a str> {
+        self.skip_measured().map(|(json, _)| json)
+    }
+
+    fn skip_measured(&mut self) -> Option<(&'a str, usize)> {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let (mut depth, mut deepest) = (0usize, self.frames.len());
+        loop {
+            match *bytes.get(self.at)? {
+                b'"' => {
+                    self.skip_string()?;
+                    continue;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    deepest = deepest.max(self.frames.len() + depth);
+                }
+                b'}' | b']' => depth -= 1,
+                _ => {}
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Some((&self.text[start..self.at], deepest));
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        self.at += 1;
+        loop {
+            self.at += memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+            if bytes[self.at] == b'"' {
+                self.at += 1;
+                return Some(());
+            }
+            self.at += 2;
+        }
+    }
+}
+
+fn note(found: &mut Found<'_>, issue: &'static str) {
+    if !found.issues.contains(&issue) {
+        found.issues.push(issue);
+    }
+}
+
+/// RFC 8259 section 6.
+fn is_number(text: &[u8]) -> bool {
+    let mut rest = text.strip_prefix(b"-").unwrap_or(text);
+    let digits = |rest: &[u8]| rest.iter().take_while(|b| b.is_ascii_digit()).count();
+    let whole = digits(rest);
+    if whole == 0 || (whole > 1 && rest[0] == b'0') {
+        return false;
+    }
+    rest = &rest[whole..];
+    if let Some(fraction) = rest.strip_prefix(b".") {
+        let count = digits(fraction);
+        if count == 0 {
+            return false;
+        }
+        rest = &fraction[count..];
+    }
+    if let [b'e' | b'E', exponent @ ..] = rest {
+        let exponent = match exponent {
+            [b'+' | b'-', digits @ ..] => digits,
+            all => all,
+        };
+        return !exponent.is_empty() && digits(exponent) == exponent.len();
+    }
+    rest.is_empty()
+}
+
+/// Undoes JSON's escapes; a lone surrogate becomes U+FFFD. `None` for an unknown escape.
+fn unescape(text: &str) -> Option<String> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        out.push(match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (character, used) = unicode(rest)?;
+                rest = &rest[used..];
+                character
+            }
+            _ => return None,
+        });
+    }
+    out.push_str(rest);
+    Some(out)
+}
+
+/// Reads what follows `\u`: four hex digits, and the second half of a surrogate pair.
+fn unicode(text: &str) -> Option<(char, usize)> {
+    let hex = |text: &str| {
+        let digits = text.get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        u32::from_str_radix(digits, 16).ok()
+    };
+    let first = hex(text)?;
+    if let (0xd800..=0xdbff, Some(second)) =
+        (first, text.get(4..).and_then(|t| t.strip_prefix("\\u")).and_then(hex))
+        && (0xdc00..=0xdfff).contains(&second)
+    {
+        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+        return Some((char::from_u32(code)?, 10));
+    }
+    Some((char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 4))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, expected: &[(&str, &str)]) {
+        let mut found = Found::new("json");
+        let shown: Vec<(String, String)> = match flatten(text, &mut found) {
+            Some(()) => found
+                .pairs
+                .iter()
+                .map(|p| {
+                    let value = p.value.value();
+                    (p.name.to_string(), format!("{}:{}", value.kind(), value.text()))
+                })
+                .collect(),
+            None => vec![("refused".into(), String::new())],
+        };
+        let expected: Vec<(String, String)> =
+            expected.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+        assert_eq!(shown, expected, "{text}");
+    }
+
+    #[test]
+    fn objects_become_dotted_names() {
+        check("{}", &[]);
+        check(
+            r#" {"a":{"b":{"c":1}},"d":[1,{"e":2}]} "#,
+            &[("a.b.c", "n:1"), ("d", r#"j:[1,{"e":2}]"#)],
+        );
+        check(
+            r#"{"a":{},"b":null,"c":true,"d":-1.50e3}"#,
+            &[("a", "j:{}"), ("b", "z:"), ("c", "b:true"), ("d", "n:-1.50e3")],
+        );
+        check(r#"{"a":{"x":1},"a":2}"#, &[("a.x", "n:1"), ("a", "n:2")]);
+        check(r#"{"k\u0041\n":"\ud83d\ude00\ud83d\"\\"}"#, &[("kA\n", "s:😀\u{fffd}\"\\")]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in [
+            "",
+            "{",
+            "{]",
+            "[1]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1}x",
+            "{\"a\":01}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":\"\\x\"}",
+            "{\"a\":{\"b\":1},}",
+            "{\"a\":{\"b\":1}\"c\":1}",
+            "{\"a\":\"\\",
+            "{\"a\":tru}",
+            "{\"a\":-}",
+            "{\"a\":{}}}",
+            "{\"a\":\"\\u12\"}",
+        ] {
+            check(text, &[("refused", "")]);
+        }
+    }
+
+    #[test]
+    fn depth_is_cut_and_not_followed() {
+        let deep = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+        let mut found = Found::new("json");
+        assert!(flatten(&deep, &mut found).is_some());
+        assert_eq!(found.issues, [DEPTH_CUT]);
+        assert_eq!(found.pairs.len(), 1);
+        assert!(found.pairs[0].name.starts_with("a.a.a."));
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+        let mut found = Found::new("json");
+        assert!(flatten(&deep, &mut found).is_some());
+        assert_eq!(found.issues, [DEPTH_CUT]);
+    }
+
+    /// Serde's view of the same object, flattened the slow way.
+    fn oracle(prefix: &str, value: &serde_json::Value, out: &mut Vec<(String, String)>) {
+        let name = |key: &str| [prefix, key].concat();
+        for (key, value) in value.as_object().unwrap() {
+            match value {
+                serde_json::Value::Object(map) if !map.is_empty() => {
+                    oracle(&format!("{}.", name(key)), value, out);
+                }
+                serde_json::Value::String(text) => out.push((name(key), text.clone())),
+                serde_json::Value::Null => out.push((name(key), String::new())),
+                other => out.push((name(key), other.to_string())),
+            }
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<bool>().prop_map(Into::into),
+            any::<i64>().prop_map(Into::into),
+            "\\PC{0,12}|[\\\\\"\u{0}-\u{1f}]{0,4}".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 6, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::from),
+                prop::collection::hash_map("[a-z\\\\\"é]{1,4}", inner, 0..5)
+                    .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_serde(value in json(), pretty in any::<bool>()) {
+            prop_assume!(value.is_object());
+            let text = if pretty {
+                serde_json::to_string_pretty(&value).unwrap()
+            } else {
+                value.to_string()
+            };
+            let mut found = Found::new("json");
+            prop_assert!(flatten(&text, &mut found).is_some());
+            let mut expected = Vec::new();
+            oracle("", &value, &mut expected);
+            for (pair, (name, text)) in found.pairs.iter().zip(&expected) {
+                prop_assert_eq!(&pair.name, name);
+                if !matches!(pair.value, Val::Json(_)) {
+                    prop_assert_eq!(pair.value.text(), text);
+                }
+            }
+            prop_assert_eq!(found.pairs.len(), expected.len());
+        }
+
+        #[test]
+        fn takes_nothing_that_serde_refuses(text in r#"\{["a{}\[\],:0-9\\ u-]{0,24}\}"#) {
+            let mut found = Found::new("json");
+            if flatten(&text, &mut found).is_some() && !text.contains('[') {
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! `key=value` lines: logfmt, FortiGate and the many products in between. Values may be quoted.
+
+use std::borrow::Cow;
+
+use super::{Context, Format, json};
+use crate::found::{Found, Pair, Val};
+use crate::time;
+
+/// Longest name that is believed to be one, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+/// Pairs listed per record; an event keeps 512 attributes.
+const PAIRS_MAX: usize = 4096;
+
+pub(crate) const FORMAT: Format = Format { name: "keyvalue", looks, read };
+
+fn looks(record: &[u8]) -> bool {
+    let equals = record.iter().take(NAME_BYTES_MAX).position(|b| *b == b'=');
+    equals.is_some_and(|at| is_name(&record[..at]))
+}
+
+fn is_name(name: &[u8]) -> bool {
+    name.first().is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'_' | b'@'))
+        && name.len() <= NAME_BYTES_MAX
+        && name.iter().all(|b| b.is_ascii_alphanumeric() || b"_-./@#".contains(b))
+}
+
+fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
+    let mut found = Found::new("keyvalue");
+    let stray = scan(record, &mut found.pairs);
+    // One pair, or prose with an equals sign here and there, is text.
+    if found.pairs.len() < 2 || found.pairs.len() < stray * 3 {
+        return None;
+    }
+    found.stamp = date_and_time(&mut found, context);
+    let stamp = found.stamp;
+    json::interpret(&mut found, context);
+    found.stamp = stamp.or(found.stamp);
+    if stray > 0 && found.message.is_none() {
+        found.message = Some(Cow::Borrowed(record));
+    }
+    Some(found)
+}
+
+/// Appends the pairs of `text`; returns the number of words that were none.
+pub(crate) fn scan<'a>(text: &'a str, pairs: &mut Vec<Pair<'a>>) -> usize {
+    let mut stray = 0;
+    let mut rest = text.trim_start();
+    while !rest.is_empty() && pairs.len() < PAIRS_MAX {
+        let end = rest.find(['=', ' ', '\t', '\u{1d}']).unwrap_or(rest.len());
+        let name = &rest[..end];
+        let is_pair = rest[end..].starts_with('=') && is_name(name.as_bytes());
+        if is_pair {
+            let (value, after) = value(&rest[end + 1..]);
+            pairs.push(Pair { name: Cow::Borrowed(name), value: Val::Text(value) });
+            rest = after;
+        } else {
+            stray += usize::from(!name.is_empty());
+            let end = rest.find([' ', '\t', '\u{1d}']).unwrap_or(rest.len());
+            rest = &rest[end..];
+        }
+        rest = rest.trim_start_matches([' ', '\t', ',', ';', '\u{1d}', '\r', '\n']);
+    }
+    stray
+}
+
+/// The value at the start of `text`, without its quotes, and the rest.
+fn value(text: &str) -> (Cow<'_, str>, &str) {
+    let Some(inner) = text.strip_prefix('"') else {
+        let end = text.find([' ', '\t', '\u{1d}', '\r', '\n']).unwrap_or(text.len());
+        return (Cow::Borrowed(text[..end].trim_end_matches([',', ';'])), &text[end..]);
+    };
+    let bytes = inner.as_bytes();
+    let mut at = 0;
+    while let Some(next) =
+        bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).map(|n| n + at)
+    {
+        if bytes[next] == b'"' {
+            return (unescape(&inner[..next]), &inner[next + 1..]);
+        }
+        at = next + 2;
+    }
+    // The quote never closes: the rest of the line is the value.
+    (unescape(inner), "")
+}
+
+/// Only quotes and backslashes are escapes; `C:\new` keeps its backslash.
+fn unescape(text: &str) -> Cow<'_, str> {
+    if !text.contains("\\\"") && !text.contains("\\\\") {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut characters = text.chars().peekable();
+    while let Some(c) = characters.next() {
+        match (c, characters.peek()) {
+            ('\\', Some('"' | '\\')) => out.extend(characters.next()),
+            _ => out.push(c),
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Firewalls write `date=2026-11-23 time=10:00:00 tz="+0100"`, some also `eventtime` as an epoch.
+fn date_and_time(found: &mut Found<'_>, context: &Context<'_>) -> Option<time::Stamp> {
+    if let Some(stamp) = json::take_time(found, &["eventtime"], context) {
+        return Some(stamp);
+    }
+    let (date, clock) = (found.pair("date")?.text(), found.pair("time")?.text());
+    if date.len() > 16 || clock.len() > 32 {
+        return None;
+    }
+    let zone = found.pair("tz").map_or("", |v| v.text()).trim_start_matches("UTC");
+    let exact = [date, "T", clock, zone].concat();
+    time::value(&exact, context.received)
+}

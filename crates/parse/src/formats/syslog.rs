@@ -1,0 +1,273 @@
+//! Syslog: RFC 5424, RFC 3164 as it is really written, and the lines of rsyslog's files, which
+//! have no priority and may have an ISO time. What stands in the message is read in turn.
+
+use std::borrow::Cow;
+
+use pugmark_event::{Severity, fields};
+
+use super::json::severity_field;
+use super::{Context, Format};
+use crate::found::{Found, Pair, Val};
+use crate::time;
+
+/// Longest tag that is believed to be one, in bytes. RFC 3164 says 32; containers need more.
+const TAG_BYTES_MAX: usize = 128;
+/// Parameters of structured data that are listed.
+const SD_PARAMS_MAX: usize = 512;
+/// The keyword for each facility, RFC 5424 section 6.2.1.
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
+    "ftp", "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4",
+    "local5", "local6", "local7",
+];
+
+pub(crate) const FORMAT: Format = Format { name: "syslog", looks, read };
+
+fn looks(record: &[u8]) -> bool {
+    match record {
+        [b'<', digit, ..] => digit.is_ascii_digit(),
+        [a, b, c, b' ', ..] => [a, b, c].iter().all(|b| b.is_ascii_alphabetic()),
+        [b'0'..=b'9', _, _, _, b'-', ..] => record.get(10) == Some(&b'T'),
+        _ => false,
+    }
+}
+
+fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
+    let (priority, rest) = priority(record);
+    let mut found = Found::new("syslog");
+    if let Some((number, text)) = priority {
+        set_priority(number, text, &mut found);
+    }
+    let message = match rest.strip_prefix("1 ").filter(|_| priority.is_some()) {
+        Some(rest) => rfc5424(rest, &mut found)?,
+        None => rfc3164(rest, priority.is_some(), context, &mut found)?,
+    };
+    Some(match super::read_inner(strip_cookie(message), context) {
+        Some(inner) => merge(found, inner, message),
+        None => {
+            found.message = Some(Cow::Borrowed(message));
+            found
+        }
+    })
+}
+
+/// The mark that tells CEE-aware daemons that JSON follows.
+fn strip_cookie(message: &str) -> &str {
+    message.strip_prefix("@cee:").map_or(message, str::trim_start)
+}
+
+/// `<34>` and what follows it.
+fn priority(record: &str) -> (Option<(u8, &str)>, &str) {
+    let parsed = record.strip_prefix('<').and_then(|rest| {
+        let end = rest.bytes().take(4).position(|b| b == b'>')?;
+        let number: u8 = rest[..end].parse().ok().filter(|n| *n < 192)?;
+        Some(((number, &rest[..end]), &rest[end + 1..]))
+    });
+    match parsed {
+        Some((priority, rest)) => (Some(priority), rest),
+        None => (None, record),
+    }
+}
+
+fn set_priority<'a>(number: u8, text: &'a str, found: &mut Found<'a>) {
+    let (field, severity) = severity_field(Severity::from_syslog(number & 7));
+    found.envelope.push((field, "syslog.severity", severity));
+    found.attribute("syslog.facility", FACILITIES[usize::from(number >> 3)]);
+    found.pairs.push(Pair::new("syslog.priority", Val::Number(Cow::Borrowed(text))));
+}
+
+/// `TIME HOST APP PROCID MSGID SD [MSG]`; returns the message.
+fn rfc5424<'a>(rest: &'a str, found: &mut Found<'a>) -> Option<&'a str> {
+    let (stamp, rest) = token(rest)?;
+    let (host, rest) = token(rest)?;
+    let (app, rest) = token(rest)?;
+    let (procid, rest) = token(rest)?;
+    let (msgid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    if stamp != "-" {
+        found.stamp = Some(time::iso(stamp.as_bytes()).filter(|(_, n)| *n == stamp.len())?.0);
+    }
+    origin(host, app, procid, found);
+    found.attribute("syslog.msgid", msgid);
+    let message = match rest.strip_prefix('-') {
+        Some(rest) => rest,
+        None => structured_data(rest, found),
+    };
+    let message = message.strip_prefix(' ').unwrap_or(message);
+    Some(message.strip_prefix('\u{feff}').unwrap_or(message))
+}
+
+fn token(text: &str) -> Option<(&str, &str)> {
+    text.split_once(' ').filter(|(token, _)| !token.is_empty())
+}
+
+/// `[id param="value" ...]...`; returns what follows. Malformed data is left in the message.
+fn structured_data<'a>(text: &'a str, found: &mut Found<'a>) -> &'a str {
+    let mut rest = text;
+    let mut count = 0;
+    while let Some(inner) = rest.strip_prefix('[') {
+        let Some(end) = inner.find([' ', ']']) else { return text };
+        let id = &inner[..end];
+        let mut params = &inner[end..];
+        loop {
+            params = params.trim_start_matches(' ');
+            if let Some(after) = params.strip_prefix(']') {
+                rest = after;
+                break;
+            }
+            let Some((name, value, after)) = parameter(params) else { return rest };
+            count += 1;
+            if count <= SD_PARAMS_MAX {
+                let name = Cow::Owned(format!("syslog.sd.{id}.{name}"));
+                found.pairs.push(Pair { name, value: Val::Text(value) });
+            }
+            params = after;
+        }
+    }
+    rest
+}
+
+/// `name="value"` with `\"`, `\\` and `\]` undone.
+fn parameter(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
+    let (name, rest) = text.split_once("=\"")?;
+    if name.len() > TAG_BYTES_MAX || name.contains([' ', ']', '"']) {
+        return None;
+    }
+    let bytes = rest.as_bytes();
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            break;
+        }
+        at += 2;
+    }
+    let value = &rest[..at];
+    let value = match value.contains('\\') {
+        true => {
+            let value = value.replace("\\\"", "\"").replace("\\]", "]");
+            Cow::Owned(value.replace("\\\\", "\\"))
+        }
+        false => Cow::Borrowed(value),
+    };
+    Some((name, value, &rest[at + 1..]))
+}
+
+/// `TIME [HOST] TAG[PID]: MSG`; returns the message. Without a priority the shape must be sure.
+fn rfc3164<'a>(
+    rest: &'a str,
+    has_priority: bool,
+    context: &Context<'_>,
+    found: &mut Found<'a>,
+) -> Option<&'a str> {
+    // Cisco devices put a sequence number or a star before the time.
+    let rest = if has_priority { rest.trim_start_matches(['*', ' ']) } else { rest };
+    let Some((stamp, used)) = time::leading(rest.as_bytes(), context.received) else {
+        return has_priority.then(|| after_time(rest, found));
+    };
+    let rest = rest.get(used..)?;
+    let Some(rest) = rest.strip_prefix(' ').or_else(|| rest.strip_prefix(": ")) else {
+        return has_priority.then_some(rest);
+    };
+    if !has_priority && !sure(rest) {
+        return None;
+    }
+    found.stamp = Some(stamp);
+    Some(after_time(rest, found))
+}
+
+/// True for `host tag: ...`, not for `INFO module: ...` of a program's own log.
+fn sure(rest: &str) -> bool {
+    let Some((host, rest)) = rest.trim_start().split_once(' ') else { return false };
+    let bare = host.trim_matches(['[', ']', ':']);
+    tag(host).is_some_and(|(_, pid, _)| pid.is_some())
+        || (Severity::from_log_level(bare).is_none()
+            && is_host(host)
+            && (tag(rest).is_some() || rest.contains(": ")))
+}
+
+fn is_host(token: &str) -> bool {
+    !token.is_empty()
+        && token.len() <= 255
+        && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/%@".contains(&b))
+        && !token.ends_with(':')
+}
+
+/// Reads `[HOST] TAG[PID]: MSG` and returns the message.
+fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
+    let rest = rest.trim_start_matches(' ');
+    if let Some((name, pid, message)) = tag(rest) {
+        origin("", name, pid.unwrap_or(""), found);
+        return message;
+    }
+    let Some((host, after)) = rest.split_once(' ') else { return rest };
+    if found.stamp.is_none() || !is_host(host) || host.contains('=') {
+        return rest;
+    }
+    let after = after.trim_start_matches(' ');
+    match tag(after) {
+        Some((name, pid, message)) => {
+            origin(host, name, pid.unwrap_or(""), found);
+            message
+        }
+        None => {
+            origin(host, "", "", found);
+            after
+        }
+    }
+}
+
+/// `sshd[812]: message`, `CRON: message`: the name, the process id and the message.
+fn tag(text: &str) -> Option<(&str, Option<&str>, &str)> {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().take(TAG_BYTES_MAX).position(|b| matches!(b, b'[' | b':' | b' '))?;
+    let name = &text[..end];
+    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'=' && b != b'"') {
+        return None;
+    }
+    match bytes[end] {
+        b':' => {
+            let message = &text[end + 1..];
+            (message.is_empty() || message.starts_with(' '))
+                .then(|| (name, None, message.trim_start_matches(' ')))
+        }
+        b'[' => {
+            let close = bytes[end..].iter().take(TAG_BYTES_MAX).position(|b| *b == b']')? + end;
+            let message = text[close + 1..].strip_prefix(':')?;
+            Some((name, Some(&text[end + 1..close]), message.trim_start_matches(' ')))
+        }
+        _ => None,
+    }
+}
+
+fn origin<'a>(host: &'a str, program: &'a str, pid: &'a str, found: &mut Found<'a>) {
+    if !host.is_empty() && host != "-" {
+        found.envelope.push((fields::HOST_NAME, "syslog.hostname", host.into()));
+    }
+    if !program.is_empty() && program != "-" {
+        found.program = Some(Cow::Borrowed(program));
+        found.envelope.push((fields::PROCESS_NAME, "syslog.appname", program.into()));
+    }
+    if is_pid(pid) {
+        let number = Val::Number(Cow::Borrowed(pid));
+        found.envelope.push((fields::PROCESS_PID, "syslog.procid", number));
+    } else {
+        found.attribute("syslog.procid", pid);
+    }
+}
+
+fn is_pid(text: &str) -> bool {
+    pugmark_event::value::exact_integer(text).is_some()
+}
+
+/// The inner record with the envelope around it.
+fn merge<'a>(envelope: Found<'a>, mut inner: Found<'a>, message: &'a str) -> Found<'a> {
+    let guessed = envelope.stamp.is_none_or(|s| s.guess.is_some());
+    let inner_stamp = inner.stamp.filter(|s| guessed && s.guess.is_none());
+    inner.stamp = inner_stamp.or(envelope.stamp).or(inner.stamp);
+    inner.envelope.extend(envelope.envelope);
+    inner.program = inner.program.or(envelope.program);
+    inner.pairs.extend(envelope.pairs);
+    inner.issues.extend(envelope.issues);
+    inner.message = inner.message.or(Some(Cow::Borrowed(message)));
+    inner
+}

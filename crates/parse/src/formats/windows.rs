@@ -1,0 +1,201 @@
+//! Windows events as JSON, in all the shapes in which they travel: nested
+//! `{"Event":{"System":..,"EventData":..}}` of EVTX tools, Winlogbeat's `winlog.*`, and the flat
+//! objects of NXLog and of published data sets.
+//!
+//! Whatever the shape, the same native names come out, as Sigma rules use them: `EventID`,
+//! `Channel`, `Provider_Name`, `Computer`, and the names of the event data without blanks.
+
+use std::borrow::Cow;
+
+use memchr::memmem;
+use pugmark_event::{FieldId, Severity, fields};
+
+use super::json::{self, severity_field};
+use super::{Context, Format};
+use crate::found::{Found, Pair, Val};
+
+pub(crate) const FORMAT: Format = Format { name: "windows", looks, read };
+
+/// Elements of one array of event data that get names of their own.
+const ELEMENTS_MAX: usize = 512;
+
+/// Names that hold the event's time, best first.
+const TIMES: &[&str] =
+    &["TimeCreated", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp"];
+
+/// The header of an event under the names that the nested shapes have for it.
+const HEADER: &[(&str, &str)] = &[
+    ("Provider.#attributes.Name", "Provider_Name"),
+    ("Provider.Name", "Provider_Name"),
+    ("Provider_attributes.Name", "Provider_Name"),
+    ("Provider.@Name", "Provider_Name"),
+    ("Provider.#attributes.Guid", "Provider_Guid"),
+    ("Provider.#attributes.EventSourceName", "Provider_EventSourceName"),
+    ("EventID.#text", "EventID"),
+    ("EventID.#attributes.Qualifiers", "Qualifiers"),
+    ("TimeCreated.#attributes.SystemTime", "TimeCreated"),
+    ("TimeCreated.SystemTime", "TimeCreated"),
+    ("TimeCreated.@SystemTime", "TimeCreated"),
+    ("TimeCreated_attributes.SystemTime", "TimeCreated"),
+    ("Execution.#attributes.ProcessID", "Execution_ProcessID"),
+    ("Execution.#attributes.ThreadID", "Execution_ThreadID"),
+    ("Correlation.#attributes.ActivityID", "Correlation_ActivityID"),
+    ("Correlation.#attributes.RelatedActivityID", "Correlation_RelatedActivityID"),
+    ("Security.#attributes.UserID", "Security_UserID"),
+];
+
+/// Winlogbeat's names for the same.
+const WINLOGBEAT: &[(&str, &str)] = &[
+    ("winlog.event_id", "EventID"),
+    ("winlog.channel", "Channel"),
+    ("winlog.provider_name", "Provider_Name"),
+    ("winlog.provider_guid", "Provider_Guid"),
+    ("winlog.computer_name", "Computer"),
+    ("winlog.record_id", "EventRecordID"),
+    ("winlog.task", "Task"),
+    ("winlog.opcode", "Opcode"),
+    ("winlog.keywords", "Keywords"),
+    ("winlog.version", "Version"),
+    ("winlog.activity_id", "Correlation_ActivityID"),
+    ("winlog.process.pid", "Execution_ProcessID"),
+    ("winlog.process.thread.id", "Execution_ThreadID"),
+    ("message", "Message"),
+];
+
+/// Who wrote the record rather than whom it is about: these yield to the event data.
+const ENVELOPE: &[(&str, FieldId)] = &[
+    ("AccountName", fields::USER_NAME),
+    ("UserID", fields::USER_ID),
+    ("Hostname", fields::HOST_NAME),
+];
+
+fn looks(record: &[u8]) -> bool {
+    record.first() == Some(&b'{')
+        && (memmem::find(record, b"\"EventID\"").is_some()
+            || memmem::find(record, b"\"event_id\"").is_some()
+            || memmem::find(record, b"\"winlog.event_id\"").is_some())
+}
+
+fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
+    let mut flat = Found::new("windows");
+    json::flatten(record, &mut flat)?;
+    let mut found = Found::new("windows");
+    found.product = "windows";
+    found.issues = std::mem::take(&mut flat.issues);
+    found.pairs.reserve(flat.pairs.len());
+    for pair in flat.pairs {
+        native(pair, &mut found);
+    }
+    let known = found.pair("EventID").is_some()
+        && ["Channel", "Provider_Name", "SourceName"].iter().any(|n| found.pair(n).is_some());
+    if !known {
+        return None;
+    }
+    found.stamp = json::take_time(&mut found, TIMES, context);
+    if let Some(severity) = found.pair("Level").and_then(|level| severity(level.text())) {
+        found.fields.push(severity_field(severity));
+    }
+    if let Some(Val::Text(message)) = found.take("Message") {
+        found.message = Some(message);
+    }
+    for (name, id) in ENVELOPE {
+        if let Some(value) = found.take(name) {
+            found.envelope.push((*id, name, value));
+        }
+    }
+    Some(found)
+}
+
+/// Gives a flattened pair its native name.
+fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
+    let Pair { name, value } = pair;
+    if let Some(at) = section(&name, "Event.System.") {
+        let short = &name[at..];
+        let named = HEADER.iter().find(|(long, _)| *long == short).map(|(_, native)| *native);
+        return match named {
+            Some(native) => push(Cow::Borrowed(native), value, found),
+            None => push(Cow::Owned(short.replace(".#attributes.", "_")), value, found),
+        };
+    }
+    if let Some(at) = section(&name, "Event.EventData.") {
+        return data(&name[at..], value, found);
+    }
+    if let Some(at) = section(&name, "Event.UserData.") {
+        // One wrapper element, whose name varies, stands around the data.
+        let inner = &name[at..];
+        return match inner.split_once('.') {
+            Some((_, inner)) => data(inner, value, found),
+            None => data(inner, value, found),
+        };
+    }
+    if let Some(at) = section(&name, "winlog.event_data.") {
+        return data(&name[at..], value, found);
+    }
+    if let Some((_, native)) = WINLOGBEAT.iter().find(|(long, _)| *long == name) {
+        return push(Cow::Borrowed(native), value, found);
+    }
+    match section(&name, "Event.RenderingInfo.") {
+        Some(at) if &name[at..] == "Message" => push(Cow::Borrowed("Message"), value, found),
+        // The XML namespace says nothing.
+        _ if name == "Event.#attributes.xmlns" => {}
+        _ => push(without_blanks(name), value, found),
+    }
+}
+
+fn section(name: &str, prefix: &str) -> Option<usize> {
+    name.starts_with(prefix).then_some(prefix.len())
+}
+
+/// One element of the event data. Unnamed elements come as `Data`, several of them as an array.
+fn data<'a>(name: &str, value: Val<'a>, found: &mut Found<'a>) {
+    let name = name.strip_suffix(".#text").unwrap_or(name);
+    if name.ends_with("#attributes.xmlns") || name.contains("#attributes.xmlns:") {
+        return;
+    }
+    let name = name.replace("#attributes.", "");
+    match value {
+        Val::Json(Cow::Borrowed(json)) if json.starts_with('[') => array(&name, json, found),
+        value => push(without_blanks(Cow::Owned(name)), value, found),
+    }
+}
+
+/// Elements of an array: plain ones one after the other, `{"@Name": .., "#text": ..}` by name.
+fn array<'a>(name: &str, json: &'a str, found: &mut Found<'a>) {
+    for element in json::elements(json).into_iter().take(ELEMENTS_MAX) {
+        let mut inner = Found::new("");
+        let object = match &element {
+            Val::Json(Cow::Borrowed(text)) => json::flatten(text, &mut inner).is_some(),
+            _ => false,
+        };
+        let own = ["#attributes.Name", "@Name", "Name"].iter().find_map(|n| inner.take(n));
+        let text = ["#text", "text", "Value"].iter().find_map(|n| inner.take(n));
+        match (object, own, text) {
+            (true, Some(own), text) => {
+                let own = own.text().to_string();
+                push(without_blanks(Cow::Owned(own)), text.unwrap_or(Val::Null), found);
+            }
+            (true, None, Some(text)) => push(Cow::Owned(name.to_string()), text, found),
+            _ => push(Cow::Owned(name.to_string()), element, found),
+        }
+    }
+}
+
+/// Defender writes `Threat Name`; rules ask for `ThreatName`.
+fn without_blanks(name: Cow<'_, str>) -> Cow<'_, str> {
+    if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name }
+}
+
+fn push<'a>(name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {
+    found.pairs.push(Pair { name, value });
+}
+
+/// Windows levels: 1 critical to 5 verbose, 0 for audit events.
+fn severity(level: &str) -> Option<Severity> {
+    Some(match level {
+        "0" | "4" | "5" => Severity::Informational,
+        "1" => Severity::Critical,
+        "2" => Severity::High,
+        "3" => Severity::Medium,
+        _ => return Severity::from_log_level(level),
+    })
+}

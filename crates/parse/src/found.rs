@@ -1,0 +1,108 @@
+//! What a format found in one record, before anybody knows which product wrote it.
+
+use std::borrow::Cow;
+
+use pugmark_event::{FieldId, Value};
+
+use crate::time::Stamp;
+
+/// One value; borrowed from the record unless it had to be unescaped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Val<'a> {
+    Null,
+    Text(Cow<'a, str>),
+    Number(Cow<'a, str>),
+    Bool(bool),
+    Json(Cow<'a, str>),
+}
+
+impl Val<'_> {
+    pub(crate) fn value(&self) -> Value<'_> {
+        match self {
+            Val::Null => Value::Null,
+            Val::Text(text) => Value::Text(text),
+            Val::Number(text) => Value::Number(text),
+            Val::Bool(truth) => Value::Bool(*truth),
+            Val::Json(text) => Value::Json(text),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        self.value().text()
+    }
+}
+
+impl<'a> From<&'a str> for Val<'a> {
+    fn from(text: &'a str) -> Self {
+        Val::Text(Cow::Borrowed(text))
+    }
+}
+
+/// A native name and its value, in the order of the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Pair<'a> {
+    pub(crate) name: Cow<'a, str>,
+    pub(crate) value: Val<'a>,
+}
+
+impl<'a> Pair<'a> {
+    pub(crate) fn new(name: &'a str, value: impl Into<Val<'a>>) -> Self {
+        Self { name: Cow::Borrowed(name), value: value.into() }
+    }
+}
+
+/// The parts of a record. A flat list, not a map: it is walked once and then gone.
+#[derive(Debug, Default)]
+pub(crate) struct Found<'a> {
+    /// The format that read it, by name.
+    pub(crate) format: &'static str,
+    /// When it happened, if the record says.
+    pub(crate) stamp: Option<Stamp>,
+    /// Sigma's product, when the format belongs to one product alone; packs may say better.
+    pub(crate) product: &'static str,
+    /// The program that wrote it: the syslog tag.
+    pub(crate) program: Option<Cow<'a, str>>,
+    /// The text without its envelope; packs look into it.
+    pub(crate) message: Option<Cow<'a, str>>,
+    /// Values whose field the format itself knows.
+    pub(crate) fields: Vec<(FieldId, Val<'a>)>,
+    /// Values of the envelope: they take their field only if nothing better did, else they stand
+    /// in the tail under the name given here.
+    pub(crate) envelope: Vec<(FieldId, &'static str, Val<'a>)>,
+    /// Native names and values.
+    pub(crate) pairs: Vec<Pair<'a>>,
+    /// What went wrong.
+    pub(crate) issues: Vec<&'static str>,
+}
+
+impl<'a> Found<'a> {
+    /// Nothing yet, read by `format`.
+    pub(crate) fn new(format: &'static str) -> Self {
+        Self { format, ..Self::default() }
+    }
+
+    /// The value that the record calls `name`.
+    pub(crate) fn pair(&self, name: &str) -> Option<&Val<'a>> {
+        self.pairs.iter().find(|p| p.name == name).map(|p| &p.value)
+    }
+
+    /// Takes the pair called `name` out of the list.
+    pub(crate) fn take(&mut self, name: &str) -> Option<Val<'a>> {
+        let at = self.pairs.iter().position(|p| p.name == name)?;
+        Some(self.pairs.remove(at).value)
+    }
+
+    /// Notes a value whose field the format knows; empty text and a bare dash say nothing.
+    pub(crate) fn field(&mut self, id: FieldId, text: &'a str) {
+        if !text.is_empty() && text != "-" {
+            self.fields.push((id, text.into()));
+        }
+    }
+
+    /// Notes a native value; empty text and a bare dash say nothing.
+    pub(crate) fn attribute(&mut self, name: &'a str, text: &'a str) {
+        if !text.is_empty() && text != "-" {
+            self.pairs.push(Pair::new(name, text));
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Timestamps as logs write them: RFC 3339 and its relatives, the year-less RFC 3164, Apache's CLF,
+//! nginx, BIND, and epoch numbers.
+//!
+//! No clock here. A missing year is taken from the time of receipt; a missing zone is read as UTC.
+//! Both are guesses, and the event says so.
+
+use pugmark_event::time::{DAY, HOUR, MINUTE, Micros, SECOND};
+
+/// The year was not written. Such times have no zone either; they are read as UTC.
+pub(crate) const YEAR_GUESSED: &str = "year_guessed";
+/// The zone was not written; the time was read as UTC.
+pub(crate) const ZONE_GUESSED: &str = "zone_guessed";
+
+/// A time and what had to be guessed to read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    pub(crate) time: Micros,
+    pub(crate) guess: Option<&'static str>,
+}
+
+impl Stamp {
+    fn exact(time: Micros) -> Self {
+        Self { time, guess: None }
+    }
+}
+
+const MONTHS: [&[u8; 3]; 12] = [
+    b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec",
+];
+
+/// Reads a time at the start of `text` in any known form; also says how many bytes it took.
+pub(crate) fn leading(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
+    match text.first()? {
+        b'0'..=b'9' => iso(text).or_else(|| clf(text)).or_else(|| bind(text)),
+        b'[' => bracketed(text, received),
+        _ => rfc3164(text, received).or_else(|| apache_error(text)),
+    }
+}
+
+/// Reads a whole value that a record names as its time: text in any known form or an epoch number.
+pub(crate) fn value(text: &str, received: Micros) -> Option<Stamp> {
+    let text = text.trim();
+    if let Some(epoch) = epoch(text) {
+        return Some(Stamp::exact(epoch));
+    }
+    let (stamp, used) = leading(text.as_bytes(), received)?;
+    match text.get(used..)?.trim() {
+        "" => Some(stamp),
+        // The zone is said in words, so it was no guess.
+        "UTC" | "GMT" => Some(Stamp { guess: stamp.guess.filter(|g| *g != ZONE_GUESSED), ..stamp }),
+        _ => None,
+    }
+}
+
+/// Reads `1795428000`, `1795428000.123`, and milli-, micro- and nanoseconds by their size.
+pub(crate) fn epoch(text: &str) -> Option<Micros> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    // Nine digits is 1973, nineteen is nanoseconds: less or more is another kind of number.
+    if !(9..=19).contains(&whole.len()) || !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let number: i64 = whole.parse().ok()?;
+    let base = pugmark_event::time::from_epoch(number);
+    if fraction.is_empty() {
+        return (!text.ends_with('.')).then_some(base);
+    }
+    let (micros, used) = fraction_micros(fraction.as_bytes());
+    let seconds = whole.len() < 12;
+    (used == fraction.len()).then_some(if seconds { base + micros } else { base })
+}
+
+/// `2026-11-23T10:00:00.123+01:00` and relatives: a blank or `_` for the `T`, `/` for `-`, a comma
+/// before the fraction, no zone.
+pub(crate) fn iso(text: &[u8]) -> Option<(Stamp, usize)> {
+    let year = digits(text, 0, 4)?;
+    let dash = *text.get(4)?;
+    if !matches!(dash, b'-' | b'/') || text.get(7) != Some(&dash) {
+        return None;
+    }
+    let (month, day) = (digits(text, 5, 2)?, digits(text, 8, 2)?);
+    if !matches!(text.get(10)?, b'T' | b't' | b' ' | b'_') {
+        return None;
+    }
+    let (clock, at) = clock(text, 11)?;
+    let days = days(year, month, day)?;
+    Some(zoned(days * DAY + clock, text, at))
+}
+
+/// `Nov 23 10:00:00`, `Nov  3 10:00:00.123`, `Nov 23 2026 10:00:00`.
+pub(crate) fn rfc3164(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
+    let month = month(text, 0)?;
+    if text.get(3) != Some(&b' ') {
+        return None;
+    }
+    let mut at = 4 + usize::from(text.get(4) == Some(&b' '));
+    let day_len = 1 + usize::from(text.get(at + 1)?.is_ascii_digit());
+    let day = digits(text, at, day_len)?;
+    at += day_len;
+    if text.get(at) != Some(&b' ') {
+        return None;
+    }
+    at += 1;
+    if let Some(year) = digits(text, at, 4).filter(|_| text.get(at + 4) == Some(&b' ')) {
+        let (clock, end) = clock(text, at + 5)?;
+        return Some(zoned(days(year, month, day)? * DAY + clock, text, end));
+    }
+    let (clock, end) = clock(text, at)?;
+    let time = nearest_year(month, day, clock, received)?;
+    Some((Stamp { time, guess: Some(YEAR_GUESSED) }, end))
+}
+
+/// The year that puts the time nearest to the receipt, but not more than a day after it.
+fn nearest_year(month: i64, day: i64, clock: Micros, received: Micros) -> Option<Micros> {
+    let year = year_of(received);
+    (year - 1..=year + 1)
+        .filter_map(|y| Some(days(y, month, day)? * DAY + clock))
+        .filter(|time| *time <= received.saturating_add(DAY))
+        .min_by_key(|time| received.abs_diff(*time))
+        // 29 February may be in none of the three years.
+        .or_else(|| (2..8).find_map(|back| Some(days(year - back, month, day)? * DAY + clock)))
+}
+
+/// Apache's common log format: `23/Nov/2026:10:00:00 +0000`.
+pub(crate) fn clf(text: &[u8]) -> Option<(Stamp, usize)> {
+    let day = digits(text, 0, 2)?;
+    let month = month(text, 3)?;
+    let year = digits(text, 7, 4)?;
+    if (text.get(2), text.get(6), text.get(11)) != (Some(&b'/'), Some(&b'/'), Some(&b':')) {
+        return None;
+    }
+    let (clock, at) = clock(text, 12)?;
+    Some(zoned(days(year, month, day)? * DAY + clock, text, at))
+}
+
+/// BIND's log files: `23-Nov-2026 10:00:00.123`.
+fn bind(text: &[u8]) -> Option<(Stamp, usize)> {
+    let day = digits(text, 0, 2)?;
+    let month = month(text, 3)?;
+    let year = digits(text, 7, 4)?;
+    if (text.get(2), text.get(6), text.get(11)) != (Some(&b'-'), Some(&b'-'), Some(&b' ')) {
+        return None;
+    }
+    let (clock, at) = clock(text, 12)?;
+    Some(zoned(days(year, month, day)? * DAY + clock, text, at))
+}
+
+/// Apache's error log: `Mon Nov 23 10:00:00.123456 2026`.
+fn apache_error(text: &[u8]) -> Option<(Stamp, usize)> {
+    if text.get(3) != Some(&b' ') {
+        return None;
+    }
+    let month = month(text, 4)?;
+    let day = digits(text, 8, 2).or_else(|| digits(text, 9, 1))?;
+    if (text.get(7), text.get(10)) != (Some(&b' '), Some(&b' ')) {
+        return None;
+    }
+    let (clock, at) = clock(text, 11)?;
+    let year = digits(text, at + 1, 4).filter(|_| text.get(at) == Some(&b' '))?;
+    let time = days(year, month, day)? * DAY + clock;
+    Some((Stamp { time, guess: Some(ZONE_GUESSED) }, at + 5))
+}
+
+fn bracketed(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
+    let inner = &text[1..];
+    let (stamp, used) = match inner.first()? {
+        b'0'..=b'9' => iso(inner).or_else(|| clf(inner))?,
+        _ => apache_error(inner).or_else(|| rfc3164(inner, received))?,
+    };
+    (inner.get(used) == Some(&b']')).then_some((stamp, used + 2))
+}
+
+/// `10:00:00`, with a fraction after `.` or `,`; microseconds since midnight and where it ends.
+fn clock(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    let (hour, minute) = (digits(text, at, 2)?, digits(text, at + 3, 2)?);
+    let second = digits(text, at + 6, 2)?;
+    let colons = (text.get(at + 2), text.get(at + 5)) == (Some(&b':'), Some(&b':'));
+    // 60 is a leap second (RFC 3339 section 5.6).
+    if !colons || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    let mut time = hour * HOUR + minute * MINUTE + second * SECOND;
+    let mut end = at + 8;
+    if matches!(text.get(end), Some(b'.' | b',')) {
+        let (micros, used) = fraction_micros(&text[end + 1..]);
+        if used > 0 {
+            time += micros;
+            end += 1 + used;
+        }
+    }
+    Some((time, end))
+}
+
+/// The digits at the start of `text` as a fraction of a second; finer than a microsecond is cut.
+fn fraction_micros(text: &[u8]) -> (Micros, usize) {
+    let used = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    let mut micros = 0;
+    for i in 0..6 {
+        micros = micros * 10 + text[..used].get(i).map_or(0, |b| i64::from(b - b'0'));
+    }
+    (micros, used)
+}
+
+/// Applies the zone that stands at `at`: `Z`, `+01:00`, `+0100`, ` +0100`; none means UTC, guessed.
+fn zoned(local: Micros, text: &[u8], at: usize) -> (Stamp, usize) {
+    if matches!(text.get(at), Some(b'Z' | b'z')) {
+        return (Stamp::exact(local), at + 1);
+    }
+    let blank = usize::from(text.get(at) == Some(&b' '));
+    let start = at + blank;
+    let offset = match text.get(start) {
+        Some(sign @ (b'+' | b'-')) => offset(text, start + 1)
+            .map(|(micros, end)| (if *sign == b'-' { -micros } else { micros }, end)),
+        _ => None,
+    };
+    match offset {
+        Some((offset, end)) => (Stamp::exact(local - offset), end),
+        None => (Stamp { time: local, guess: Some(ZONE_GUESSED) }, at),
+    }
+}
+
+fn offset(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    let hours = digits(text, at, 2)?;
+    let colon = usize::from(text.get(at + 2) == Some(&b':'));
+    let (minutes, end) = match digits(text, at + 2 + colon, 2) {
+        Some(minutes) => (minutes, at + 4 + colon),
+        None => (0, at + 2),
+    };
+    (hours < 24 && minutes < 60).then_some((hours * HOUR + minutes * MINUTE, end))
+}
+
+fn digits(text: &[u8], at: usize, count: usize) -> Option<i64> {
+    text.get(at..at.checked_add(count)?)?
+        .iter()
+        .try_fold(0, |number, b| b.is_ascii_digit().then(|| number * 10 + i64::from(b - b'0')))
+}
+
+fn month(text: &[u8], at: usize) -> Option<i64> {
+    let name = text.get(at..at + 3)?;
+    let index = MONTHS.iter().position(|m| name.eq_ignore_ascii_case(&m[..]))?;
+    Some(index as i64 + 1)
+}
+
+/// Days since the epoch of a proleptic Gregorian date; `None` for a day that is not in the month.
+fn days(year: i64, month: i64, day: i64) -> Option<i64> {
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let length = match month {
+        4 | 6 | 9 | 11 => 30,
+        2 => 28 + i64::from(leap),
+        1..=12 => 31,
+        _ => return None,
+    };
+    if !(1..=length).contains(&day) {
+        return None;
+    }
+    // Years start in March here, so the leap day comes last.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let of_year = (153 * m + 2) / 5 + day - 1;
+    Some(365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + of_year - 719_468)
+}
+
+fn year_of(time: Micros) -> i64 {
+    // Close enough to correct by one step: the mean Gregorian year has 365.2425 days.
+    let days_since = time.div_euclid(DAY);
+    let mut year = 1970 + days_since * 10_000 / 3_652_425;
+    while days(year, 1, 1).is_some_and(|first| first > days_since) {
+        year -= 1;
+    }
+    while days(year + 1, 1, 1).is_some_and(|first| first <= days_since) {
+        year += 1;
+    }
+    year
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use pugmark_event::time::format;
+
+    use super::*;
+
+    const NOW: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+    #[track_caller]
+    fn check(text: &str, expected: &str) {
+        let got = match value(text, NOW) {
+            None => "none".to_string(),
+            Some(Stamp { time, guess: None }) => format(time),
+            Some(Stamp { time, guess: Some(guess) }) => format!("{} {guess}", format(time)),
+        };
+        assert_eq!(got, expected, "{text:?}");
+    }
+
+    #[test]
+    fn times_are_read_as_logs_write_them() {
+        check("2026-11-23T10:00:00Z", "2026-11-23T10:00:00Z");
+        check("2026-11-23T10:00:00.123456789+01:00", "2026-11-23T09:00:00.123456Z");
+        check("2026-11-23 10:00:00,250", "2026-11-23T10:00:00.250Z zone_guessed");
+        check("2026-11-23 10:00:00 UTC", "2026-11-23T10:00:00Z");
+        check("2026/11/23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("23/Nov/2026:10:00:00 -0700", "2026-11-23T17:00:00Z");
+        check("23-Nov-2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
+        check("[Mon Nov 23 10:00:00.123456 2026]", "2026-11-23T10:00:00.123456Z zone_guessed");
+        check("Nov 23 2025 10:00:00", "2025-11-23T10:00:00Z zone_guessed");
+        check("2024-02-29T23:59:60Z", "2024-03-01T00:00:00Z");
+        check("2026-02-29T00:00:00Z", "none");
+        check("2026-11-23T24:00:00Z", "none");
+        check("2026-11-23T10:00:00Z and more", "none");
+        check("soon", "none");
+        check("", "none");
+    }
+
+    #[test]
+    fn epoch_numbers_are_read_by_their_size() {
+        check("1795428000", "2026-11-23T10:00:00Z");
+        check("1795428000.5", "2026-11-23T10:00:00.500Z");
+        check("1795428000123", "2026-11-23T10:00:00.123Z");
+        check("1795428000123456", "2026-11-23T10:00:00.123456Z");
+        check("1795428000123456789", "2026-11-23T10:00:00.123456Z");
+        check("12", "none");
+        check("99999999999999999999", "none");
+    }
+
+    #[test]
+    fn a_missing_year_is_the_nearest_one_not_ahead() {
+        check("Nov 23 09:59:59", "2026-11-23T09:59:59Z year_guessed");
+        check("Nov  3 09:59:59", "2026-11-03T09:59:59Z year_guessed");
+        check("Nov 24 09:00:00", "2026-11-24T09:00:00Z year_guessed");
+        check("Nov 24 11:00:00", "2025-11-24T11:00:00Z year_guessed");
+        check("Dec 31 23:59:59", "2025-12-31T23:59:59Z year_guessed");
+        check("Feb 29 00:00:00", "2024-02-29T00:00:00Z year_guessed");
+        // Just after New Year the last lines of December belong to the old year.
+        let new_year = 1_798_761_610 * SECOND; // 2027-01-01T00:00:10Z
+        let stamp = rfc3164(b"Dec 31 23:59:59", new_year).unwrap().0;
+        assert_eq!(format(stamp.time), "2026-12-31T23:59:59Z");
+        // And a sender whose clock is ahead of ours is already in the new one.
+        let old_year = 1_798_761_590 * SECOND; // 2026-12-31T23:59:50Z
+        let stamp = rfc3164(b"Jan  1 00:00:05", old_year).unwrap().0;
+        assert_eq!(format(stamp.time), "2027-01-01T00:00:05Z");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in "\\PC{0,40}", received in any::<i64>()) {
+            let _ = value(&text, received);
+            let _ = leading(text.as_bytes(), received);
+        }
+
+        #[test]
+        fn what_chrono_writes_is_read_back(micros in 0i64..4_102_444_800_000_000) {
+            prop_assert_eq!(value(&format(micros), NOW).map(|s| s.time), Some(micros));
+        }
+    }
+}
