@@ -1,1 +1,153 @@
 //! HTTP: the API, sessions and tokens, server-sent events, the embedded web app.
+//!
+//! A request passes, from the outside in: [`listen`] (connections, header time-outs), [`guard`]
+//! (host check, time limit, security headers, request id, error shape), then for the API the gate
+//! (who asks, forged requests), and then one handler of [`api`], which says in its signature what
+//! it needs of the caller.
+
+mod api;
+mod auth;
+mod body;
+mod error;
+mod guard;
+mod listen;
+mod metrics;
+mod openapi;
+mod questions;
+mod status;
+mod stream;
+mod web;
+mod wire;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::StatusCode;
+use pugmark_engine::Engine;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use auth::{NewToken, Purpose, create_token, setup_token};
+pub use listen::serve;
+pub use openapi::openapi_json;
+
+use crate::auth::Throttle;
+use crate::error::ApiError;
+use crate::metrics::RequestCounts;
+use crate::status::StatusCache;
+
+/// Passwords hashed at once: each takes 19 MiB and a core.
+const HASHES_AT_ONCE: usize = 2;
+/// Questions answered at once; more wait.
+const QUESTIONS_AT_ONCE: usize = 16;
+/// Live streams at once.
+const STREAMS_AT_ONCE: usize = 128;
+
+/// How the server runs.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Where it listens. [`serve`] replaces it by the address of its listener.
+    pub listen: SocketAddr,
+    /// Names under which it may be asked for while it listens on loopback, beside `localhost`.
+    pub public_hosts: Vec<String>,
+    /// Mark cookies as `Secure`: right behind a proxy that speaks TLS.
+    pub secure_cookies: bool,
+    /// Where syslog over UDP is taken, for the status page.
+    pub syslog_udp: Option<SocketAddr>,
+    /// Where syslog over TCP is taken, for the status page.
+    pub syslog_tcp: Option<SocketAddr>,
+    /// Largest body of an ingest request as sent.
+    pub ingest_bytes_max: usize,
+    /// Largest body of an ingest request once decompressed.
+    pub ingest_unpacked_bytes_max: usize,
+    /// Memory for the bodies of all ingest requests together; when it is used up, senders wait.
+    pub ingest_memory_bytes_max: usize,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700),
+            public_hosts: Vec::new(),
+            secure_cookies: false,
+            syslog_udp: None,
+            syslog_tcp: None,
+            ingest_bytes_max: 64 << 20,
+            ingest_unpacked_bytes_max: 256 << 20,
+            ingest_memory_bytes_max: 1 << 30,
+        }
+    }
+}
+
+/// What every handler sees. Cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    pub(crate) engine: Engine,
+    pub(crate) options: Arc<ServerOptions>,
+    pub(crate) throttle: Arc<Throttle>,
+    pub(crate) setup_turn: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) requests: Arc<RequestCounts>,
+    pub(crate) status: Arc<StatusCache>,
+    /// Memory for ingest bodies, one permit per KiB.
+    pub(crate) ingest_memory: Arc<Semaphore>,
+    pub(crate) questions: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
+    hashing: Arc<Semaphore>,
+    /// Cancelled when the server stops: live streams end then.
+    pub(crate) stopping: CancellationToken,
+}
+
+impl App {
+    /// The state of a server in front of `engine`.
+    pub fn new(engine: Engine, options: ServerOptions) -> Self {
+        let memory_kib = (options.ingest_memory_bytes_max / 1024).min(Semaphore::MAX_PERMITS);
+        Self {
+            throttle: Arc::new(Throttle::new(engine.now())),
+            setup_turn: Arc::default(),
+            requests: Arc::default(),
+            status: Arc::default(),
+            ingest_memory: Arc::new(Semaphore::new(memory_kib)),
+            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            stopping: CancellationToken::new(),
+            options: Arc::new(options),
+            engine,
+        }
+    }
+
+    /// Counts a try to sign in.
+    pub(crate) fn admit(&self, from: IpAddr) -> Result<(), ApiError> {
+        self.throttle.take(from, self.engine.now()).map_err(|seconds| {
+            let message = "too many tries to sign in";
+            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message)
+                .hint(format!("try again in {seconds} s"))
+                .retry_after(seconds)
+        })
+    }
+
+    /// Runs slow work on a blocking thread, a few at a time.
+    pub(crate) async fn slowly<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let _turn = self.hashing.acquire().await.map_err(ApiError::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+    }
+}
+
+/// All routes: the API, metrics, health and the web app.
+pub fn router(app: App) -> Router {
+    let (api, _) = openapi::api().split_for_parts();
+    let gate = axum::middleware::from_fn_with_state(app.clone(), guard::gate);
+    Router::new()
+        .merge(api.route_layer(gate))
+        .route("/healthz", axum::routing::get(api::status::health))
+        .fallback(web::serve)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::outermost))
+        .with_state(app)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,17 @@
+//! The handlers, one file for each resource.
+
+pub(crate) mod alerts;
+pub(crate) mod auth;
+pub(crate) mod events;
+pub(crate) mod explore;
+pub(crate) mod fields;
+pub(crate) mod ingest;
+pub(crate) mod ledger;
+pub(crate) mod query;
+pub(crate) mod rules;
+pub(crate) mod search;
+pub(crate) mod sources;
+pub(crate) mod sql;
+pub(crate) mod status;
+pub(crate) mod stream;
+pub(crate) mod tokens;

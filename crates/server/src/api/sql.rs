@@ -1,0 +1,29 @@
+//! Questions in SQL.
+
+use axum::extract::State;
+use axum::response::Response;
+
+use crate::App;
+use crate::auth::Reader;
+use crate::body::Json;
+use crate::error::ApiError;
+use crate::wire::{ErrorBody, Row, SqlRequest};
+
+/// Ask in SQL: the table is `events`, dots in names are underscores (`source_ip`, `event_time`).
+/// Only reading is possible.
+#[utoipa::path(
+    post, path = "/api/v1/sql", tag = "questions", operation_id = "sql",
+    request_body = SqlRequest,
+    responses(
+        (status = 200, body = Row, content_type = "application/x-ndjson"),
+        (status = "4XX", body = ErrorBody)
+    ),
+    security(("session" = []), ("token" = ["read"]))
+)]
+pub(crate) async fn sql(
+    _: Reader,
+    State(app): State<App>,
+    Json(request): Json<SqlRequest>,
+) -> Result<Response, ApiError> {
+    app.ask_sql(&request.sql, request.limit).await?.ndjson().await
+}

@@ -1,0 +1,160 @@
+//! Server-sent events: alerts, live tails, status.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use pugmark_engine::Notice;
+use pugmark_store::AlertFilter;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::Receiver;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use crate::App;
+use crate::auth::{Caller, Reader};
+use crate::error::ApiError;
+use crate::stream::{Frame, Tails};
+use crate::wire::{Alert, ErrorBody};
+
+/// Shortest time between two frames of events.
+const FRAME_TIME: Duration = Duration::from_millis(100);
+/// Time between two looks at the status.
+const STATUS_TIME: Duration = Duration::from_secs(2);
+/// Time between two signs of life.
+const PING_TIME: Duration = Duration::from_secs(15);
+/// Alerts sent again to a listener that missed some.
+const ALERTS_AGAIN: usize = 50;
+
+/// Alerts, live tails and status as server-sent events.
+///
+/// Events of the stream: `alert` (new or changed), `events` `{"id","events":[...]}` at most every
+/// 100 ms, `dropped` `{"id","count"}` when a tail or its listener is too slow, `status` every two
+/// seconds. `tail` is a query or `ID:QUERY`, and may be repeated.
+#[utoipa::path(
+    get, path = "/api/v1/stream", tag = "state", operation_id = "stream",
+    params(("tail" = Option<Vec<String>>, Query, description = "QUERY or ID:QUERY")),
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = "4XX", body = ErrorBody)
+    ),
+    security(("session" = []), ("token" = ["read"]))
+)]
+pub(crate) async fn stream(
+    _: Reader,
+    caller: Caller,
+    State(app): State<App>,
+    Query(parameters): Query<Vec<(String, String)>>,
+) -> Result<Response, ApiError> {
+    let tails: Vec<String> =
+        parameters.into_iter().filter(|(name, _)| name == "tail").map(|(_, tail)| tail).collect();
+    let tails = Tails::read(&tails)?;
+    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
+        let message = "too many live streams at once";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+            .hint("close some pages and try again")
+            .retry_after(30)
+    })?;
+    let mut listener = Listener::new(app, caller, tails);
+    let events = async_stream::stream! {
+        let _place = place;
+        while let Some(frames) = listener.next().await {
+            for frame in frames {
+                yield Ok::<_, Infallible>(frame);
+            }
+        }
+    };
+    let mut response = Sse::new(events).into_response();
+    let headers = response.headers_mut();
+    let plain = HeaderValue::from_static("no-cache, no-transform");
+    headers.insert(header::CACHE_CONTROL, plain);
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// One open stream.
+struct Listener {
+    app: App,
+    caller: Caller,
+    tails: Tails,
+    notices: Receiver<Arc<Notice>>,
+    frame: Interval,
+    status: Interval,
+    ping: Interval,
+    /// Notices were missed since the last one.
+    missed: bool,
+}
+
+impl Listener {
+    fn new(app: App, caller: Caller, tails: Tails) -> Self {
+        let notices = app.engine.subscribe();
+        let (frame, status, ping) = (every(FRAME_TIME), every(STATUS_TIME), every(PING_TIME));
+        Self { app, caller, tails, notices, frame, status, ping, missed: false }
+    }
+
+    /// What is to be sent next; `None` when the stream ends.
+    async fn next(&mut self) -> Option<Vec<Event>> {
+        tokio::select! {
+            () = self.app.stopping.cancelled() => None,
+            _ = self.status.tick() => Some(self.status().await),
+            _ = self.ping.tick() => self.ping().await,
+            _ = self.frame.tick() => Some(self.tails.frames().into_iter().map(event).collect()),
+            notice = self.notices.recv() => match notice {
+                Ok(notice) => Some(self.notice(&notice)),
+                Err(RecvError::Lagged(_)) => Some(self.lagged().await),
+                Err(RecvError::Closed) => None,
+            },
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) -> Vec<Event> {
+        match notice {
+            Notice::Alert(alert) => alert_event(&Alert::from(alert)).into_iter().collect(),
+            Notice::Events(batch) => {
+                if std::mem::take(&mut self.missed) {
+                    self.tails.missed_until(batch);
+                }
+                self.tails.take(batch);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Some notices are gone. Events are counted with the next batch; alerts are sent again.
+    async fn lagged(&mut self) -> Vec<Event> {
+        self.missed = true;
+        let filter = AlertFilter { limit: ALERTS_AGAIN, ..AlertFilter::default() };
+        let alerts = self.app.engine.store().alerts().list(&filter).await.unwrap_or_default();
+        alerts.iter().rev().filter_map(|alert| alert_event(&Alert::from(alert))).collect()
+    }
+
+    async fn status(&self) -> Vec<Event> {
+        match self.app.status().await {
+            Ok(status) => Event::default().event("status").json_data(&*status).into_iter().collect(),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    /// A sign of life, unless the session has ended meanwhile.
+    async fn ping(&self) -> Option<Vec<Event>> {
+        let valid = self.caller.is_still_valid(&self.app).await;
+        valid.then(|| vec![Event::default().comment("ping")])
+    }
+}
+
+fn every(time: Duration) -> Interval {
+    let mut interval = tokio::time::interval(time);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn event((name, data): Frame) -> Event {
+    Event::default().event(name).data(data)
+}
+
+fn alert_event(alert: &Alert) -> Option<Event> {
+    Event::default().event("alert").json_data(alert).ok()
+}

@@ -1,0 +1,299 @@
+//! Questions: bounds of time, a turn in the queue, and answers row by row.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::StreamExt;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pugmark_event::fields::{self, FIELDS};
+use pugmark_event::json::RowWriter;
+use pugmark_event::time::{self, Micros};
+use pugmark_query::{
+    Answer, FieldRef, Filter, Kind, Pipe, Plan, Request, SearchError, Target, Test,
+};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use crate::App;
+use crate::error::ApiError;
+use crate::wire::Moment;
+
+/// How long a question waits for its turn.
+const TURN_TIME: Duration = Duration::from_secs(20);
+/// How long the head of an answer waits for the first row, so that an early error is a status.
+const FIRST_ROW_TIME: Duration = Duration::from_secs(2);
+/// Longest time for a whole answer.
+const ROWS_TIME: Duration = Duration::from_secs(900);
+/// Bytes of rows sent at once.
+const CHUNK_BYTES: usize = 64 << 10;
+/// Characters of column names that stay as they are in a header.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'-')
+    .remove(b'@')
+    .remove(b'(')
+    .remove(b')');
+
+/// A range of event time: from inclusive, to exclusive.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Range {
+    pub(crate) from: Option<Micros>,
+    pub(crate) to: Option<Micros>,
+}
+
+impl Range {
+    pub(crate) fn read(
+        from: Option<&Moment>,
+        to: Option<&Moment>,
+        now: Micros,
+    ) -> Result<Self, ApiError> {
+        Ok(Self { from: bound("from", from, now)?, to: bound("to", to, now)? })
+    }
+}
+
+fn bound(name: &str, moment: Option<&Moment>, now: Micros) -> Result<Option<Micros>, ApiError> {
+    let at = match moment {
+        None => return Ok(None),
+        Some(Moment::Millis(millis)) => millis.checked_mul(1000),
+        Some(Moment::Text(text)) if text.trim().is_empty() => return Ok(None),
+        // A number is milliseconds here, whatever its size.
+        Some(Moment::Text(text)) => match text.trim().parse::<i64>() {
+            Ok(millis) => millis.checked_mul(1000),
+            Err(_) => time::parse_bound(text, now),
+        },
+    };
+    at.map(Some).ok_or_else(|| {
+        ApiError::bad_request(format!("{name} is no time that can be understood"))
+            .hint("write 2026-11-23T10:00:00Z, now, now-15m, now-1d/d or epoch milliseconds")
+    })
+}
+
+/// An answer and its place among the questions answered at once.
+pub(crate) struct Asked {
+    pub(crate) answer: Answer,
+    turn: OwnedSemaphorePermit,
+}
+
+impl App {
+    /// Asks, once it is this question's turn.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Asked, ApiError> {
+        let turn = self.turn().await?;
+        Ok(Asked { answer: self.engine.search().search(request).await?, turn })
+    }
+
+    /// The same in SQL.
+    pub(crate) async fn ask_sql(&self, sql: &str, limit: Option<usize>) -> Result<Asked, ApiError> {
+        let turn = self.turn().await?;
+        Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        let waiting = tokio::time::timeout(TURN_TIME, self.questions.clone().acquire_owned());
+        waiting.await.ok().and_then(Result::ok).ok_or_else(|| {
+            let message = "too many questions at once";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+                .hint("ask again in a moment")
+                .retry_after(5)
+        })
+    }
+
+    /// Events by id, in that order.
+    pub(crate) async fn events(&self, ids: &[i64]) -> Result<Vec<String>, ApiError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let field = FieldRef {
+            typed: fields::EVENT_ID.name().to_string(),
+            target: Target::Column(fields::EVENT_ID),
+        };
+        let tests = ids
+            .iter()
+            .map(|id| Filter::Field(field.clone(), Test::Equals(id.to_string())))
+            .collect();
+        let plan = Plan { filter: Filter::Or(tests), pipes: Vec::new() };
+        let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
+        let mut found: Vec<(usize, String)> = Vec::new();
+        for batch in self.ask(request).await?.collect().await? {
+            let batch = pugmark_event::Batch::new(batch).map_err(ApiError::internal)?;
+            let writer = RowWriter::new(batch.columns());
+            for (row, id) in batch.ids().iter().enumerate() {
+                let Some(place) = ids.iter().position(|wanted| wanted == id) else { continue };
+                let mut text = Vec::new();
+                writer.write(row, &mut text);
+                found.push((place, String::from_utf8(text).map_err(ApiError::internal)?));
+            }
+        }
+        found.sort_unstable_by_key(|(place, _)| *place);
+        Ok(found.into_iter().map(|(_, text)| text).collect())
+    }
+}
+
+impl Asked {
+    /// All rows at once; only for answers that are small by their plan.
+    pub(crate) async fn collect(self) -> Result<Vec<RecordBatch>, ApiError> {
+        let mut rows = self.answer.rows;
+        let mut batches = Vec::new();
+        while let Some(batch) = rows.next().await {
+            batches.push(batch?);
+        }
+        drop(self.turn);
+        Ok(batches)
+    }
+
+    /// The rows as NDJSON while they are found. When the client goes away the work stops.
+    pub(crate) async fn ndjson(self) -> Result<Response, ApiError> {
+        let Answer { kind, columns, mut rows } = self.answer;
+        let turn = self.turn;
+        let first = match tokio::time::timeout(FIRST_ROW_TIME, rows.next()).await {
+            Ok(Some(Err(error))) => return Err(error.into()),
+            Ok(None) => return Ok(answer(kind, &columns, Body::empty())),
+            Ok(Some(Ok(batch))) => Some(batch),
+            Err(_) => None,
+        };
+        let stop = Instant::now() + ROWS_TIME;
+        let lines = async_stream::stream! {
+            let _turn = turn;
+            let mut next = first;
+            loop {
+                let batch = match next.take() {
+                    Some(batch) => batch,
+                    None => match next_rows(&mut rows, stop).await {
+                        None => break,
+                        Some(Ok(batch)) => batch,
+                        Some(Err(error)) => {
+                            yield error_line(&error);
+                            break;
+                        }
+                    },
+                };
+                let mut row = 0;
+                while row < batch.num_rows() {
+                    yield chunk(&batch, kind, &mut row);
+                }
+            }
+        };
+        Ok(answer(kind, &columns, Body::from_stream(lines.map(Ok::<_, Infallible>))))
+    }
+}
+
+async fn next_rows(
+    rows: &mut futures::stream::BoxStream<'static, Result<RecordBatch, SearchError>>,
+    stop: Instant,
+) -> Option<Result<RecordBatch, ApiError>> {
+    match tokio::time::timeout_at(stop, rows.next()).await {
+        Ok(next) => next.map(|batch| batch.map_err(Into::into)),
+        Err(_) => {
+            let message = format!("the answer took longer than {} s", ROWS_TIME.as_secs());
+            let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message);
+            Some(Err(error.hint("ask for a shorter time range, or for fewer rows")))
+        }
+    }
+}
+
+fn error_line(error: &ApiError) -> Bytes {
+    Bytes::from(format!("{}\n", error.json(None)))
+}
+
+/// Rows from `row` on, up to the size of a chunk.
+fn chunk(batch: &RecordBatch, kind: Kind, row: &mut usize) -> Bytes {
+    let writer = match kind {
+        Kind::Events => RowWriter::new(batch),
+        Kind::Table => RowWriter::new(batch).with_nulls(),
+    };
+    let mut out = Vec::with_capacity(CHUNK_BYTES + 4096);
+    while *row < batch.num_rows() && out.len() < CHUNK_BYTES {
+        writer.write(*row, &mut out);
+        out.push(b'\n');
+        *row += 1;
+    }
+    Bytes::from(out)
+}
+
+fn answer(kind: Kind, columns: &[String], body: Body) -> Response {
+    let mut response = body.into_response();
+    let headers = response.headers_mut();
+    let ndjson = HeaderValue::from_static("application/x-ndjson");
+    headers.insert(header::CONTENT_TYPE, ndjson);
+    headers.insert(
+        HeaderName::from_static("x-pugmark-kind"),
+        HeaderValue::from_static(match kind {
+            Kind::Events => "events",
+            Kind::Table => "table",
+        }),
+    );
+    if kind == Kind::Table {
+        let names: Vec<String> = columns
+            .iter()
+            .map(|name| utf8_percent_encode(shown(name), PLAIN).to_string())
+            .collect();
+        if let Ok(value) = HeaderValue::from_str(&names.join(",")) {
+            headers.insert(HeaderName::from_static("x-pugmark-columns"), value);
+        }
+    }
+    response
+}
+
+/// The name that rows use for a column: the ECS name of a registered one.
+fn shown(column: &str) -> &str {
+    FIELDS.iter().find(|field| field.column == column).map_or(column, |field| field.name)
+}
+
+/// The events that a plan is about: its filter and the tests right after it.
+pub(crate) fn events_of(plan: Plan) -> Filter {
+    let mut all = vec![plan.filter];
+    for pipe in plan.pipes {
+        match pipe {
+            Pipe::Where(filter) => all.push(filter),
+            Pipe::Sort(_) => {}
+            _ => break,
+        }
+    }
+    all.retain(|filter| *filter != Filter::All);
+    match all.len() {
+        0 => Filter::All,
+        1 => all.swap_remove(0),
+        _ => Filter::And(all),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+    #[track_caller]
+    fn check(moment: Option<Moment>, expected: &str) {
+        let text = match bound("from", moment.as_ref(), NOW) {
+            Ok(None) => "none".to_string(),
+            Ok(Some(at)) => time::format(at),
+            Err(_) => "error".to_string(),
+        };
+        assert_eq!(text, expected, "{moment:?}");
+    }
+
+    #[test]
+    fn bounds_are_texts_or_milliseconds() {
+        check(None, "none");
+        check(Some(Moment::Text(String::new())), "none");
+        check(Some(Moment::Text("now-15m".into())), "2026-11-23T09:45:00Z");
+        check(Some(Moment::Text("1795428000123".into())), "2026-11-23T10:00:00.123Z");
+        check(Some(Moment::Millis(1_795_428_000_123)), "2026-11-23T10:00:00.123Z");
+        check(Some(Moment::Millis(i64::MAX)), "error");
+        check(Some(Moment::Text("yesterday".into())), "error");
+    }
+
+    #[test]
+    fn column_names_are_safe_in_a_header() {
+        let columns = ["source_ip".to_string(), "sum(a b),\r\nx: y".to_string()];
+        let response = answer(Kind::Table, &columns, Body::empty());
+        let value = response.headers().get("x-pugmark-columns").unwrap();
+        assert_eq!(value, "source.ip,sum(a%20b)%2C%0D%0Ax%3A%20y");
+    }
+}

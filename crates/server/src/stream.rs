@@ -1,0 +1,201 @@
+//! The live tail: which of the arriving events each question of a listener wants.
+//!
+//! Ingest never waits for a listener. Events pass through a bounded broadcast; a listener that
+//! reads too slowly misses some, and is told how many.
+
+use pugmark_event::Batch;
+use pugmark_event::json::RowWriter;
+use pugmark_query::{Filter, eval};
+use serde_json::json;
+
+use crate::error::ApiError;
+use crate::questions::events_of;
+
+/// Tails of one listener.
+pub(crate) const TAILS_MAX: usize = 8;
+/// Events in one frame; more in the same time are counted as dropped.
+pub(crate) const FRAME_EVENTS_MAX: usize = 500;
+/// Bytes of events in one frame.
+const FRAME_BYTES_MAX: usize = 2 << 20;
+/// Longest id of a tail in bytes.
+const ID_BYTES_MAX: usize = 64;
+
+/// One question that arriving events are held against.
+struct Tail {
+    id: String,
+    filter: Filter,
+    /// Events of this frame: JSON objects separated by commas.
+    events: Vec<u8>,
+    count: usize,
+    dropped: u64,
+}
+
+/// The tails of one listener.
+#[derive(Default)]
+pub(crate) struct Tails {
+    tails: Vec<Tail>,
+    /// The last event seen: ids have no gaps but for what was missed.
+    last_id: Option<i64>,
+}
+
+/// A named event of the stream with its data.
+pub(crate) type Frame = (&'static str, String);
+
+impl Tails {
+    /// Reads `ID:QUERY` or `QUERY` of each `tail` parameter.
+    pub(crate) fn read(parameters: &[String]) -> Result<Self, ApiError> {
+        if parameters.len() > TAILS_MAX {
+            return Err(ApiError::bad_request(format!("a stream has at most {TAILS_MAX} tails")));
+        }
+        let tails: Result<Vec<Tail>, ApiError> = parameters
+            .iter()
+            .map(|parameter| {
+                let (id, query) = split_id(parameter);
+                let filter = events_of(pugmark_query::parse(query)?);
+                let id = id.to_string();
+                Ok(Tail { id, filter, events: Vec::new(), count: 0, dropped: 0 })
+            })
+            .collect();
+        Ok(Self { tails: tails?, last_id: None })
+    }
+
+    /// Holds arriving events against every question.
+    pub(crate) fn take(&mut self, batch: &Batch) {
+        let Some(last) = batch.ids().last() else { return };
+        self.last_id = Some(*last);
+        if self.tails.is_empty() {
+            return;
+        }
+        let writer = RowWriter::new(batch.columns());
+        for tail in &mut self.tails {
+            let wanted = eval::matches(&tail.filter, batch);
+            for row in (0..batch.rows()).filter(|row| wanted.value(*row)) {
+                tail.push(&writer, row);
+            }
+        }
+    }
+
+    /// The listener missed some batches; the next one is `batch`. How many events these had is
+    /// known, but not how many of them each question wanted, so all are counted.
+    pub(crate) fn missed_until(&mut self, batch: &Batch) {
+        let (Some(last), Some(first)) = (self.last_id, batch.ids().first()) else { return };
+        let missed = (first - last - 1).max(0) as u64;
+        self.tails.iter_mut().for_each(|tail| tail.dropped += missed);
+    }
+
+    /// What there is to send, and an empty frame after it.
+    pub(crate) fn frames(&mut self) -> Vec<Frame> {
+        self.tails.iter_mut().flat_map(Tail::frames).collect()
+    }
+}
+
+impl Tail {
+    fn push(&mut self, writer: &RowWriter<'_>, row: usize) {
+        if self.count >= FRAME_EVENTS_MAX || self.events.len() >= FRAME_BYTES_MAX {
+            self.dropped += 1;
+            return;
+        }
+        if self.count > 0 {
+            self.events.push(b',');
+        }
+        writer.write(row, &mut self.events);
+        self.count += 1;
+    }
+
+    fn frames(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        if self.count > 0 {
+            let events = String::from_utf8_lossy(&self.events);
+            frames.push(("events", format!("{{\"id\":{},\"events\":[{events}]}}", json!(self.id))));
+            self.events.clear();
+            self.count = 0;
+        }
+        if self.dropped > 0 {
+            let dropped = json!({ "id": self.id, "count": self.dropped });
+            frames.push(("dropped", dropped.to_string()));
+            self.dropped = 0;
+        }
+        frames
+    }
+}
+
+/// `ID:QUERY`, where the id is a plain word and no field: `user.name:root` is a query.
+fn split_id(parameter: &str) -> (&str, &str) {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    match parameter.split_once(':') {
+        Some((id, query))
+            if (1..=ID_BYTES_MAX).contains(&id.len())
+                && id.bytes().all(plain)
+                && pugmark_event::fields::by_name(id).is_none() =>
+        {
+            (id, query)
+        }
+        _ => ("", parameter),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pugmark_event::{BatchBuilder, Value, fields};
+
+    use super::*;
+
+    fn batch(first_id: i64, users: &[&str]) -> Batch {
+        let mut builder = BatchBuilder::new("test", 1_795_428_000_000_000);
+        for (i, user) in users.iter().enumerate() {
+            builder.begin(first_id + i as i64, user.as_bytes());
+            builder.set(fields::USER_NAME, Value::Text(user));
+            builder.end(None);
+        }
+        builder.finish().unwrap()
+    }
+
+    fn read(parameters: &[&str]) -> Tails {
+        let parameters: Vec<String> = parameters.iter().map(ToString::to_string).collect();
+        Tails::read(&parameters).unwrap()
+    }
+
+    #[test]
+    fn each_tail_gets_what_it_asked_for() {
+        let mut tails = read(&["a:user.name:root", "b:"]);
+        tails.take(&batch(1, &["root", "<script>\n"]));
+        let frames = tails.frames();
+        assert_eq!(frames.len(), 2);
+        for ((name, data), (id, count)) in frames.iter().zip([("a", 1), ("b", 2)]) {
+            assert_eq!(*name, "events");
+            let data: serde_json::Value = serde_json::from_str(data).unwrap();
+            assert_eq!(data["id"], id);
+            assert_eq!(data["events"].as_array().unwrap().len(), count);
+        }
+        assert!(!frames[1].1.contains('\n'), "a frame is one line");
+        assert!(tails.frames().is_empty());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let mut tails = read(&["a:"]);
+        tails.take(&batch(1, &vec!["x"; FRAME_EVENTS_MAX + 7]));
+        let frames = tails.frames();
+        assert_eq!(frames[1], ("dropped", "{\"id\":\"a\",\"count\":7}".to_string()));
+        let next = batch(FRAME_EVENTS_MAX as i64 + 107, &["x"]);
+        tails.missed_until(&next);
+        tails.take(&next);
+        assert_eq!(tails.frames()[1].1, "{\"id\":\"a\",\"count\":99}");
+    }
+
+    #[test]
+    fn ids_are_told_from_fields() {
+        for (parameter, expected) in [
+            ("t1:user.name:root", ("t1", "user.name:root")),
+            ("user:root", ("", "user:root")),
+            ("source.ip:10.0.0.1", ("", "source.ip:10.0.0.1")),
+            ("failed password", ("", "failed password")),
+            ("x:", ("x", "")),
+            ("", ("", "")),
+        ] {
+            assert_eq!(split_id(parameter), expected, "{parameter:?}");
+        }
+        assert!(Tails::read(&vec!["x".to_string(); TAILS_MAX + 1]).is_err());
+        assert!(Tails::read(&["t1:user.name:(".to_string()]).is_err());
+    }
+}

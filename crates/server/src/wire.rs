@@ -1,0 +1,663 @@
+//! What the API says and takes: types of its own, so that a change inside never changes the API
+//! by accident. Times are RFC 3339 in UTC.
+
+use std::collections::BTreeMap;
+
+use pugmark_event::time::{self, Micros};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ServerOptions;
+use crate::auth::Purpose;
+
+/// One event or one row: flat, dotted ECS names.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = Object)]
+pub(crate) struct Row(#[allow(dead_code, reason = "rows are written as text")] ());
+
+/// The shape of every error.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    error: ErrorDetail,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ErrorDetail {
+    /// A word for programs.
+    code: String,
+    /// What happened.
+    message: String,
+    /// What to do next.
+    hint: Option<String>,
+    /// Where a query is wrong: first byte.
+    from: Option<usize>,
+    /// Where a query is wrong: the byte after the last.
+    to: Option<usize>,
+    /// The id under which the log of the server names this request.
+    request_id: Option<String>,
+}
+
+// Sign in
+
+/// Who is signed in.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuthState {
+    /// True until there is a first user.
+    pub(crate) setup_needed: bool,
+    /// The signed-in user.
+    #[schema(required)]
+    pub(crate) user: Option<String>,
+}
+
+/// The first user.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SetupRequest {
+    /// The one-time token of the link that the server printed.
+    pub(crate) token: String,
+    /// Name of the user.
+    pub(crate) user: String,
+    /// At least 10 characters.
+    pub(crate) password: String,
+}
+
+/// Name and password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LoginRequest {
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+// Tokens
+
+/// All tokens.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Tokens {
+    pub(crate) tokens: Vec<Token>,
+}
+
+/// A token, without its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Token {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// ingest, read or admin.
+    pub(crate) purpose: String,
+    pub(crate) created: String,
+    #[schema(required)]
+    pub(crate) last_used: Option<String>,
+}
+
+/// A token to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenRequest {
+    pub(crate) name: String,
+    /// `ingest` or `read`.
+    pub(crate) purpose: Purpose,
+}
+
+/// A new token with its text, which is shown only now.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TokenMade {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) purpose: Purpose,
+    pub(crate) token: String,
+}
+
+// Intake
+
+/// What became of the records of a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Receipt {
+    pub(crate) received: u64,
+    pub(crate) stored: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) shed: u64,
+}
+
+impl From<pugmark_engine::Receipt> for Receipt {
+    fn from(r: pugmark_engine::Receipt) -> Self {
+        Self {
+            received: r.received,
+            stored: r.stored,
+            quarantined: r.quarantined,
+            shed: r.shed,
+        }
+    }
+}
+
+// Questions
+
+/// A moment as people and programs write it.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Moment {
+    /// RFC 3339, `now`, `now-15m`, `now-1d/d`.
+    Text(String),
+    /// Milliseconds since 1970.
+    Millis(i64),
+}
+
+/// A question in the query language.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SearchRequest {
+    /// `user:root and event.outcome:failure | stats count() by source.ip`
+    #[serde(default)]
+    pub(crate) query: String,
+    /// Earliest event time. Absent: no bound.
+    pub(crate) from: Option<Moment>,
+    /// Event time before which events count. Absent: no bound.
+    pub(crate) to: Option<Moment>,
+    /// Most rows to answer. Absent: all.
+    pub(crate) limit: Option<usize>,
+}
+
+/// A question in SQL.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SqlRequest {
+    /// `SELECT source_ip, count(*) FROM events GROUP BY 1`
+    pub(crate) sql: String,
+    /// Most rows to answer. Absent: all.
+    pub(crate) limit: Option<usize>,
+}
+
+/// Events over time.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistogramRequest {
+    #[serde(default)]
+    pub(crate) query: String,
+    pub(crate) from: Option<Moment>,
+    pub(crate) to: Option<Moment>,
+    /// About how many buckets, 1 to 1000; the span of a bucket is a round time.
+    pub(crate) buckets: Option<usize>,
+    /// A field whose values split each bucket.
+    pub(crate) by: Option<String>,
+}
+
+/// Events over time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Histogram {
+    pub(crate) from: String,
+    pub(crate) to: String,
+    pub(crate) bucket_ms: i64,
+    pub(crate) buckets: Vec<Bucket>,
+}
+
+/// Events of one span of time.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Bucket {
+    /// Start of the span.
+    pub(crate) time: String,
+    pub(crate) count: u64,
+    /// Counts by value; the empty text counts events without a value.
+    pub(crate) by: BTreeMap<String, u64>,
+}
+
+/// Which values fields have.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FacetsRequest {
+    #[serde(default)]
+    pub(crate) query: String,
+    pub(crate) from: Option<Moment>,
+    pub(crate) to: Option<Moment>,
+    /// Absent: all fields that events in the range have.
+    pub(crate) fields: Option<Vec<String>>,
+    /// Most values of a field, 1 to 1000; 8 when absent.
+    pub(crate) limit: Option<usize>,
+}
+
+/// Which values fields have.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Facets {
+    /// Events looked at.
+    pub(crate) rows: u64,
+    /// True when there are more events than were looked at; these are the newest.
+    pub(crate) sampled: bool,
+    pub(crate) fields: Vec<Facet>,
+}
+
+/// Values of one field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Facet {
+    pub(crate) name: String,
+    /// text, long, ip, time, bytes.
+    pub(crate) kind: String,
+    /// Share of the events that have the field, 0 to 1.
+    pub(crate) coverage: f64,
+    /// Different values; counting stops at 10,000.
+    pub(crate) distinct: u64,
+    /// The most frequent values.
+    pub(crate) values: Vec<FacetValue>,
+}
+
+/// One value and how many events have it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FacetValue {
+    pub(crate) value: String,
+    pub(crate) count: u64,
+}
+
+/// A query to look at.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ParseRequest {
+    pub(crate) query: String,
+}
+
+/// What a query is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ParseAnswer {
+    pub(crate) ok: bool,
+    /// events or table.
+    pub(crate) kind: &'static str,
+    pub(crate) diagnostics: Vec<Diagnostic>,
+}
+
+/// What is wrong with a query, and where: byte offsets.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Diagnostic {
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) severity: &'static str,
+    pub(crate) message: String,
+    #[schema(required)]
+    pub(crate) fix: Option<String>,
+}
+
+/// A query that is being written.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompleteRequest {
+    pub(crate) query: String,
+    /// Byte offset of the cursor.
+    pub(crate) pos: usize,
+}
+
+/// What may stand at the cursor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CompleteAnswer {
+    /// First byte that an item replaces.
+    pub(crate) from: usize,
+    /// The byte after the last.
+    pub(crate) to: usize,
+    pub(crate) items: Vec<CompleteItem>,
+}
+
+/// One thing that may stand at the cursor.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CompleteItem {
+    pub(crate) label: String,
+    /// field, value, command, function or keyword.
+    pub(crate) kind: String,
+    pub(crate) detail: String,
+}
+
+/// All registered fields.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Fields {
+    pub(crate) fields: Vec<Field>,
+}
+
+/// One registered field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Field {
+    pub(crate) name: &'static str,
+    /// Its name in SQL.
+    pub(crate) column: &'static str,
+    pub(crate) kind: &'static str,
+    /// The sort of entity that it names.
+    #[schema(required)]
+    pub(crate) role: Option<&'static str>,
+    pub(crate) doc: &'static str,
+}
+
+// Alerts and rules
+
+/// Alerts, the one seen last first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Alerts {
+    pub(crate) alerts: Vec<Alert>,
+}
+
+/// An alert and the events behind it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AlertDetail {
+    pub(crate) alert: Alert,
+    /// Evidence, at most 100 events.
+    #[schema(value_type = Vec<Object>)]
+    pub(crate) events: Vec<Box<serde_json::value::RawValue>>,
+}
+
+/// One alert.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AlertAnswer {
+    pub(crate) alert: Alert,
+}
+
+/// Detections of one rule on one entity, folded.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Alert {
+    pub(crate) id: String,
+    pub(crate) rule: AlertRule,
+    /// informational, low, medium, high or critical.
+    pub(crate) severity: String,
+    /// open or closed.
+    pub(crate) status: String,
+    /// true_positive, false_positive or benign.
+    #[schema(required)]
+    pub(crate) verdict: Option<Verdict>,
+    pub(crate) note: String,
+    pub(crate) entity: Entity,
+    pub(crate) summary: String,
+    /// Detections folded into this alert.
+    pub(crate) count: u64,
+    pub(crate) first_seen: String,
+    pub(crate) last_seen: String,
+    pub(crate) attack: Attack,
+    /// Ids of events.
+    pub(crate) evidence: Vec<String>,
+    pub(crate) why: Vec<Reason>,
+}
+
+/// The parts of a rule that an alert keeps.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct AlertRule {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) level: String,
+    pub(crate) description: String,
+    pub(crate) falsepositives: Vec<String>,
+    pub(crate) references: Vec<String>,
+    pub(crate) tags: Vec<String>,
+}
+
+/// Who or what an alert is about.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Entity {
+    /// user, host, address, process, resource or none.
+    pub(crate) kind: String,
+    pub(crate) value: String,
+}
+
+/// MITRE ATT&CK.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Attack {
+    pub(crate) tactics: Vec<String>,
+    pub(crate) techniques: Vec<String>,
+}
+
+/// Why a rule fired.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Reason {
+    pub(crate) selection: String,
+    pub(crate) field: String,
+    pub(crate) value: String,
+    pub(crate) test: String,
+}
+
+/// What a person judged.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Verdict {
+    TruePositive,
+    FalsePositive,
+    Benign,
+}
+
+impl From<Verdict> for pugmark_alert::Verdict {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::TruePositive => Self::TruePositive,
+            Verdict::FalsePositive => Self::FalsePositive,
+            Verdict::Benign => Self::Benign,
+        }
+    }
+}
+
+impl From<pugmark_alert::Verdict> for Verdict {
+    fn from(verdict: pugmark_alert::Verdict) -> Self {
+        match verdict {
+            pugmark_alert::Verdict::TruePositive => Self::TruePositive,
+            pugmark_alert::Verdict::FalsePositive => Self::FalsePositive,
+            pugmark_alert::Verdict::Benign => Self::Benign,
+        }
+    }
+}
+
+/// A judgement: a verdict closes the alert, none opens it again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct VerdictRequest {
+    pub(crate) verdict: Option<Verdict>,
+    #[serde(default)]
+    pub(crate) note: String,
+}
+
+impl From<&pugmark_alert::Alert> for Alert {
+    fn from(alert: &pugmark_alert::Alert) -> Self {
+        let rule = &alert.rule;
+        Self {
+            id: alert.id.clone(),
+            rule: AlertRule {
+                id: rule.id.clone(),
+                title: rule.title.clone(),
+                level: rule.level.name().into(),
+                description: rule.description.clone(),
+                falsepositives: rule.falsepositives.clone(),
+                references: rule.references.clone(),
+                tags: rule.tags.clone(),
+            },
+            severity: alert.severity.name().into(),
+            status: alert.status.name().into(),
+            verdict: alert.verdict.map(Into::into),
+            note: alert.note.clone(),
+            entity: Entity {
+                kind: alert.entity.kind.name().into(),
+                value: alert.entity.value.clone(),
+            },
+            summary: alert.summary.clone(),
+            count: alert.count,
+            first_seen: time::format(alert.first_seen),
+            last_seen: time::format(alert.last_seen),
+            attack: Attack {
+                tactics: alert.attack.tactics.clone(),
+                techniques: alert.attack.techniques.clone(),
+            },
+            evidence: alert.evidence.iter().map(ToString::to_string).collect(),
+            why: alert.why.iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<&pugmark_detect::Reason> for Reason {
+    fn from(reason: &pugmark_detect::Reason) -> Self {
+        Self {
+            selection: reason.selection.clone(),
+            field: reason.field.clone(),
+            value: reason.value.clone(),
+            test: reason.test.clone(),
+        }
+    }
+}
+
+/// All rules.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rules {
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// A rule.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Rule {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) level: String,
+    pub(crate) description: String,
+    pub(crate) tags: Vec<String>,
+    pub(crate) logsource: LogSource,
+    /// event or correlation.
+    pub(crate) kind: &'static str,
+    /// Alerts of this rule.
+    pub(crate) alerts: u64,
+}
+
+/// A rule with its text.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleDetail {
+    #[serde(flatten)]
+    pub(crate) rule: Rule,
+    /// The rule as written, YAML.
+    pub(crate) source: String,
+    pub(crate) references: Vec<String>,
+    pub(crate) falsepositives: Vec<String>,
+}
+
+/// Which logs a rule is about, as Sigma says it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LogSource {
+    #[schema(required)]
+    pub(crate) product: Option<String>,
+    #[schema(required)]
+    pub(crate) category: Option<String>,
+    #[schema(required)]
+    pub(crate) service: Option<String>,
+}
+
+// State
+
+/// The state of the server.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) started: String,
+    pub(crate) uptime_seconds: u64,
+    /// Events that search can find.
+    pub(crate) events: u64,
+    pub(crate) events_per_second: f64,
+    pub(crate) raw_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) wal_bytes: u64,
+    pub(crate) segments: u64,
+    pub(crate) rules: u64,
+    /// Detections since the start.
+    pub(crate) detections: u64,
+    /// Records since the start that no format understood.
+    pub(crate) not_understood: u64,
+    /// Open alerts by severity; every severity is listed.
+    pub(crate) open_alerts: BTreeMap<String, u64>,
+    pub(crate) sources: u64,
+    pub(crate) listen: Listen,
+    pub(crate) taking_logs: bool,
+    /// Why logs are not taken.
+    #[schema(required)]
+    pub(crate) problem: Option<String>,
+}
+
+/// Where the server listens.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Listen {
+    pub(crate) http: String,
+    #[schema(required)]
+    pub(crate) syslog_udp: Option<String>,
+    #[schema(required)]
+    pub(crate) syslog_tcp: Option<String>,
+}
+
+impl Status {
+    pub(crate) fn new(status: pugmark_engine::Status, options: &ServerOptions) -> Self {
+        let mut open_alerts = status.open_alerts;
+        for severity in ["critical", "high", "medium", "low", "informational"] {
+            open_alerts.entry(severity.into()).or_default();
+        }
+        Self {
+            version: status.version.to_string(),
+            started: time::format(status.started),
+            uptime_seconds: status.uptime_seconds,
+            events: status.events,
+            events_per_second: status.events_per_second,
+            raw_bytes: status.raw_bytes,
+            disk_bytes: status.disk_bytes,
+            wal_bytes: status.wal_bytes,
+            segments: status.segments,
+            rules: status.rules,
+            detections: status.detections,
+            not_understood: status.not_understood,
+            open_alerts,
+            sources: status.sources,
+            listen: Listen {
+                http: options.listen.to_string(),
+                syslog_udp: options.syslog_udp.map(|address| address.to_string()),
+                syslog_tcp: options.syslog_tcp.map(|address| address.to_string()),
+            },
+            taking_logs: status.taking_logs,
+            problem: status.problem,
+        }
+    }
+}
+
+/// All sources.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sources {
+    pub(crate) sources: Vec<Source>,
+}
+
+/// A source and what came from it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Source {
+    pub(crate) name: String,
+    pub(crate) received: u64,
+    pub(crate) stored: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) shed: u64,
+    pub(crate) raw_bytes: u64,
+    #[schema(required)]
+    pub(crate) last_received: Option<String>,
+    /// The last 60 minutes, oldest first.
+    pub(crate) per_minute: Vec<Minute>,
+}
+
+/// Records of one minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Minute {
+    pub(crate) time: String,
+    pub(crate) count: u64,
+}
+
+/// The ledger: received = stored + sampled + quarantined + shed, for every source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Ledger {
+    pub(crate) balanced: bool,
+    pub(crate) sources: Vec<LedgerSource>,
+    pub(crate) total: LedgerCounts,
+}
+
+/// The ledger of one source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LedgerSource {
+    pub(crate) source: String,
+    #[serde(flatten)]
+    pub(crate) counts: LedgerCounts,
+}
+
+/// What became of records.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(crate) struct LedgerCounts {
+    pub(crate) received: u64,
+    pub(crate) stored: u64,
+    pub(crate) sampled: u64,
+    pub(crate) quarantined: u64,
+    pub(crate) shed: u64,
+    pub(crate) balanced: bool,
+}
+
+/// A time, or nothing for a time that never was.
+pub(crate) fn moment(at: Option<Micros>) -> Option<String> {
+    at.filter(|at| *at > 0).map(time::format)
+}
