@@ -1,1 +1,36 @@
-//! Keeps every record once: WAL, segments, manifest, ledger, quarantine, state.
+//! The store: keeps every record once, and proves that the account balances.
+//!
+//! A record is acknowledged when it is in the WAL (fsync). The engine turns durable blocks into
+//! events and gives them back with [`Store::insert`]; search sees them at once through
+//! [`Store::snapshot`]. [`Store::flush`] turns events in memory into Parquet segments; segments,
+//! ledger, quarantine and the WAL mark change in one transaction, so that a replay after a crash
+//! neither loses nor doubles a record.
+//!
+//! Floor 3. The only crate that names parquet and sqlx.
+
+mod error;
+mod ledger;
+mod lock;
+mod manifest;
+mod memtable;
+mod quarantine;
+mod scan;
+mod segment;
+mod state;
+mod store;
+mod wal;
+
+pub use error::{AppendError, StoreError};
+pub use ledger::{LedgerCheck, LedgerRow};
+pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
+pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use segment::FILES_PER_FLUSH_MAX;
+pub use state::accounts::{Accounts, TokenRow};
+pub use state::alerts::{AlertFilter, Alerts};
+pub use store::{Appended, Block, Flushed, Options, Store, Usage};
+pub use wal::Recovery;
+
+/// The time now, in microseconds since the epoch.
+fn now() -> pugmark_event::time::Micros {
+    chrono::Utc::now().timestamp_micros()
+}

@@ -1,0 +1,129 @@
+//! What can go wrong in the store.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use arrow::error::ArrowError;
+use parquet::errors::ParquetError;
+use pugmark_event::batch::BatchError;
+
+/// Why the store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The data folder cannot be written to.
+    #[error(
+        "the data folder {} cannot be written to: {source}; give another folder or its owner's \
+         rights to this user", dir.display()
+    )]
+    NotWritable {
+        /// The data folder.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process works in the data folder.
+    #[error(
+        "the data folder {} is in use by {}; stop it, or send to it with --server", dir.display(),
+        pid.map_or("another process".to_string(), |pid| format!("process {pid}"))
+    )]
+    Locked {
+        /// The data folder.
+        dir: PathBuf,
+        /// The process that holds the lock, if it said so.
+        pid: Option<u32>,
+    },
+    /// The folder holds no data of Pugmark.
+    #[error("there is no Pugmark data in {}; check the path of the data folder", .0.display())]
+    NoData(PathBuf),
+    /// The data were written by a newer version.
+    #[error(
+        "the data were written by a newer Pugmark (manifest version {found}, this program knows \
+         {known}); use that version or a newer one"
+    )]
+    TooNew {
+        /// Version found.
+        found: i64,
+        /// Newest version that this program knows.
+        known: i64,
+    },
+    /// SQLite refused.
+    #[error("the manifest cannot be used: {0}")]
+    Manifest(#[from] sqlx::Error),
+    /// A segment cannot be read or written.
+    #[error("segment {}: {message}", path.display())]
+    Segment {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A column was asked for that no event can have.
+    #[error("there is no column {0:?}; columns are those of the field registry")]
+    Column(String),
+    /// Columns could not be joined or cut.
+    #[error("events in memory cannot be read: {0}")]
+    Arrow(#[from] ArrowError),
+    /// Batches could not be joined.
+    #[error("events in memory cannot be joined: {0}")]
+    Batch(#[from] BatchError),
+    /// Stored state is not what this program wrote.
+    #[error("stored {what} cannot be read: {message}")]
+    State {
+        /// What was read.
+        what: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// The store was opened for reading.
+    #[error("the data folder was opened for reading only")]
+    ReadOnly,
+}
+
+impl StoreError {
+    /// An [`StoreError::Io`] maker for `map_err`.
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.to_path_buf();
+        move |source| StoreError::Io { action, path, source }
+    }
+
+    /// A [`StoreError::Segment`] maker for `map_err`.
+    pub(crate) fn parquet(path: &Path) -> impl Fn(ParquetError) -> StoreError {
+        let path = path.to_path_buf();
+        move |error| StoreError::Segment { path: path.clone(), message: error.to_string() }
+    }
+}
+
+/// Why records were not taken. Nothing of them is on disk then.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The queue or the memory behind it has no room; try again soon.
+    #[error("the intake queue is full")]
+    Full,
+    /// The disk has no room.
+    #[error("{0}")]
+    DiskFull(String),
+    /// The block is larger than a frame may be.
+    #[error("a block of {bytes} bytes is larger than {max}; send it in smaller pieces")]
+    TooBig {
+        /// Bytes of the block.
+        bytes: usize,
+        /// Bytes allowed.
+        max: usize,
+    },
+    /// The disk refused.
+    #[error("{0}")]
+    Io(String),
+    /// The store is closing.
+    #[error("the store is closing")]
+    Closed,
+}

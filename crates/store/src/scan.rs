@@ -1,0 +1,364 @@
+//! Reading: a snapshot cut into independent parts, each a plain blocking iterator.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::arrow::arrow_reader::{
+    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowFilter,
+};
+use pugmark_event::batch::{align, schema};
+use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME};
+use pugmark_event::time::Micros;
+
+use crate::error::StoreError;
+use crate::memtable::Entry;
+use crate::segment::{Segment, has_bounds};
+
+/// Rows of a batch that a scan returns, about.
+const BATCH_ROWS: usize = 8192;
+
+/// What to read.
+#[derive(Debug, Clone, Default)]
+pub struct Scan {
+    /// Columns in the order wanted, by column name; `None` means all of the registry.
+    pub columns: Option<Vec<String>>,
+    /// Earliest event time, inclusive.
+    pub from: Option<Micros>,
+    /// Latest event time, exclusive.
+    pub to: Option<Micros>,
+    /// Conditions that every wanted row meets. Parts use them to skip what cannot match; rows that
+    /// do not match may still come.
+    pub filters: Vec<Prune>,
+    /// Smallest and largest event id, both inclusive.
+    pub ids: Option<(i64, i64)>,
+}
+
+/// A condition on a column: a null never meets it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prune {
+    /// Column name.
+    pub column: String,
+    /// How the column's value compares to `value`.
+    pub op: PruneOp,
+    /// The other side.
+    pub value: PruneValue,
+}
+
+/// A comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PruneOp {
+    /// Equal.
+    Eq,
+    /// Less than.
+    Lt,
+    /// At most.
+    LtEq,
+    /// Greater than.
+    Gt,
+    /// At least.
+    GtEq,
+}
+
+/// A literal.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PruneValue {
+    /// Text, compared byte by byte.
+    Text(String),
+    /// An integer, or microseconds for a time.
+    Long(i64),
+}
+
+impl Scan {
+    /// The schema of every batch that this scan returns.
+    ///
+    /// # Errors
+    /// When a column is asked for that the registry does not have.
+    pub fn schema(&self) -> Result<SchemaRef, StoreError> {
+        let all = schema();
+        let Some(columns) = &self.columns else { return Ok(all) };
+        let field = |name: &String| {
+            let found = all.fields().iter().find(|f| f.name() == name);
+            found.cloned().ok_or_else(|| StoreError::Column(name.clone()))
+        };
+        let fields = columns.iter().map(field).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(Schema::new(fields)))
+    }
+
+    /// True when something between these times and ids may be wanted.
+    fn touches(&self, times: (Micros, Micros), ids: (i64, i64)) -> bool {
+        self.from.is_none_or(|from| times.1 >= from)
+            && self.to.is_none_or(|to| times.0 < to)
+            && self.ids.is_none_or(|(first, last)| ids.1 >= first && ids.0 <= last)
+    }
+
+    /// True when everything between these times and ids is wanted.
+    fn covers(&self, times: (Micros, Micros), ids: (i64, i64)) -> bool {
+        self.from.is_none_or(|from| times.0 >= from)
+            && self.to.is_none_or(|to| times.1 < to)
+            && self.ids.is_none_or(|(first, last)| ids.0 >= first && ids.1 <= last)
+    }
+
+    /// The rows of a batch with `event_id` and `event_time` that are wanted.
+    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+        let longs = |name: &str| -> Option<Vec<i64>> {
+            let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
+            Some(column.as_primitive::<Int64Type>().values().to_vec())
+        };
+        let times = longs(EVENT_TIME.column()).unwrap_or_default();
+        let ids = longs(EVENT_ID.column()).unwrap_or_default();
+        (0..batch.num_rows())
+            .map(|row| {
+                let (time, id) = (times.get(row).copied(), ids.get(row).copied());
+                Some(time.zip(id).is_some_and(|(t, i)| self.touches((t, t), (i, i))))
+            })
+            .collect()
+    }
+}
+
+/// A stable view of everything in the store at one moment.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub(crate) entries: Vec<Arc<Entry>>,
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+}
+
+impl Snapshot {
+    /// Independent parts that together hold every wanted row once, those with the newest event
+    /// first. Within a part rows have no order.
+    pub fn scan(&self, scan: Scan) -> Vec<ScanPart> {
+        let scan = Arc::new(scan);
+        let fresh = self.entries.iter().map(|entry| Origin::Memory(entry.clone()));
+        let stored = self.segments.iter().map(|segment| Origin::Segment(segment.clone()));
+        let mut parts: Vec<ScanPart> = fresh
+            .chain(stored)
+            .map(|origin| ScanPart { scan: scan.clone(), origin })
+            .filter(|part| scan.touches(part.times(), part.ids()))
+            .collect();
+        parts.sort_by_key(|part| std::cmp::Reverse(part.times().1));
+        parts
+    }
+
+    /// Number of events.
+    pub fn rows(&self) -> u64 {
+        let fresh: usize = self.entries.iter().map(|e| e.batch.rows()).sum();
+        fresh as u64 + self.segments.iter().map(|s| s.info.rows).sum::<u64>()
+    }
+
+    /// Event time of the newest event.
+    pub fn newest_event_time(&self) -> Option<Micros> {
+        let fresh = self.entries.iter().map(|e| e.times.1);
+        fresh.chain(self.segments.iter().map(|s| s.info.times.1)).max()
+    }
+}
+
+/// A piece of a snapshot that can be read on its own.
+#[derive(Debug, Clone)]
+pub struct ScanPart {
+    scan: Arc<Scan>,
+    origin: Origin,
+}
+
+#[derive(Debug, Clone)]
+enum Origin {
+    Memory(Arc<Entry>),
+    Segment(Arc<Segment>),
+}
+
+/// Batches of a part.
+pub type Batches = Box<dyn Iterator<Item = Result<RecordBatch, StoreError>> + Send>;
+
+impl ScanPart {
+    /// Rows that the part holds at most.
+    pub fn rows(&self) -> u64 {
+        match &self.origin {
+            Origin::Memory(entry) => entry.batch.rows() as u64,
+            Origin::Segment(segment) => segment.info.rows,
+        }
+    }
+
+    /// Earliest and latest event time in it.
+    pub fn times(&self) -> (Micros, Micros) {
+        match &self.origin {
+            Origin::Memory(entry) => entry.times,
+            Origin::Segment(segment) => segment.info.times,
+        }
+    }
+
+    /// Smallest and largest event id in it.
+    fn ids(&self) -> (i64, i64) {
+        match &self.origin {
+            Origin::Memory(entry) => (entry.ids.0, entry.ids.1 - 1),
+            Origin::Segment(segment) => segment.info.ids,
+        }
+    }
+
+    /// Reads it. Blocks the thread; every batch has exactly the columns of [`Scan::schema`].
+    pub fn read(self) -> Batches {
+        let all = self.scan.covers(self.times(), self.ids());
+        let result = match &self.origin {
+            Origin::Memory(entry) => read_memory(&self.scan, entry, all),
+            Origin::Segment(segment) => read_segment(&self.scan, segment, all),
+        };
+        result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+    }
+}
+
+fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, StoreError> {
+    let wanted = scan.schema()?;
+    let columns = entry.batch.columns();
+    // Cut the columns first: filtering copies.
+    let keep = if all { None } else { Some(scan.keep(columns)) };
+    let columns = align(columns, &wanted)?;
+    let columns = match keep {
+        Some(keep) => filter_record_batch(&columns, &keep)?,
+        None => columns,
+    };
+    if columns.num_rows() == 0 {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    let starts = (0..columns.num_rows()).step_by(BATCH_ROWS);
+    Ok(Box::new(
+        starts
+            .map(move |start| Ok(columns.slice(start, BATCH_ROWS.min(columns.num_rows() - start)))),
+    ))
+}
+
+fn read_segment(
+    scan: &Arc<Scan>,
+    segment: &Arc<Segment>,
+    all: bool,
+) -> Result<Batches, StoreError> {
+    let wanted = scan.schema()?;
+    let file = segment.open()?;
+    let footer = segment.footer(&file)?;
+    let groups = row_groups(scan, segment, &footer)?;
+    if groups.is_empty() {
+        return Ok(Box::new(std::iter::empty()));
+    }
+    let roots = |names: &dyn Fn(&str) -> bool| {
+        let fields = footer.schema().fields().iter().enumerate();
+        let roots = fields.filter(|(_, f)| names(f.name())).map(|(i, _)| i);
+        ProjectionMask::roots(footer.parquet_schema(), roots)
+    };
+    let mask = roots(&|name| wanted.column_with_name(name).is_some());
+    let bounds = roots(&|name| name == EVENT_TIME.column() || name == EVENT_ID.column());
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
+        .with_batch_size(BATCH_ROWS)
+        .with_row_groups(groups)
+        .with_projection(mask);
+    if !all {
+        let scan = scan.clone();
+        let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
+        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
+    }
+    let reader = builder.build().map_err(StoreError::parquet(&segment.path))?;
+    // The segment is held until the last batch is read, so that its file stays.
+    let segment = segment.clone();
+    Ok(Box::new(reader.map(move |batch| {
+        let batch = batch.map_err(|error| StoreError::Segment {
+            path: segment.path.clone(),
+            message: error.to_string(),
+        })?;
+        Ok(align(&batch, &wanted)?)
+    })))
+}
+
+/// Row groups that may hold a wanted row.
+fn row_groups(
+    scan: &Scan,
+    segment: &Segment,
+    footer: &ArrowReaderMetadata,
+) -> Result<Vec<usize>, StoreError> {
+    let mut conditions = scan.filters.clone();
+    let mut bound = |column: fields::FieldId, op, value| {
+        let (column, value) = (column.column().to_string(), PruneValue::Long(value));
+        conditions.push(Prune { column, op, value });
+    };
+    if let Some(from) = scan.from {
+        bound(EVENT_TIME, PruneOp::GtEq, from);
+    }
+    if let Some(to) = scan.to {
+        bound(EVENT_TIME, PruneOp::Lt, to);
+    }
+    if let Some((first, last)) = scan.ids {
+        bound(EVENT_ID, PruneOp::GtEq, first);
+        bound(EVENT_ID, PruneOp::LtEq, last);
+    }
+    let mut kept = vec![true; footer.metadata().num_row_groups()];
+    for condition in &conditions {
+        let may = may_meet(condition, footer).map_err(StoreError::parquet(&segment.path))?;
+        kept.iter_mut().zip(may).for_each(|(kept, may)| *kept &= may);
+    }
+    Ok(kept.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
+}
+
+/// For every row group whether some row in it may meet `condition`.
+fn may_meet(
+    condition: &Prune,
+    footer: &ArrowReaderMetadata,
+) -> Result<Vec<bool>, parquet::errors::ParquetError> {
+    let groups = footer.metadata().row_groups();
+    let field = fields::FIELDS.iter().find(|f| f.column == condition.column);
+    // A column that the registry does not know, or that has no bounds, says nothing.
+    if !field.is_some_and(has_bounds) {
+        return Ok(vec![true; groups.len()]);
+    }
+    // A registered column that is not in the file is null in every row.
+    if footer.schema().column_with_name(&condition.column).is_none() {
+        return Ok(vec![false; groups.len()]);
+    }
+    let statistics =
+        StatisticsConverter::try_new(&condition.column, footer.schema(), footer.parquet_schema())?
+            .with_missing_null_counts_as_zero(false);
+    let mins = statistics.row_group_mins(groups)?;
+    let maxes = statistics.row_group_maxes(groups)?;
+    let nulls = statistics.row_group_null_counts(groups)?;
+    Ok(groups
+        .iter()
+        .enumerate()
+        .map(|(i, group)| {
+            if nulls.is_valid(i) && nulls.value(i) == group.num_rows() as u64 {
+                return false;
+            }
+            match (bound_at(&mins, i), bound_at(&maxes, i)) {
+                (Some(min), Some(max)) => within(condition, &min, &max),
+                _ => true,
+            }
+        })
+        .collect())
+}
+
+fn bound_at(bounds: &ArrayRef, row: usize) -> Option<PruneValue> {
+    if bounds.is_null(row) {
+        return None;
+    }
+    match bounds.data_type() {
+        DataType::Utf8 => Some(PruneValue::Text(bounds.as_string::<i32>().value(row).to_string())),
+        DataType::Int64 | DataType::Timestamp(..) => {
+            let longs = cast(&bounds.slice(row, 1), &DataType::Int64).ok()?;
+            Some(PruneValue::Long(longs.as_primitive::<Int64Type>().value(0)))
+        }
+        _ => None,
+    }
+}
+
+/// True when some value between `min` and `max` may meet the condition. Bounds of long text are
+/// cut by the writer so that they only grow.
+fn within(condition: &Prune, min: &PruneValue, max: &PruneValue) -> bool {
+    if std::mem::discriminant(&condition.value) != std::mem::discriminant(min) {
+        return true;
+    }
+    let (to_min, to_max) = (condition.value.cmp(min), condition.value.cmp(max));
+    match condition.op {
+        PruneOp::Eq => to_min != Ordering::Less && to_max != Ordering::Greater,
+        PruneOp::Lt => to_min == Ordering::Greater,
+        PruneOp::LtEq => to_min != Ordering::Less,
+        PruneOp::Gt => to_max == Ordering::Less,
+        PruneOp::GtEq => to_max != Ordering::Greater,
+    }
+}

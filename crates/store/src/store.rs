@@ -1,0 +1,779 @@
+//! The store of one data folder: joins WAL, memory, segments and manifest.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
+use pugmark_event::time::{MINUTE, Micros};
+use pugmark_event::{Batch, Records};
+use tokio::sync::oneshot;
+
+use crate::error::{AppendError, StoreError};
+use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
+use crate::lock::FolderLock;
+use crate::manifest::{Commit, Loaded, Manifest, Shed};
+use crate::memtable::{Entry, Memtable, Sealed};
+use crate::quarantine::{self, Aside, QuarantineEntry};
+use crate::scan::Snapshot;
+use crate::segment::{self, Segment};
+use crate::state::accounts::Accounts;
+use crate::state::alerts::Alerts;
+use crate::wal::recover::Replay;
+use crate::wal::{self, Job, Queue, Recovery, Writer};
+
+/// Bytes of events that one transaction moves into segments at most.
+const SEAL_BYTES_MAX: usize = 512 << 20;
+/// Bytes of WAL beyond which a flush is due even when memory is not full.
+const WAL_BYTES_MAX: u64 = 1 << 30;
+/// Counts of shed records wait this long for a flush at most.
+const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How often a reading process tries while a writing one moves on.
+const READ_TRIES_MAX: usize = 20;
+
+/// Sizes of the store.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Size at which a new WAL file is begun, in bytes.
+    pub wal_segment_bytes_max: u64,
+    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At four
+    /// times this, records are refused until a flush has made room.
+    pub memtable_bytes_max: usize,
+    /// Memory for records that are taken and not processed yet, in bytes.
+    pub queue_bytes_max: usize,
+    /// Records are refused when the disk has fewer bytes free.
+    pub disk_free_bytes_min: u64,
+    /// Durable blocks that wait for the engine at most.
+    pub blocks_max: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wal_segment_bytes_max: 64 << 20,
+            memtable_bytes_max: 128 << 20,
+            queue_bytes_max: 64 << 20,
+            disk_free_bytes_min: 256 << 20,
+            blocks_max: 64,
+        }
+    }
+}
+
+/// A block of records with the id of its first. The record at `i` has the id `first_id + i`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Block {
+    /// Who sent it.
+    pub source: Arc<str>,
+    /// The records.
+    pub records: Arc<Records>,
+    /// Id of the first record.
+    pub first_id: i64,
+    /// When it arrived.
+    pub received: Micros,
+    /// The format that the door named.
+    pub format: Option<Arc<str>>,
+    /// Why the door set the block aside: it is to be quarantined whole.
+    pub quarantine: Option<String>,
+}
+
+/// Records that are durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// Id of the first.
+    pub first_id: i64,
+    /// How many.
+    pub count: usize,
+}
+
+/// What a flush did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Events moved into segments.
+    pub events: u64,
+    /// Records moved into quarantine.
+    pub quarantined: u64,
+    /// Segments written.
+    pub segments: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+/// Sizes of what is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Events that search can find.
+    pub events: u64,
+    /// Segments in the manifest.
+    pub segments: u64,
+    /// Bytes of all records stored and quarantined.
+    pub raw_bytes: u64,
+    /// Bytes of segments.
+    pub disk_bytes: u64,
+    /// Bytes of the WAL.
+    pub wal_bytes: u64,
+}
+
+/// The store. One process writes to a folder; any number may read it.
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    dir: PathBuf,
+    options: Options,
+    manifest: Manifest,
+    state: Mutex<State>,
+    /// One flush at a time.
+    flushing: tokio::sync::Mutex<()>,
+    footers: Arc<AtomicUsize>,
+    recovery: Recovery,
+    /// `None` when opened for reading.
+    writing: Option<Writing>,
+}
+
+/// What only the writing process has.
+struct Writing {
+    queue: Arc<Queue>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    lock: Mutex<Option<FolderLock>>,
+}
+
+/// What is in memory. Held for moments only: nothing is written while it is locked.
+#[derive(Default)]
+struct State {
+    memtable: Memtable,
+    /// Being written; visible until it is.
+    frozen: Sealed,
+    frozen_shed: Shed,
+    segments: Arc<Vec<Arc<Segment>>>,
+    /// Everything below is in segments or in quarantine.
+    mark: i64,
+    commits: i64,
+    /// Everything below has been inserted or set aside.
+    processed: i64,
+    /// The ledger as the manifest has it.
+    ledger: BTreeMap<String, Counts>,
+    shed: Shed,
+    shed_since: Option<Instant>,
+}
+
+impl State {
+    fn new(loaded: Loaded, segments: Vec<Arc<Segment>>) -> Self {
+        Self {
+            segments: Arc::new(segments),
+            mark: loaded.mark,
+            commits: loaded.commits,
+            processed: loaded.mark,
+            ledger: loaded.ledger,
+            ..Self::default()
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.memtable.bytes() + self.frozen.bytes()
+    }
+
+    /// Counts of what the manifest does not have yet.
+    fn pending(&self) -> Book {
+        let active = Sealed {
+            entries: self.memtable.entries().to_vec(),
+            asides: self.memtable.asides().to_vec(),
+            mark: 0,
+        };
+        let mut book = self.shed.book.clone();
+        book.merge(&self.frozen_shed.book);
+        book.merge(&active.book());
+        book.merge(&self.frozen.book());
+        book
+    }
+}
+
+impl Store {
+    /// Opens or makes the data folder `dir` for writing. Returns the store and where durable blocks
+    /// come out: first those that a crash left in the WAL, in order, then what is appended. The
+    /// receiver is bounded; when nobody takes from it, the WAL waits.
+    ///
+    /// # Errors
+    /// When the folder cannot be written to, another process has it, or the data cannot be read.
+    pub async fn open(
+        dir: &Path,
+        options: Options,
+    ) -> Result<(Arc<Store>, Receiver<Block>), StoreError> {
+        let lock = FolderLock::take(dir)?;
+        let manifest = Manifest::open(dir).await?;
+        let loaded = manifest.load().await?;
+        let footers = Arc::new(AtomicUsize::new(0));
+        let segments = handles(dir, &loaded, &footers);
+        let mark = loaded.mark;
+        let (folder, known) = (dir.to_path_buf(), segments.clone());
+        let (wal_dir, recovered) = blocking(move || {
+            segment::remove_orphans(&folder, &known)?;
+            let wal_dir = folder.join("wal");
+            std::fs::create_dir_all(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
+            wal::sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
+            let recovered = wal::recover(&wal_dir, mark, true)?;
+            Ok((wal_dir, recovered))
+        })
+        .await?;
+        let replay = Replay::new(&recovered, mark);
+        let (queue, jobs) =
+            Queue::new(wal_dir.clone(), &options, recovered.next_id, recovered.files);
+        let writer = Writer::new(queue.clone(), &options, recovered.next_id)
+            .map_err(StoreError::io("start the WAL in", &wal_dir))?;
+        let (out, blocks) = crossbeam_channel::bounded(options.blocks_max.max(1));
+        let thread = std::thread::Builder::new()
+            .name("wal".into())
+            .spawn(move || writer.run(&jobs, &out, replay))
+            .map_err(StoreError::io("start the WAL thread for", dir))?;
+        let inner = Inner {
+            dir: dir.to_path_buf(),
+            options,
+            manifest,
+            state: Mutex::new(State::new(loaded, segments)),
+            flushing: tokio::sync::Mutex::default(),
+            footers,
+            recovery: recovered.report,
+            writing: Some(Writing {
+                queue,
+                thread: Mutex::new(Some(thread)),
+                lock: Mutex::new(Some(lock)),
+            }),
+        };
+        let store = Arc::new(Store { inner: Arc::new(inner) });
+        for problem in store.check_ledger().await?.problems {
+            tracing::error!("the ledger does not balance: {problem}");
+        }
+        Ok((store, blocks))
+    }
+
+    /// Opens the data folder `dir` for reading, also beside a process that writes. Returns the
+    /// blocks that are durable but in no segment yet, for the caller to parse and
+    /// [`Store::insert`]; blocks set aside at the door are in the ledger already.
+    ///
+    /// # Errors
+    /// When there are no data, or they cannot be read.
+    pub async fn open_read_only(dir: &Path) -> Result<(Store, Vec<Block>), StoreError> {
+        let manifest = Manifest::open_read_only(dir).await?;
+        let (loaded, recovery, blocks) = read_consistently(dir, &manifest).await?;
+        let footers = Arc::new(AtomicUsize::new(0));
+        let segments = handles(dir, &loaded, &footers);
+        let inner = Inner {
+            dir: dir.to_path_buf(),
+            options: Options::default(),
+            manifest,
+            state: Mutex::new(State::new(loaded, segments)),
+            flushing: tokio::sync::Mutex::default(),
+            footers,
+            recovery,
+            writing: None,
+        };
+        let store = Store { inner: Arc::new(inner) };
+        let (aside, blocks): (Vec<_>, _) = blocks.into_iter().partition(|b| b.quarantine.is_some());
+        for block in aside {
+            let reason = block.quarantine.clone().unwrap_or_default();
+            store.quarantine(&block, 0..block.records.len(), &reason);
+        }
+        Ok((store, blocks))
+    }
+
+    /// Makes records durable; the answer comes after fsync. The block is queued when the future is
+    /// first polled, so several appends polled together share an fsync.
+    ///
+    /// # Errors
+    /// When nothing was taken; see [`AppendError`].
+    pub async fn append(
+        &self,
+        source: Arc<str>,
+        records: Arc<Records>,
+        received: Micros,
+        format: Option<Arc<str>>,
+        quarantine: Option<String>,
+    ) -> Result<Appended, AppendError> {
+        let Some(writing) = &self.inner.writing else { return Err(AppendError::Closed) };
+        if records.is_empty() {
+            let first_id = writing.queue.durable.load(Ordering::SeqCst);
+            return Ok(Appended { first_id, count: 0 });
+        }
+        let block = Block { source, records, first_id: 0, received, format, quarantine };
+        let (reply, answer) = oneshot::channel();
+        writing.queue.push(Job { block, reply })?;
+        answer.await.unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// Adds the events of a block: search finds them from now on. Events that are in a segment or
+    /// in memory already are left out.
+    pub fn insert(&self, batch: Batch) {
+        let mut state = self.inner.state.lock();
+        let Some(batch) = from_mark(batch, state.mark) else { return };
+        let book = Book::of(&batch);
+        let Some(entry) = Entry::new(batch, book) else { return };
+        let ids = entry.ids;
+        if !state.memtable.insert(entry) {
+            tracing::error!(?ids, "BUG: events with these ids are in memory already; left out");
+        }
+        self.inner.note_memory(&state);
+    }
+
+    /// Sets records of a block aside, for good and with the reason.
+    pub fn quarantine(&self, block: &Block, rows: Range<usize>, reason: &str) {
+        let mut state = self.inner.state.lock();
+        let known = (state.mark - block.first_id).max(0) as usize;
+        let rows = rows.start.max(known)..rows.end.min(block.records.len());
+        if rows.is_empty() {
+            return;
+        }
+        let aside = Aside {
+            first_id: block.first_id,
+            source: block.source.clone(),
+            received: block.received,
+            reason: quarantine::short(reason),
+            records: block.records.clone(),
+            rows,
+        };
+        if !state.memtable.set_aside(aside) {
+            tracing::error!(block.first_id, "BUG: these records are set aside already; left out");
+        }
+        self.inner.note_memory(&state);
+    }
+
+    /// Everything with an id below `up_to_id` has been inserted or set aside: a flush may forget
+    /// the WAL up to there.
+    pub fn processed(&self, up_to_id: i64) {
+        let mut state = self.inner.state.lock();
+        state.processed = state.processed.max(up_to_id);
+        let processed = state.processed;
+        state.memtable.tidy(processed);
+        self.inner.note_memory(&state);
+        drop(state);
+        if let Some(writing) = &self.inner.writing {
+            writing.queue.release(up_to_id);
+        }
+    }
+
+    /// True when every acknowledged record has been processed.
+    pub fn is_settled(&self) -> bool {
+        let Some(writing) = &self.inner.writing else { return true };
+        self.inner.state.lock().processed >= writing.queue.durable.load(Ordering::SeqCst)
+    }
+
+    /// True when a flush is due.
+    pub fn needs_flush(&self) -> bool {
+        let Some(writing) = &self.inner.writing else { return false };
+        let state = self.inner.state.lock();
+        state.memtable.bytes() >= self.inner.options.memtable_bytes_max
+            || state.shed_since.is_some_and(|since| since.elapsed() >= SHED_WAIT_MAX)
+            || (state.processed > state.mark && writing.queue.disk_bytes() > WAL_BYTES_MAX)
+    }
+
+    /// Bytes of events and of records set aside that wait for a flush.
+    pub fn memtable_bytes(&self) -> usize {
+        self.inner.state.lock().memtable.bytes()
+    }
+
+    /// Moves what is processed into segments, ledger and quarantine, each in one transaction, and
+    /// removes the WAL files that are no longer needed. Insert, append and search go on meanwhile.
+    ///
+    /// # Errors
+    /// When something cannot be written; the events stay in memory and in the WAL then.
+    pub async fn flush(&self) -> Result<Flushed, StoreError> {
+        let inner = self.inner.clone();
+        // A task of its own: a caller that goes away must not leave a flush half-way.
+        let flush = tokio::spawn(async move { inner.flush().await });
+        flush.await.map_err(|e| StoreError::State { what: "flush", message: e.to_string() })?
+    }
+
+    /// Counts records that a door had to drop.
+    pub fn shed(&self, source: &str, count: u64, reason: &'static str) {
+        if count == 0 {
+            return;
+        }
+        let mut state = self.inner.state.lock();
+        state.shed.book.add(&source.into(), &Counts::shed(count, crate::now()));
+        *state.shed.reasons.entry((source.to_string(), reason)).or_default() += count;
+        state.shed_since.get_or_insert_with(Instant::now);
+    }
+
+    /// A stable view of all events at this moment.
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.inner.state.lock();
+        let entries = state.frozen.entries.iter().chain(state.memtable.entries());
+        Snapshot { entries: entries.cloned().collect(), segments: state.segments.clone() }
+    }
+
+    /// The account of every source, up to this moment.
+    ///
+    /// # Errors
+    /// None at present.
+    pub async fn ledger(&self) -> Result<Vec<LedgerRow>, StoreError> {
+        let (mut ledger, pending) = {
+            let state = self.inner.state.lock();
+            (state.ledger.clone(), state.pending())
+        };
+        add_totals(&mut ledger, &pending);
+        Ok(ledger.iter().map(|(source, counts)| LedgerRow::new(source, counts)).collect())
+    }
+
+    /// Records received, as source, start of the minute, and count, for minutes from the one of
+    /// `since` on.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn ledger_minutes(
+        &self,
+        since: Micros,
+    ) -> Result<Vec<(String, Micros, u64)>, StoreError> {
+        let since = since.div_euclid(MINUTE) * MINUTE;
+        loop {
+            let (commits, pending) = {
+                let state = self.inner.state.lock();
+                (state.commits, state.pending())
+            };
+            let (seen, mut minutes) = self.inner.manifest.minutes(since).await?;
+            if seen == commits {
+                for ((source, minute), counts) in pending.minutes {
+                    if minute >= since {
+                        *minutes.entry((source.to_string(), minute)).or_default() +=
+                            counts.received;
+                    }
+                }
+                return Ok(minutes.into_iter().map(|((s, m), n)| (s, m, n)).collect());
+            }
+            // A flush is between its transaction and the memory that it frees.
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Checks that the accounts agree with each other, with the segments in the manifest, and with
+    /// the files on disk.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn check_ledger(&self) -> Result<LedgerCheck, StoreError> {
+        let mut problems = self.inner.manifest.check().await?;
+        for row in self.ledger().await?.iter().filter(|row| !row.balanced()) {
+            problems.push(format!("{}: the account in memory does not balance", row.source));
+        }
+        let segments = self.inner.state.lock().segments.clone();
+        let files = blocking(move || Ok(segments.iter().filter_map(|s| file_problem(s)).collect()));
+        let files: Vec<String> = files.await?;
+        problems.extend(files);
+        Ok(LedgerCheck { balanced: problems.is_empty(), problems })
+    }
+
+    /// The newest records set aside, at most `limit`.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read.
+    pub async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineEntry>, StoreError> {
+        loop {
+            let (commits, asides) = {
+                let state = self.inner.state.lock();
+                let asides = state.frozen.asides.iter().chain(state.memtable.asides());
+                (state.commits, asides.cloned().collect::<Vec<_>>())
+            };
+            let (seen, stored) = self.inner.manifest.quarantined(limit).await?;
+            if seen == commits {
+                let mut entries: Vec<_> =
+                    asides.iter().flat_map(|a| a.entries().take(limit)).chain(stored).collect();
+                entries.sort_by_key(|entry| std::cmp::Reverse(entry.id));
+                entries.truncate(limit);
+                return Ok(entries);
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Sizes of what is there.
+    pub fn usage(&self) -> Usage {
+        let state = self.inner.state.lock();
+        let pending = state.pending();
+        let raw = |counts: &Counts| counts.raw_bytes;
+        let fresh: usize = state.memtable.entries().iter().map(|e| e.batch.rows()).sum();
+        let frozen: usize = state.frozen.entries.iter().map(|e| e.batch.rows()).sum();
+        Usage {
+            events: (fresh + frozen) as u64
+                + state.segments.iter().map(|s| s.info.rows).sum::<u64>(),
+            segments: state.segments.len() as u64,
+            raw_bytes: state.ledger.values().map(raw).sum::<u64>()
+                + pending.minutes.values().map(raw).sum::<u64>(),
+            disk_bytes: state.segments.iter().map(|s| s.info.bytes).sum(),
+            wal_bytes: self.inner.writing.as_ref().map_or(0, |w| w.queue.disk_bytes()),
+        }
+    }
+
+    /// Why records are not taken, if they are not. Clears itself.
+    pub fn problem(&self) -> Option<String> {
+        self.inner.writing.as_ref()?.queue.problem()
+    }
+
+    /// What was found in the WAL when the store was opened.
+    pub fn recovery(&self) -> &Recovery {
+        &self.inner.recovery
+    }
+
+    /// Alerts.
+    pub fn alerts(&self) -> Alerts {
+        Alerts::new(self.inner.manifest.clone())
+    }
+
+    /// Users, sessions and tokens.
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(self.inner.manifest.clone())
+    }
+
+    /// Takes no more records. What was taken before still comes out of the receiver, which then
+    /// ends.
+    pub async fn close_intake(&self) {
+        if let Some(writing) = &self.inner.writing {
+            writing.queue.close();
+        }
+    }
+
+    /// True from [`Store::close_intake`] on.
+    pub fn is_closing(&self) -> bool {
+        self.inner.writing.as_ref().is_none_or(|w| w.queue.is_closing())
+    }
+
+    /// Flushes what is processed, and lets go of the folder. What was not processed stays in the
+    /// WAL for the next start.
+    ///
+    /// # Errors
+    /// When the flush fails; the WAL has the events then.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let Some(writing) = &self.inner.writing else {
+            self.inner.manifest.close().await;
+            return Ok(());
+        };
+        writing.queue.abort();
+        if let Some(thread) = writing.thread.lock().take() {
+            // A panic of the thread was logged when it happened.
+            blocking(move || Ok(drop(thread.join()))).await?;
+        }
+        let flushed = self.flush().await;
+        let mark = self.inner.state.lock().mark;
+        writing.queue.forget(mark, true);
+        self.inner.manifest.close().await;
+        drop(writing.lock.lock().take());
+        flushed.map(|_| ())
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let Some(writing) = &self.writing else { return };
+        writing.queue.abort();
+        // Nobody else may have the folder before the thread has ended.
+        if let Some(thread) = writing.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Inner {
+    fn note_memory(&self, state: &State) {
+        if let Some(writing) = &self.writing {
+            writing.queue.memory_bytes.store(state.memory_bytes(), Ordering::Relaxed);
+        }
+    }
+
+    async fn flush(&self) -> Result<Flushed, StoreError> {
+        if self.writing.is_none() {
+            return Err(StoreError::ReadOnly);
+        }
+        let _one_at_a_time = self.flushing.lock().await;
+        let until = self.state.lock().processed;
+        let mut flushed = Flushed::default();
+        loop {
+            self.flush_some(&mut flushed).await?;
+            if self.state.lock().mark >= until {
+                return Ok(flushed);
+            }
+        }
+    }
+
+    /// Seals, writes segments, commits, and swaps memory for segments.
+    async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
+        let Some((sealed, shed)) = self.seal() else { return Ok(()) };
+        let (dir, entries) = (self.dir.clone(), sealed.entries.clone());
+        let footers = self.footers.clone();
+        let written = blocking(move || segment::write(&dir, &entries, &footers)).await;
+        let result = match written {
+            Ok(segments) => self.commit(&sealed, &shed, segments).await,
+            Err(error) => Err(error),
+        };
+        let segments = match result {
+            Ok(segments) => segments,
+            Err(error) => {
+                self.unseal(sealed, shed);
+                return Err(error);
+            }
+        };
+        flushed.events += sealed.entries.iter().map(|e| e.batch.rows() as u64).sum::<u64>();
+        flushed.quarantined += sealed.asides.iter().map(|a| a.rows.len() as u64).sum::<u64>();
+        flushed.segments += segments.len() as u64;
+        flushed.bytes += segments.iter().map(|s| s.info.bytes).sum::<u64>();
+        let mark = sealed.mark;
+        self.swap(sealed, &shed, segments);
+        if let Some(writing) = &self.writing {
+            let queue = writing.queue.clone();
+            blocking(move || Ok(queue.forget(mark, false))).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what is processed out of the memtable; it stays visible as frozen. `None` when there
+    /// is nothing to write.
+    fn seal(&self) -> Option<(Sealed, Shed)> {
+        let mut state = self.state.lock();
+        let nothing = state.processed <= state.mark && state.shed.reasons.is_empty();
+        if nothing {
+            return None;
+        }
+        let processed = state.processed;
+        let sealed = state.memtable.seal(processed, SEAL_BYTES_MAX);
+        let shed = std::mem::take(&mut state.shed);
+        state.shed_since = None;
+        let rows: usize = sealed.entries.iter().map(|e| e.batch.rows()).sum();
+        let rows = rows + sealed.asides.iter().map(|a| a.rows.len()).sum::<usize>();
+        if rows as i64 != sealed.mark - state.mark {
+            tracing::error!(
+                rows,
+                from = state.mark,
+                to = sealed.mark,
+                "BUG: records were called processed that were neither inserted nor set aside"
+            );
+        }
+        state.frozen = sealed.clone();
+        state.frozen_shed = shed.clone();
+        Some((sealed, shed))
+    }
+
+    fn unseal(&self, sealed: Sealed, shed: Shed) {
+        let mut state = self.state.lock();
+        state.frozen = Sealed::default();
+        state.frozen_shed = Shed::default();
+        state.memtable.unseal(sealed);
+        state.shed.book.merge(&shed.book);
+        for (key, count) in shed.reasons {
+            *state.shed.reasons.entry(key).or_default() += count;
+        }
+        if !state.shed.reasons.is_empty() {
+            state.shed_since.get_or_insert_with(Instant::now);
+        }
+        self.note_memory(&state);
+    }
+
+    /// The transaction. Gives the segments back, or removes their files when it failed.
+    async fn commit(
+        &self,
+        sealed: &Sealed,
+        shed: &Shed,
+        segments: Vec<Arc<Segment>>,
+    ) -> Result<Vec<Arc<Segment>>, StoreError> {
+        let commits = self.state.lock().commits;
+        let commit = Commit { segments: segments.iter().map(|s| &s.info).collect(), sealed, shed };
+        let Err(error) = self.manifest.commit(&commit).await else { return Ok(segments) };
+        // An error at the very end may come after the disk has the transaction.
+        match self.manifest.load().await {
+            Ok(loaded) if loaded.commits == commits + 1 => Ok(segments),
+            Ok(_) => {
+                segments.iter().for_each(|segment| segment.doom());
+                Err(error)
+            }
+            // Nobody knows: the files stay, and the next start removes what is not in the manifest.
+            Err(_) => Err(error),
+        }
+    }
+
+    fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {
+        let mut book = sealed.book();
+        book.merge(&shed.book);
+        let mut state = self.state.lock();
+        add_totals(&mut state.ledger, &book);
+        let mut all = state.segments.to_vec();
+        all.extend(segments);
+        state.segments = Arc::new(all);
+        state.mark = sealed.mark;
+        state.commits += 1;
+        state.frozen = Sealed::default();
+        state.frozen_shed = Shed::default();
+        self.note_memory(&state);
+    }
+}
+
+fn add_totals(ledger: &mut BTreeMap<String, Counts>, book: &Book) {
+    for ((source, _), counts) in &book.minutes {
+        ledger.entry(source.to_string()).or_default().add(counts);
+    }
+}
+
+fn handles(dir: &Path, loaded: &Loaded, footers: &Arc<AtomicUsize>) -> Vec<Arc<Segment>> {
+    let infos = loaded.segments.iter();
+    infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers))).collect()
+}
+
+fn file_problem(segment: &Segment) -> Option<String> {
+    match std::fs::metadata(&segment.path) {
+        Ok(meta) if meta.len() == segment.info.bytes => None,
+        Ok(meta) => Some(format!(
+            "{}: the file has {} bytes, the manifest says {}",
+            segment.info.path,
+            meta.len(),
+            segment.info.bytes
+        )),
+        Err(error) => Some(format!("{}: {error}", segment.info.path)),
+    }
+}
+
+/// The rows with ids from `mark` on; `None` when there are none.
+fn from_mark(batch: Batch, mark: i64) -> Option<Batch> {
+    if batch.ids().iter().all(|id| *id >= mark) {
+        return Some(batch);
+    }
+    tracing::warn!(mark, "events below the WAL mark are in segments already; left out");
+    let keep = batch.ids().iter().map(|id| Some(*id >= mark)).collect();
+    batch.filter(&keep).ok().filter(|batch| batch.rows() > 0)
+}
+
+/// Manifest and WAL that fit together, while another process may be writing both.
+async fn read_consistently(
+    dir: &Path,
+    manifest: &Manifest,
+) -> Result<(Loaded, Recovery, Vec<Block>), StoreError> {
+    let mut tries = 0;
+    loop {
+        let loaded = manifest.load().await?;
+        let (wal_dir, mark) = (dir.join("wal"), loaded.mark);
+        let read = blocking(move || {
+            let recovered = wal::recover(&wal_dir, mark, false)?;
+            let blocks: Vec<Block> = Replay::new(&recovered, mark).collect();
+            Ok((recovered.report, blocks))
+        })
+        .await;
+        tries += 1;
+        // A flush in between removes WAL files, so what was read may have holes: read again.
+        let moved = manifest.mark().await? != mark;
+        match read {
+            Ok((report, blocks)) if !moved => return Ok((loaded, report, blocks)),
+            Err(error) if !moved => return Err(error),
+            _ if tries >= READ_TRIES_MAX => {
+                let message = "the server moves on faster than it can be read".to_string();
+                return Err(StoreError::State { what: "WAL", message });
+            }
+            _ => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}
+
+/// Runs work that blocks on a thread made for it.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| StoreError::State { what: "background work", message: e.to_string() })?
+}

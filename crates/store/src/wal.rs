@@ -1,0 +1,68 @@
+//! The write-ahead log: a record is acknowledged when its frame is on disk.
+//!
+//! A file is named by the first id in it and is a run of frames, each
+//! `[length u32][crc32 u32][payload]`, little-endian, the payload compressed with zstd. One thread
+//! writes: it takes what is queued, writes it in one go, calls fsync once, and only then answers.
+//! [`recover`] reads what a crash left: a torn tail is cut; a broken piece in the middle is set
+//! aside in `damaged/` and its records are counted as quarantined, since ids have no gaps.
+
+pub(crate) mod frame;
+pub(crate) mod recover;
+pub(crate) mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+pub use recover::Recovery;
+pub(crate) use recover::recover;
+pub(crate) use writer::{Job, Queue, Writer};
+
+/// One file of the WAL.
+#[derive(Debug, Clone)]
+pub(crate) struct WalFile {
+    /// Id of the first record in it.
+    pub(crate) first_id: i64,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// Its size.
+    pub(crate) bytes: u64,
+}
+
+/// Path of the file that starts with `first_id`. Names sort like ids.
+pub(crate) fn file_path(dir: &Path, first_id: i64) -> PathBuf {
+    dir.join(format!("{first_id:020}.wal"))
+}
+
+/// The files of `dir` in the order of their ids.
+pub(crate) fn list(dir: &Path) -> io::Result<Vec<WalFile>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(".wal")) else { continue };
+        let Ok(first_id) = stem.parse() else { continue };
+        files.push(WalFile { first_id, path: entry.path(), bytes: entry.metadata()?.len() });
+    }
+    files.sort_by_key(|f| f.first_id);
+    Ok(files)
+}
+
+/// Makes a rename, a creation or a removal in `dir` durable.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
+    // Only Unix lets a folder be opened and synced; elsewhere the file system does it itself.
+    if cfg!(unix) { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
+}
+
+/// Bytes that this user may still write to the disk of `dir`; `None` where nobody can tell.
+pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let stat = rustix::fs::statvfs(dir).ok()?;
+        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        None
+    }
+}

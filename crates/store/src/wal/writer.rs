@@ -1,0 +1,435 @@
+//! The thread that writes the WAL, and the queue in front of it.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::frame::{BLOCK_BYTES_MAX, Encoder};
+use super::recover::Replay;
+use super::{WalFile, file_path, free_bytes, sync_dir};
+use crate::error::AppendError;
+use crate::{Appended, Block, Options};
+
+/// Bytes of records that one fsync covers at most; a single larger block goes alone.
+const GROUP_BYTES_MAX: usize = 8 << 20;
+/// How often an idle writer looks at the disk.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+/// How long a held-back writer sleeps before it looks again.
+const HOLD_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Records on their way to the disk.
+pub(crate) struct Job {
+    /// The records; their id is given when they are written.
+    pub(crate) block: Block,
+    /// Answered after fsync.
+    pub(crate) reply: oneshot::Sender<Result<Appended, AppendError>>,
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        block_bytes(&self.block)
+    }
+}
+
+/// Memory that a block counts for.
+pub(crate) fn block_bytes(block: &Block) -> usize {
+    block.records.byte_len() + 4 * block.records.len() + 64
+}
+
+/// The writer's queue and what others may know of the writer.
+pub(crate) struct Queue {
+    dir: PathBuf,
+    jobs: Mutex<Option<Sender<Job>>>,
+    in_flight: Mutex<InFlight>,
+    bytes_max: usize,
+    memory_bytes_max: usize,
+    /// Bytes of events in memory; the writer holds blocks back when there are too many.
+    pub(crate) memory_bytes: AtomicUsize,
+    /// Id of the first record that is not durable yet.
+    pub(crate) durable: AtomicI64,
+    /// Files, oldest first; the last is being written.
+    files: Mutex<VecDeque<WalFile>>,
+    problem: Mutex<Option<String>>,
+    closing: AtomicBool,
+    abort: AtomicBool,
+}
+
+/// Blocks that were taken and are not processed yet.
+#[derive(Default)]
+struct InFlight {
+    bytes: usize,
+    durable: VecDeque<(i64, usize)>,
+}
+
+impl Queue {
+    /// The queue, and the end that the writer takes from.
+    pub(crate) fn new(
+        dir: PathBuf,
+        options: &Options,
+        next_id: i64,
+        files: Vec<WalFile>,
+    ) -> (Arc<Self>, Receiver<Job>) {
+        // The channel has no bound of its own: `in_flight` bounds it by bytes.
+        let (sender, receiver) = crossbeam_channel::unbounded();
+        let queue = Self {
+            dir,
+            jobs: Mutex::new(Some(sender)),
+            in_flight: Mutex::default(),
+            bytes_max: options.queue_bytes_max,
+            memory_bytes_max: options.memtable_bytes_max.saturating_mul(4),
+            memory_bytes: AtomicUsize::new(0),
+            durable: AtomicI64::new(next_id),
+            files: Mutex::new(files.into()),
+            problem: Mutex::new(None),
+            closing: AtomicBool::new(false),
+            abort: AtomicBool::new(false),
+        };
+        (Arc::new(queue), receiver)
+    }
+
+    /// Queues a block, or says at once why not.
+    pub(crate) fn push(&self, job: Job) -> Result<(), AppendError> {
+        let bytes = job.bytes();
+        if bytes > BLOCK_BYTES_MAX {
+            return Err(AppendError::TooBig { bytes, max: BLOCK_BYTES_MAX });
+        }
+        let jobs = self.jobs.lock();
+        let Some(sender) = &*jobs else { return Err(AppendError::Closed) };
+        if self.is_crowded() {
+            return Err(AppendError::Full);
+        }
+        let mut in_flight = self.in_flight.lock();
+        // A block larger than the whole queue must pass some time: when it is alone.
+        if in_flight.bytes > 0 && in_flight.bytes + bytes > self.bytes_max {
+            return Err(AppendError::Full);
+        }
+        in_flight.bytes += bytes;
+        sender.send(job).map_err(|_| AppendError::Closed)
+    }
+
+    /// Everything below `up_to_id` is processed: its memory is free.
+    pub(crate) fn release(&self, up_to_id: i64) {
+        let mut in_flight = self.in_flight.lock();
+        while let Some((end, bytes)) = in_flight.durable.front().copied() {
+            if end > up_to_id {
+                break;
+            }
+            in_flight.durable.pop_front();
+            in_flight.bytes -= bytes;
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.memory_bytes.load(Ordering::Relaxed) > self.memory_bytes_max
+    }
+
+    /// Takes no more blocks. What is queued is still written and handed out.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        self.jobs.lock().take();
+    }
+
+    /// Makes the writer end soon: what it did not hand out stays in the WAL for a replay.
+    pub(crate) fn abort(&self) {
+        self.abort.store(true, Ordering::SeqCst);
+        self.close();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    fn is_aborted(&self) -> bool {
+        self.abort.load(Ordering::SeqCst)
+    }
+
+    /// Why records are not taken.
+    pub(crate) fn problem(&self) -> Option<String> {
+        self.problem.lock().clone()
+    }
+
+    fn set_problem(&self, problem: Option<String>) {
+        let mut held = self.problem.lock();
+        match (&*held, &problem) {
+            (None, Some(new)) => tracing::error!("logs are not taken: {new}"),
+            (Some(_), None) => tracing::info!("logs are taken again"),
+            _ => {}
+        }
+        *held = problem;
+    }
+
+    /// Bytes of all files.
+    pub(crate) fn disk_bytes(&self) -> u64 {
+        self.files.lock().iter().map(|f| f.bytes).sum()
+    }
+
+    /// Removes files with nothing from `mark` on. The file being written stays, unless the writer
+    /// has ended (`all`).
+    pub(crate) fn forget(&self, mark: i64, all: bool) {
+        let mut files = self.files.lock();
+        while let Some(file) = files.front() {
+            let end = match files.get(1) {
+                Some(next) => next.first_id,
+                None if all => self.durable.load(Ordering::SeqCst),
+                None => break,
+            };
+            if end > mark {
+                break;
+            }
+            if let Err(error) = std::fs::remove_file(&file.path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                tracing::warn!(file = %file.path.display(), %error, "cannot remove a WAL file");
+                break;
+            }
+            files.pop_front();
+        }
+        // A file that comes back after a crash is below the mark and does no harm.
+        let _ = sync_dir(&self.dir);
+    }
+}
+
+/// The one that writes. Lives on its own thread.
+pub(crate) struct Writer {
+    queue: Arc<Queue>,
+    next_id: i64,
+    file_bytes_max: u64,
+    disk_free_bytes_min: u64,
+    encoder: Encoder,
+    file: Option<Open>,
+    /// A file whose end could not be cut after a failed write; nothing is written until it is.
+    uncut: Option<(PathBuf, u64)>,
+    buffer: Vec<u8>,
+}
+
+struct Open {
+    file: File,
+    path: PathBuf,
+    /// Bytes that are durable.
+    len: u64,
+}
+
+impl Writer {
+    /// A writer that continues at `next_id`.
+    pub(crate) fn new(queue: Arc<Queue>, options: &Options, next_id: i64) -> io::Result<Self> {
+        Ok(Self {
+            queue,
+            next_id,
+            file_bytes_max: options.wal_segment_bytes_max,
+            disk_free_bytes_min: options.disk_free_bytes_min,
+            encoder: Encoder::new()?,
+            file: None,
+            uncut: None,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Hands out the replay, then writes and hands out what is queued until the queue closes.
+    pub(crate) fn run(mut self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
+        self.look_at_disk(0);
+        for block in replay {
+            if !self.hand_out(block, out) {
+                return;
+            }
+        }
+        loop {
+            match jobs.recv_timeout(LOOK_INTERVAL) {
+                Ok(job) => {
+                    let group = gather(job, jobs);
+                    if !self.commit(group, out) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    self.look_at_disk(0);
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            if self.queue.is_aborted() {
+                return;
+            }
+        }
+    }
+
+    /// Sends a block on, held back while memory or the channel is full. False when nobody will
+    /// take it any more.
+    fn hand_out(&self, block: Block, out: &Sender<Block>) -> bool {
+        while self.queue.is_crowded() && !self.queue.is_closing() {
+            std::thread::sleep(HOLD_INTERVAL);
+        }
+        let mut block = block;
+        loop {
+            if self.queue.is_aborted() {
+                return false;
+            }
+            match out.send_timeout(block, LOOK_INTERVAL) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Timeout(back)) => block = back,
+                Err(SendTimeoutError::Disconnected(_)) => return false,
+            }
+        }
+    }
+
+    /// Writes a group with one fsync, answers, and hands the blocks out. False when nobody will
+    /// take blocks any more.
+    fn commit(&mut self, mut group: Vec<Job>, out: &Sender<Block>) -> bool {
+        let start = self.next_id;
+        let mut id = start;
+        for job in &mut group {
+            job.block.first_id = id;
+            id += job.block.records.len() as i64;
+        }
+        if let Err(error) = self.write(&group) {
+            self.refuse(group, &error);
+            return true;
+        }
+        self.next_id = id;
+        {
+            let mut in_flight = self.queue.in_flight.lock();
+            for job in &group {
+                let end = job.block.first_id + job.block.records.len() as i64;
+                in_flight.durable.push_back((end, job.bytes()));
+            }
+            self.queue.durable.store(id, Ordering::SeqCst);
+        }
+        let mut blocks = Vec::with_capacity(group.len());
+        for Job { block, reply } in group {
+            let (first_id, count) = (block.first_id, block.records.len());
+            // Nobody waiting is fine: the records are durable all the same.
+            let _ = reply.send(Ok(Appended { first_id, count }));
+            blocks.push(block);
+        }
+        blocks.into_iter().all(|block| self.hand_out(block, out))
+    }
+
+    fn refuse(&self, group: Vec<Job>, error: &AppendError) {
+        let bytes: usize = group.iter().map(Job::bytes).sum();
+        self.queue.in_flight.lock().bytes -= bytes;
+        for job in group {
+            let _ = job.reply.send(Err(error.clone()));
+        }
+    }
+
+    /// Makes the group durable, or leaves the file as it was.
+    fn write(&mut self, group: &[Job]) -> Result<(), AppendError> {
+        let bytes: usize = group.iter().map(Job::bytes).sum();
+        if let Some(problem) = self.look_at_disk(bytes as u64) {
+            return Err(AppendError::DiskFull(problem));
+        }
+        let written = self.try_write(group);
+        if let Err(error) = &written {
+            self.roll_back();
+            let error = describe(error, &self.queue.dir);
+            if let AppendError::DiskFull(why) = &error {
+                self.queue.set_problem(Some(why.clone()));
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    fn try_write(&mut self, group: &[Job]) -> io::Result<()> {
+        self.cut_uncut()?;
+        self.buffer.clear();
+        for job in group {
+            self.encoder.encode(&job.block, &mut self.buffer)?;
+        }
+        if self.file.as_ref().is_none_or(|open| open.len >= self.file_bytes_max) {
+            self.file = Some(self.create()?);
+        }
+        let open = self.file.as_mut().expect("a file was opened above");
+        open.file.write_all(&self.buffer)?;
+        open.file.sync_data()?;
+        open.len += self.buffer.len() as u64;
+        if let Some(file) = self.queue.files.lock().back_mut() {
+            file.bytes = open.len;
+        }
+        self.buffer.shrink_to(GROUP_BYTES_MAX);
+        Ok(())
+    }
+
+    /// A new file, named by the next id, known to the disk before anything in it is acknowledged.
+    fn create(&self) -> io::Result<Open> {
+        let path = file_path(&self.queue.dir, self.next_id);
+        let file = File::options().create(true).write(true).truncate(true).open(&path)?;
+        file.sync_all()?;
+        sync_dir(&self.queue.dir)?;
+        let mut files = self.queue.files.lock();
+        // A file without a single frame has the same name as its successor.
+        files.retain(|f| f.path != path);
+        files.push_back(WalFile { first_id: self.next_id, path: path.clone(), bytes: 0 });
+        Ok(Open { file, path, len: 0 })
+    }
+
+    /// Cuts what a failed write left. The file is not written to again: after a failed fsync the
+    /// system may have dropped pages that it calls clean.
+    fn roll_back(&mut self) {
+        if let Some(open) = self.file.take() {
+            self.uncut = Some((open.path, open.len));
+        }
+        if let Err(error) = self.cut_uncut() {
+            tracing::error!(%error, "cannot cut the WAL after a failed write; trying again later");
+        }
+    }
+
+    fn cut_uncut(&mut self) -> io::Result<()> {
+        let Some((path, len)) = &self.uncut else { return Ok(()) };
+        let file = File::options().write(true).open(path)?;
+        file.set_len(*len)?;
+        file.sync_all()?;
+        self.uncut = None;
+        Ok(())
+    }
+
+    /// Notes whether the disk has room for `bytes` and the reserve; returns the problem.
+    fn look_at_disk(&self, bytes: u64) -> Option<String> {
+        let problem = free_bytes(&self.queue.dir).and_then(|free| {
+            let needed = self.disk_free_bytes_min.saturating_add(bytes);
+            (free < needed).then(|| disk_full(&self.queue.dir, free, self.disk_free_bytes_min))
+        });
+        self.queue.set_problem(problem.clone());
+        problem
+    }
+}
+
+/// What else is queued already, as far as one fsync should cover it.
+fn gather(first: Job, jobs: &Receiver<Job>) -> Vec<Job> {
+    let mut bytes = first.bytes();
+    let mut group = vec![first];
+    while bytes < GROUP_BYTES_MAX {
+        let Ok(job) = jobs.try_recv() else { break };
+        bytes += job.bytes();
+        group.push(job);
+    }
+    group
+}
+
+fn disk_full(dir: &Path, free: u64, min: u64) -> String {
+    format!(
+        "the disk of {} is full: {} MiB are free and {} MiB are kept in reserve; free some space, \
+         logs are taken again by themselves",
+        dir.display(),
+        free >> 20,
+        min >> 20
+    )
+}
+
+fn describe(error: &io::Error, dir: &Path) -> AppendError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            AppendError::DiskFull(format!(
+                "the disk of {} is full; free some space, logs are taken again by themselves",
+                dir.display()
+            ))
+        }
+        _ => AppendError::Io(format!("cannot write the WAL in {}: {error}", dir.display())),
+    }
+}
