@@ -23,6 +23,8 @@ use crate::time::{Parts, now_us};
 const BODY_BYTES: usize = 1 << 20;
 const SEARCHABLE_WAIT_MAX: Duration = Duration::from_secs(300);
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(120);
+/// Longer than events wait in memory by default before they become a segment.
+const QUIET: Duration = Duration::from_secs(15);
 const WARM_REPETITIONS: usize = 5;
 const HUNT_REPETITIONS: usize = 3;
 const OPTIONS: [&str; 8] = ["pugmark", "mb", "seed", "clients", "rules", "work", "out", "note"];
@@ -65,12 +67,12 @@ fn plan(words: &[String]) -> Result<Plan> {
         Err(_) => report::fresh_folder(Path::new("bench/runs"), &date),
     };
     Ok(Plan {
-        binary: args.path("pugmark")?,
+        binary: args.path("pugmark")?.canonicalize().context("--pugmark names no file")?,
         seed: args.number("seed", 1)?,
         mb: args.number("mb", 200)?,
         clients: usize::try_from(args.number("clients", 2)?.clamp(1, 64))?,
         rules: args.text("rules", "content/rules").into(),
-        work: args.text("work", "target/bench").into(),
+        work: std::path::absolute(args.text("work", "target/bench"))?,
         out,
         note: args.text("note", ""),
     })
@@ -239,12 +241,13 @@ fn wait_until_searchable(reader: &mut Client, records: u64) -> Result<()> {
 /// Waits until the WAL stops shrinking, so that memory and disk are those of a quiet server.
 fn settle(server: &Server) -> Result<()> {
     let mut reader = server.client("read")?;
-    let (start, mut last, mut same) = (Instant::now(), u64::MAX, 0);
-    while start.elapsed() < SETTLE_WAIT_MAX && same < 5 {
+    let (start, mut last, mut since) = (Instant::now(), u64::MAX, Instant::now());
+    while start.elapsed() < SETTLE_WAIT_MAX && since.elapsed() < QUIET {
         let path = "/api/v1/status";
         let wal = reader.get(path)?.ok(path)?.json()?["wal_bytes"].as_u64().unwrap_or(0);
-        same = if wal == last { same + 1 } else { 0 };
-        last = wal;
+        if wal != last {
+            (last, since) = (wal, Instant::now());
+        }
         sleep(Duration::from_millis(500));
     }
     Ok(())

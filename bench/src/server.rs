@@ -40,6 +40,8 @@ impl Server {
             .arg(data(folder))
             .arg("--setup-token-file")
             .arg(&token)
+            // No pugmark.toml there: the settings are the defaults.
+            .current_dir(folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)

@@ -1,7 +1,7 @@
 //! `cargo xtask web`: `web/dist`, built only when something that it is made of changed.
 //!
-//! What was built from what is remembered as a hash in `web/node_modules`: a fresh `npm ci`
-//! empties that folder, so a stamp can never outlive what it speaks of.
+//! What was built from what is remembered as a hash in `web/node_modules`: who deletes that folder
+//! deletes the stamps too, so a stamp cannot outlive what it speaks of.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,11 @@ pub(crate) fn build(force: bool) -> Result<()> {
     write_stamp(&web.join(BUILD_STAMP), &sources)
 }
 
-/// `npm ci`, when package-lock.json changed since the last one.
+/// Installs what package-lock.json says, when that changed since the last time.
+///
+/// Not by `npm ci`: it refuses a lock without the binaries of every other platform, and such a
+/// lock is what npm writes where a registry does not carry them. `--no-save` reads the lock all
+/// the same and leaves it as it is.
 pub(crate) fn install() -> Result<()> {
     need_node()?;
     let web = shell::root().join("web");
@@ -49,7 +53,7 @@ pub(crate) fn install() -> Result<()> {
     if stamp_is(&web.join(INSTALL_STAMP), &hash) {
         return Ok(());
     }
-    shell::run(&mut shell::npm(&["ci", "--no-audit", "--no-fund"]))?;
+    shell::run(&mut shell::npm(&["install", "--no-save", "--no-audit", "--no-fund"]))?;
     write_stamp(&web.join(INSTALL_STAMP), &hash)
 }
 

@@ -25,7 +25,9 @@ pub(super) fn e2e() -> Result<Outcome> {
     let mut npm = shell::npm(&["run", "--silent", "e2e"]);
     npm.env("PUGMARK_URL", format!("http://{}", server.address));
     npm.env("PUGMARK_TOKEN", server.wait_for(Server::admin_token)?);
-    npm.env("PUGMARK_SETUP_TOKEN", server.wait_for(Server::setup_token)?);
+    let setup = server.wait_for(Server::setup_token)?;
+    npm.env("PUGMARK_SETUP_LINK", format!("http://{}/setup#token={setup}", server.address));
+    npm.env("PUGMARK_SETUP_TOKEN", setup);
     let result = shell::run(&mut npm);
     if result.is_err() {
         eprintln!("the server wrote:\n{}", server.log());
@@ -51,6 +53,8 @@ impl Server {
             .arg(folder.join("data"))
             .arg("--setup-token-file")
             .arg(folder.join("token"))
+            // No pugmark.toml there: the settings are the defaults.
+            .current_dir(&folder)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
