@@ -59,7 +59,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(explore::histogram))
         .routes(routes!(explore::facets))
         .routes(routes!(query::parse))
-        .routes(routes!(query::complete))
+        .routes(routes!(query::propose))
         .routes(routes!(fields::fields))
         .routes(routes!(events::event))
         .routes(routes!(alerts::list))

@@ -5,7 +5,7 @@
 
 use pugmark_event::Batch;
 use pugmark_event::json::RowWriter;
-use pugmark_query::{Filter, eval};
+use pugmark_query::eval::Matcher;
 use serde_json::json;
 
 use crate::error::ApiError;
@@ -23,7 +23,7 @@ const ID_BYTES_MAX: usize = 64;
 /// One question that arriving events are held against.
 struct Tail {
     id: String,
-    filter: Filter,
+    matcher: Matcher,
     /// Events of this frame: JSON objects separated by commas.
     events: Vec<u8>,
     count: usize,
@@ -51,9 +51,9 @@ impl Tails {
             .iter()
             .map(|parameter| {
                 let (id, query) = split_id(parameter);
-                let filter = events_of(pugmark_query::parse(query)?);
+                let matcher = Matcher::new(&events_of(pugmark_query::parse(query)?));
                 let id = id.to_string();
-                Ok(Tail { id, filter, events: Vec::new(), count: 0, dropped: 0 })
+                Ok(Tail { id, matcher, events: Vec::new(), count: 0, dropped: 0 })
             })
             .collect();
         Ok(Self { tails: tails?, last_id: None })
@@ -68,7 +68,7 @@ impl Tails {
         }
         let writer = RowWriter::new(batch.columns());
         for tail in &mut self.tails {
-            let wanted = eval::matches(&tail.filter, batch);
+            let wanted = tail.matcher.matches(batch);
             for row in (0..batch.rows()).filter(|row| wanted.value(*row)) {
                 tail.push(&writer, row);
             }

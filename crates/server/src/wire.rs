@@ -295,7 +295,7 @@ pub(crate) struct CompleteAnswer {
 pub(crate) struct CompleteItem {
     pub(crate) label: String,
     /// field, value, command, function or keyword.
-    pub(crate) kind: String,
+    pub(crate) kind: &'static str,
     pub(crate) detail: String,
 }
 

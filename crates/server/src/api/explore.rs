@@ -130,7 +130,7 @@ fn span_for(range: Micros, buckets: i64) -> Micros {
         [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200];
     const DAYS: [i64; 7] = [1, 2, 7, 14, 28, 91, 364];
     let mut spans = SECONDS.iter().map(|n| n * SECOND).chain(DAYS.iter().map(|n| n * DAY));
-    let fits = |span: Micros| range.div_euclid(span) < buckets;
+    let fits = |span: Micros| (range - 1).max(0) / span < buckets;
     spans.find(|span| fits(*span)).unwrap_or((range / buckets / DAY + 1) * DAY)
 }
 
@@ -353,9 +353,9 @@ mod tests {
     fn spans_are_round_and_few() {
         for (range, buckets, expected) in [
             (0, 60, SECOND),
-            (MINUTE, 60, 2 * SECOND),
-            (15 * MINUTE, 60, 30 * SECOND),
-            (HOUR, 60, 2 * MINUTE),
+            (MINUTE, 60, SECOND),
+            (15 * MINUTE, 60, 15 * SECOND),
+            (HOUR, 60, MINUTE),
             (DAY, 60, 30 * MINUTE),
             (30 * DAY, 60, 12 * HOUR),
             (100 * 365 * DAY, 10, 3651 * DAY),

@@ -2,6 +2,7 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
+use pugmark_query::complete::{self, ItemKind};
 use pugmark_query::{Diagnostic, FieldRef, Filter, Kind, Test};
 
 use super::explore;
@@ -18,6 +19,8 @@ use crate::wire::{
 const VALUE_ROWS: usize = 2000;
 /// Values suggested.
 const VALUES: usize = 20;
+/// Values that are held against what is typed.
+const VALUES_SEEN: usize = 1000;
 
 /// What a query is, or what is wrong with it and where.
 #[utoipa::path(
@@ -52,66 +55,55 @@ impl From<Diagnostic> for wire::Diagnostic {
     responses((status = 200, body = CompleteAnswer), (status = "4XX", body = ErrorBody)),
     security(("session" = []), ("token" = ["read"]))
 )]
-pub(crate) async fn complete(
+pub(crate) async fn propose(
     _: Reader,
     State(app): State<App>,
     Json(request): Json<CompleteRequest>,
 ) -> Result<Answer<CompleteAnswer>, ApiError> {
-    let text = request.query.as_str();
-    let mut pos = request.pos.min(text.len());
-    while !text.is_char_boundary(pos) {
-        pos -= 1;
+    let found = complete::complete(&request.query, request.pos);
+    let typed = request.query.get(found.from..request.pos.min(found.to)).unwrap_or_default();
+    if let Some(field) = found.value_of {
+        let items = values(&app, field, typed.to_lowercase()).await?;
+        return Ok(Answer(CompleteAnswer { from: found.from, to: found.to, items }));
     }
-    if let Some(value) = half_value(text, pos) {
-        return Ok(Answer(values(&app, value, pos).await?));
-    }
-    let found = pugmark_query::complete::complete(text, pos);
     let items = found.items.into_iter().map(|item| CompleteItem {
         label: item.label,
-        kind: item.kind.name().into(),
+        kind: kind(item.kind),
         detail: item.detail,
     });
     Ok(Answer(CompleteAnswer { from: found.from, to: found.to, items: items.collect() }))
 }
 
-/// A value that is being written: `user.name:al`.
-#[derive(Debug, PartialEq)]
-struct HalfValue<'a> {
-    field: &'a str,
-    from: usize,
-    typed: &'a str,
-}
-
-fn half_value(text: &str, pos: usize) -> Option<HalfValue<'_>> {
-    let before = &text[..pos];
-    let start = before.rfind([' ', '(', '|', '\t', '\n']).map_or(0, |i| i + 1);
-    let (field, typed) = before[start..].split_once(':')?;
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
-    let is_name = !field.is_empty() && field.chars().all(plain);
-    let is_plain = !typed.contains(['"', '*', '/', '[', '>', '<']);
-    (is_name && is_plain).then_some(HalfValue { field, from: start + field.len() + 1, typed })
-}
-
-async fn values(app: &App, half: HalfValue<'_>, to: usize) -> Result<CompleteAnswer, ApiError> {
-    let field = half.field.to_string();
+/// Values of a field that start like what is typed, from the newest events that have the field.
+async fn values(app: &App, field: String, typed: String) -> Result<Vec<CompleteItem>, ApiError> {
     let filter = Filter::Field(FieldRef::new(&field), Test::Exists);
     let everything = Range { from: None, to: None };
     let (batches, _) = explore::newest(app, filter, everything, VALUE_ROWS).await?;
-    let count = move || explore::count_values(&batches, Some(&[field]), 1000, false);
+    let count = move || explore::count_values(&batches, Some(&[field]), VALUES_SEEN, false);
     let facets = tokio::task::spawn_blocking(count).await.map_err(ApiError::internal)?;
-    let typed = half.typed.to_lowercase();
+    let typed = typed.trim_start_matches('"');
     let items = facets
         .fields
         .into_iter()
         .flat_map(|facet| facet.values)
-        .filter(|value| value.value.to_lowercase().starts_with(&typed))
+        .filter(|value| value.value.to_lowercase().starts_with(typed))
         .take(VALUES)
         .map(|value| CompleteItem {
             label: quoted(&value.value),
-            kind: "value".into(),
+            kind: "value",
             detail: format!("{} of the newest {VALUE_ROWS} events that have it", value.count),
         });
-    Ok(CompleteAnswer { from: half.from, to, items: items.collect() })
+    Ok(items.collect())
+}
+
+fn kind(kind: ItemKind) -> &'static str {
+    match kind {
+        ItemKind::Field => "field",
+        ItemKind::Value => "value",
+        ItemKind::Command => "command",
+        ItemKind::Function => "function",
+        ItemKind::Keyword => "keyword",
+    }
 }
 
 /// The value as a query takes it.
@@ -126,22 +118,6 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn half_values_are_seen_where_one_is_written() {
-        for (text, expected) in [
-            ("user.name:al", Some(("user.name", 10, "al"))),
-            ("a b (user:", Some(("user", 10, ""))),
-            ("user.na", None),
-            ("user.name:\"al", None),
-            ("source.ip:10.0.0.0/", None),
-            ("\"a:b\" c", None),
-            (":x", None),
-        ] {
-            let got = half_value(text, text.len()).map(|half| (half.field, half.from, half.typed));
-            assert_eq!(got, expected, "{text:?}");
-        }
-    }
 
     #[test]
     fn values_are_quoted_where_they_must() {

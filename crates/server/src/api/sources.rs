@@ -41,7 +41,7 @@ pub(crate) async fn sources(_: Reader, State(app): State<App>) -> Result<Answer<
             quarantined: row.quarantined,
             shed: row.shed,
             raw_bytes: row.raw_bytes,
-            last_received: moment(row.last_received),
+            last_received: moment(Some(row.last_received)),
         }
     });
     Ok(Answer(Sources { sources: sources.collect() }))

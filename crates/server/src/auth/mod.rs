@@ -21,6 +21,8 @@ use crate::App;
 use crate::error::ApiError;
 
 pub(crate) use secrets::id as random_id;
+#[cfg(test)]
+pub(crate) use sessions::open_session;
 pub(crate) use sessions::{SESSION_COOKIE, cleared_cookie, end_session, sign_in};
 pub(crate) use setup::finish_setup;
 pub use setup::setup_token;

@@ -39,7 +39,7 @@ pub(crate) async fn sign_in(
 }
 
 /// Opens a session of `user`. Returns the cookie to set.
-pub(super) async fn open_session(app: &App, user: &str) -> Result<HeaderValue, ApiError> {
+pub(crate) async fn open_session(app: &App, user: &str) -> Result<HeaderValue, ApiError> {
     let secret = secrets::generate();
     let expires = app.engine.now() + SESSION_SPAN;
     let accounts = app.engine.store().accounts();
