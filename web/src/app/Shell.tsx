@@ -1,7 +1,7 @@
 /** The frame around every page: navigation, top bar, palette, help, live connection. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, Outlet, useNavigate, useRouterState } from '@tanstack/react-router'
-import { lazy, Suspense, useEffect, useState } from 'react'
+import { lazy, Suspense, useEffect, useRef, useState } from 'react'
 import { post } from '@/api/client'
 import { auth, queryClient, status } from '@/api/queries'
 import { restartStream, startStream, useAlertEvents, useLive } from '@/api/stream'
@@ -10,7 +10,7 @@ import { Menu } from '@/components/Menu'
 import { toast, Toasts } from '@/components/toasts'
 import { IconButton, Kbd } from '@/components/ui'
 import { useKeys } from '@/lib/keys'
-import { count, rate } from '@/lib/number'
+import { count, plural, rate } from '@/lib/number'
 import { isDark, setPrefs, usePrefs } from '@/lib/prefs'
 import { zoneLabel } from '@/lib/time'
 import { GROUPS, PAGES } from './nav'
@@ -79,7 +79,7 @@ function Nav({ open }: { open: boolean }) {
                     to={page.to}
                     activeOptions={{ exact: page.to === '/', includeSearch: false }}
                     title={open ? undefined : page.label}
-                    aria-label={page.label}
+                    aria-label={open ? undefined : page.label}
                     className="text-text hover:bg-accent-soft flex h-7 items-center gap-2.5 rounded px-2 no-underline"
                     activeProps={{ className: 'bg-accent-soft font-semibold' }}
                   >
@@ -88,6 +88,7 @@ function Nav({ open }: { open: boolean }) {
                     {open && page.to === '/alerts' && urgent > 0 && (
                       <span className="text-muted ml-auto text-sm font-normal" title="Open, critical or high">
                         {count(urgent)}
+                        <span className="sr-only"> open, critical or high</span>
                       </span>
                     )}
                   </Link>
@@ -221,16 +222,17 @@ function Problem() {
 /** Says new alerts to screen readers, at most every 5 seconds. */
 function Announcer() {
   const [text, setText] = useState('')
-  const [pending, setPending] = useState(0)
-  useAlertEvents(() => setPending((n) => n + 1))
+  const pending = useRef(0)
+  useAlertEvents(() => {
+    pending.current += 1
+  })
   useEffect(() => {
-    if (pending === 0) return
-    const timer = setTimeout(() => {
-      setText(`${count(pending)} alerts are new or changed`)
-      setPending(0)
+    const timer = setInterval(() => {
+      if (pending.current > 0) setText(`${plural(pending.current, 'alert')} new or changed`)
+      pending.current = 0
     }, 5_000)
-    return () => clearTimeout(timer)
-  }, [pending === 0])
+    return () => clearInterval(timer)
+  }, [])
   return (
     <p className="sr-only" role="status" aria-live="polite">
       {text}

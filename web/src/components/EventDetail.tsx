@@ -28,6 +28,11 @@ export function EventDetail({ event, tab, onTab, onFilter, columns, onColumn, ma
   const table = (
     <div className="min-h-0 flex-1 overflow-auto" tabIndex={0} role="region" aria-label="Fields of the event">
       <table className="w-full table-fixed border-collapse">
+        <colgroup>
+          <col className="w-42" />
+          <col />
+          <col className={onFilter ? 'w-20' : 'w-9'} />
+        </colgroup>
         <thead className="sr-only">
           <tr>
             <th scope="col">Field</th>
@@ -38,7 +43,7 @@ export function EventDetail({ event, tab, onTab, onFilter, columns, onColumn, ma
         <tbody>
           {names.map((name) => (
             <tr key={name} className="border-line group hover:bg-accent-soft border-b align-top">
-              <th scope="row" className="data text-muted w-2/5 max-w-52 py-[3px] pl-3 text-left font-normal break-words">
+              <th scope="row" className="data text-muted py-[3px] pl-3 text-left font-normal break-words">
                 {marked?.has(name) && (
                   <span className="text-accent" title="Made the rule fire" aria-label="Made the rule fire">
                     ▸{' '}
@@ -49,7 +54,7 @@ export function EventDetail({ event, tab, onTab, onFilter, columns, onColumn, ma
               <td className="data py-[3px] pl-2 break-all" data-field={name}>
                 <FieldValue value={event[name]} limit={2_000} />
               </td>
-              <td className={`py-0 pr-1 text-right whitespace-nowrap ${onFilter ? 'w-20' : 'w-8'}`}>
+              <td className="py-0 pr-1 text-right whitespace-nowrap">
                 <span className="inline-flex opacity-60 group-focus-within:opacity-100 group-hover:opacity-100">
                   {onFilter && (
                     <>

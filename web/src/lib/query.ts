@@ -3,14 +3,21 @@
 /** A value as the query language reads it back. */
 export function quote(value: unknown): string {
   const text = typeof value === 'string' ? value : String(value)
-  if (/^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text) && !/^(and|or|not)$/i.test(text)) return text
+  const bare = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/.test(text) && !text.includes('..') && !/^(and|or|not)$/i.test(text)
+  if (bare) return text
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
 }
 
 /** `field:value`, or its negation. An empty value means that the field is missing. */
 export function filterText(field: string, value: unknown, negate = false): string {
-  if (value === null || value === undefined || value === '') return negate ? `${field}:*` : `not ${field}:*`
-  return `${negate ? 'not ' : ''}${field}:${quote(value)}`
+  const name = fieldName(field)
+  if (value === null || value === undefined || value === '') return negate ? `${name}:*` : `not ${name}:*`
+  return `${negate ? 'not ' : ''}${name}:${quote(value)}`
+}
+
+/** A field as the language reads it: names from a log can hold anything. */
+function fieldName(field: string): string {
+  return /^[@A-Za-z_][\w.@-]*$/.test(field) && !/^(and|or|not)$/i.test(field) ? field : `"${field.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`
 }
 
 /** The part before the first pipe that is not inside quotes, and the rest with its pipe. */

@@ -59,7 +59,7 @@ export function rangeLabel(from: string, to: string, zone: Zone): string {
   if (quick) return quick.label
   const show = (text: string, none: string) => {
     if (text === '') return none
-    const ms = /^now/.test(text) ? null : resolveTime(text, 0)
+    const ms = text.startsWith('now') ? null : resolveTime(text, 0)
     return ms === null ? text : formatTime(ms, zone, 's')
   }
   return `${show(from, 'the beginning')} → ${show(to, 'now')}`

@@ -156,24 +156,24 @@ function EvidenceRow({ event, open, onOpen, marked }: RowProps) {
   const isOpen = open === id
   return (
     <>
-      <tr className={`border-line border-t align-top ${isOpen ? 'bg-accent-soft' : ''}`}>
+      <tr className={`border-line border-t align-middle ${isOpen ? 'bg-accent-soft' : ''}`}>
         <td className="py-0.5 pr-2 pl-1.5 whitespace-nowrap">
           <button
             type="button"
             className="hover:text-accent inline-flex h-6 items-center gap-1"
             aria-expanded={isOpen}
-            aria-label={`Event ${id}, details`}
             onClick={() => onOpen(isOpen ? null : id)}
           >
             <Icon name={isOpen ? 'down' : 'right'} size={12} />
             <Time at={String(event['@timestamp'])} precision="ms" />
+            <span className="sr-only">, details</span>
           </button>
         </td>
         <td className="data truncate px-2 py-1">
           <FieldValue value={event['event.source']} limit={200} />
         </td>
         <td className="data truncate px-2 py-1">
-          <FieldValue value={event['event.original'] ?? event.message} limit={500} />
+          <FieldValue value={event.message || event['event.original']} limit={500} />
         </td>
       </tr>
       {isOpen && (

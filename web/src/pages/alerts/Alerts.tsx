@@ -18,7 +18,7 @@ import { zoneLabel } from '@/lib/time'
 import { verdictWord } from './verdict'
 import { VerdictDialog } from './VerdictDialog'
 
-const GRID = 'grid grid-cols-[5.5rem_minmax(12rem,1fr)_minmax(10rem,16rem)_4.5rem_9.5rem_6.5rem_minmax(8rem,11rem)_7rem] gap-x-3 px-4'
+const GRID = 'grid grid-cols-[5.5rem_minmax(20rem,3fr)_minmax(9rem,1.2fr)_3.5rem_9.2rem_5rem_minmax(9rem,1fr)_6.5rem] gap-x-3 px-4'
 const ROW_PX = 30
 const LIMIT = 1_000
 
@@ -144,7 +144,7 @@ function Table({ alerts, selected, onSelect }: { alerts: Alert[]; selected: stri
   }, [selected, alerts, rows])
   return (
     <div role="table" aria-label="Alerts" aria-rowcount={alerts.length + 1} className="flex min-h-0 flex-1 flex-col overflow-x-auto">
-      <div role="rowgroup" className="min-w-[64rem] shrink-0">
+      <div role="rowgroup" className="min-w-[70rem] shrink-0">
         <div role="row" aria-rowindex={1} className={`${GRID} border-line text-muted h-7 items-center border-b text-sm`}>
           {['Severity', 'What happened', 'Entity'].map((name) => (
             <span key={name} role="columnheader">
@@ -160,7 +160,7 @@ function Table({ alerts, selected, onSelect }: { alerts: Alert[]; selected: stri
           <span role="columnheader">Status</span>
         </div>
       </div>
-      <div ref={scroller} role="rowgroup" tabIndex={0} aria-label="Rows" className="min-h-0 min-w-[64rem] flex-1 overflow-y-auto">
+      <div ref={scroller} role="rowgroup" tabIndex={0} aria-label="Rows" className="min-h-0 min-w-[70rem] flex-1 overflow-y-auto">
         <div style={{ height: rows.getTotalSize() }} role="presentation" className="relative">
           {rows.getVirtualItems().map((item) => {
             const alert = alerts[item.index]
@@ -186,7 +186,7 @@ function Row({ alert, index, top, selected, onSelect }: { alert: Alert; index: n
         <Severity level={alert.severity} />
       </span>
       <span role="cell" className="flex min-w-0 items-baseline gap-2">
-        <Link to="/alerts/$id" params={{ id: alert.id }} className="text-text shrink-0 truncate font-semibold hover:underline" title={visible(alert.rule.title)}>
+        <Link to="/alerts/$id" params={{ id: alert.id }} className="text-text max-w-full min-w-0 shrink-[0.1] truncate font-semibold hover:underline" title={visible(alert.rule.title)}>
           {visible(alert.rule.title)}
         </Link>
         <span className="text-muted truncate text-sm" title={visible(alert.summary)}>

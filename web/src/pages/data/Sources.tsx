@@ -164,7 +164,7 @@ function Storage() {
       <Section title="Store">
         <Facts rows={rows} />
       </Section>
-      <Section title="Doors">
+      <Section title="Listening on">
         <Facts rows={listen} />
       </Section>
     </div>

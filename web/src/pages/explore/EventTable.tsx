@@ -1,8 +1,7 @@
 /** Events, newest first, in virtual rows; one shared field menu for all cells. */
-import { Icon } from '@/components/Icon'
 import { useVirtualizer } from '@tanstack/react-virtual'
-import { Fragment, memo, type KeyboardEvent, type MouseEvent, useEffect, useRef, useState } from 'react'
-import type { LogEvent } from '@/api/types'
+import { memo, type KeyboardEvent, type MouseEvent, useEffect, useRef, useState } from 'react'
+import type { Level, LogEvent } from '@/api/types'
 import { FieldValue } from '@/components/FieldValue'
 import { AnchoredMenu, type MenuItem } from '@/components/Menu'
 import { levelColour, levelOfNumber, levelWord, SeverityShape } from '@/components/Severity'
@@ -88,6 +87,7 @@ export function EventTable(props: Props) {
   }
   const template = { gridTemplateColumns: gridColumns(columns) }
   return (
+    <>
     <div role="table" aria-label="Events" aria-rowcount={events.length + 1} className="flex min-h-0 min-w-0 flex-1 flex-col overflow-x-auto">
       <div role="rowgroup" className="shrink-0" style={{ minWidth: minWidth(columns) }}>
         <div role="row" aria-rowindex={1} className="border-line text-muted grid h-7 items-center gap-x-3 border-b pr-3 pl-3 text-sm" style={template}>
@@ -141,13 +141,14 @@ export function EventTable(props: Props) {
           </p>
         </div>
       </div>
-      <FieldMenu target={target} onClose={() => setTarget(null)} {...props} />
     </div>
+    <FieldMenu target={target} onClose={() => setTarget(null)} {...props} />
+    </>
   )
 }
 
 const Cells = memo(function Cells({ event, columns, zone, wrap }: { event: LogEvent; columns: string[]; zone: Zone; wrap: boolean }) {
-  const level = levelOfNumber(event['event.severity'])
+  const level = notable(levelOfNumber(event['event.severity']))
   const cut = wrap ? 'break-all whitespace-pre-wrap' : 'truncate'
   const time = String(event['@timestamp'] ?? '')
   return (
@@ -171,6 +172,11 @@ const Cells = memo(function Cells({ event, columns, zone, wrap }: { event: LogEv
   )
 })
 
+/** Most events are only informational: marking those too would hide the others. */
+function notable(level: Level | null): Level | null {
+  return level === 'informational' ? null : level
+}
+
 /** What one line says: the message, else the record as it came. */
 export function summary(event: LogEvent): unknown {
   const { message } = event
@@ -189,22 +195,6 @@ function FieldMenu({ target, onClose, onFilter, onColumn, columns }: { target: T
     { label: 'Copy as a filter', onSelect: () => void copyText(filterText(field, value), 'the filter') },
   ]
   return <AnchoredMenu anchor={target?.element ?? null} title={<span className="data">{visible(field)}</span>} items={items} onClose={onClose} />
-}
-
-/** Filters of the query, each with a way to drop it. */
-export function Pills({ terms, onRemove }: { terms: string[]; onRemove: (index: number) => void }) {
-  return (
-    <>
-      {terms.map((term, index) => (
-        <Fragment key={term}>
-          <button type="button" className="border-line bg-accent-soft data flex h-6 max-w-72 items-center gap-1 rounded border px-1.5" onClick={() => onRemove(index)} title={`Remove ${visible(term)}`}>
-            <span className="truncate">{visible(term)}</span>
-            <Icon name="close" size={10} />
-          </button>
-        </Fragment>
-      ))}
-    </>
-  )
 }
 
 function gridColumns(columns: string[]): string {

@@ -2,6 +2,7 @@
 import { useState } from 'react'
 import type { Facet, Facets as Data } from '@/api/types'
 import { FieldValue } from '@/components/FieldValue'
+import { levelOfNumber, levelWord } from '@/components/Severity'
 import { IconButton } from '@/components/ui'
 import { textOf, visible } from '@/lib/escape'
 import { count, percent, short } from '@/lib/number'
@@ -107,11 +108,13 @@ function Field({ field, open, onToggle, column, onFilter, onColumn }: FieldProps
 
 function Value({ field, value, n, share, onFilter }: { field: string; value: unknown; n: number; share: number; onFilter: Props['onFilter'] }) {
   const text = visible(textOf(value))
+  const level = field === 'event.severity' ? levelOfNumber(value) : null
   return (
     <li className="group/value relative flex h-6 items-center pr-2 pl-9">
-      <span className="bg-accent-soft absolute inset-y-0.5 left-8 rounded-xs" style={{ width: `calc((100% - 2.5rem) * ${share})` }} aria-hidden="true" />
+      <span className="bg-accent-soft absolute inset-y-0.5 left-8 rounded-xs" style={{ width: `calc((100% - 5.500rem) * ${share})` }} aria-hidden="true" />
       <button type="button" title={text} className="data relative min-w-0 flex-1 truncate text-left hover:underline" onClick={() => onFilter(field, value, false)}>
         {text === '' ? <span className="text-muted">empty</span> : <FieldValue value={value} limit={120} />}
+        {level && <span className="text-muted"> {levelWord(level).toLowerCase()}</span>}
       </button>
       <span className="text-muted relative text-xs group-focus-within/value:hidden group-hover/value:hidden">{short(n)}</span>
       <span className="relative flex w-0 overflow-hidden group-focus-within/value:w-auto group-hover/value:w-auto">

@@ -16,7 +16,7 @@ const BANDS: Band[] = [...LEVELS, 'none']
 const COLOUR: Record<Band, string> = { critical: 'critical-fill', high: 'high', medium: 'medium', low: 'low', informational: 'bar', none: 'line-strong' }
 /** OCSF numbers of a level, for the filter that a click on the legend adds. */
 const FILTER: Record<Band, string | null> = {
-  critical: 'event.severity>=5',
+  critical: 'event.severity:>=5',
   high: 'event.severity:4',
   medium: 'event.severity:3',
   low: 'event.severity:2',
@@ -129,7 +129,7 @@ function Plot({ data, bands, label, onZoom, onWiden }: PlotProps) {
         width: element.clientWidth,
         height: HEIGHT,
         tzDate: zoneDate(zone),
-        padding: [6, 2, 0, 0],
+        padding: [6, 24, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: true, y: false, dist: 4 }, points: { show: false }, y: false },
         scales: {

@@ -1,6 +1,7 @@
 /** Nothing to show: either no log ever came, or none matches. Errors are said elsewhere. */
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
+import { useState } from 'react'
 import { post } from '@/api/client'
 import { status } from '@/api/queries'
 import type { Histogram } from '@/api/types'
@@ -21,7 +22,8 @@ interface Props {
 
 export function NoMatch({ query, from, to, live, onQuery, onRange }: Props) {
   const { data } = useQuery(status)
-  const wider = widenRange(from, to, Date.now())
+  const [now] = useState(() => Date.now())
+  const wider = widenRange(from, to, now)
   const fewer = dropLast(query)
   const inWider = useCount(query, wider.from, wider.to, from !== '')
   const inAll = useCount(query, '', '', from !== '' || to !== '')

@@ -26,9 +26,9 @@ export function TimePicker({ from, to, onChange, trigger }: Props) {
   }
   return (
     <div className="flex items-center" role="group" aria-label="Time range">
-      <IconButton icon="left" label="Earlier" className="!size-7" disabled={from === ''} onClick={() => shift(-1)} />
+      <IconButton icon="left" label="Earlier" className="!size-8" disabled={from === ''} onClick={() => shift(-1)} />
       <Popover.Root open={open} onOpenChange={setOpen}>
-        <Popover.Trigger ref={trigger} className={buttonClass('default', 'max-w-96')}>
+        <Popover.Trigger ref={trigger} className={buttonClass('default', 'max-w-96 !h-8')}>
           <Icon name="clock" />
           <span className="truncate">{rangeLabel(from, to, zone)}</span>
         </Popover.Trigger>
@@ -54,8 +54,8 @@ export function TimePicker({ from, to, onChange, trigger }: Props) {
           </Popover.Positioner>
         </Popover.Portal>
       </Popover.Root>
-      <IconButton icon="right" label="Later" className="!size-7" disabled={from === ''} onClick={() => shift(1)} />
-      <IconButton icon="zoomOut" label="Widen the time range" className="!size-7" onClick={() => onChange(widenRange(from, to, Date.now()))} />
+      <IconButton icon="right" label="Later" className="!size-8" disabled={from === ''} onClick={() => shift(1)} />
+      <IconButton icon="zoomOut" label="Widen the time range" className="!size-8" onClick={() => onChange(widenRange(from, to, Date.now()))} />
     </div>
   )
 }

@@ -27,7 +27,7 @@ const language = StreamLanguage.define({
     if (stream.match(/^[a-z_]+(?=\()/i)) return 'function'
     if (stream.match(/^-?\d[\d.:/a-z]*/i)) return 'number'
     if (stream.match(/^[:=<>!()[\]{},*]+/)) return 'operator'
-    stream.match(/^[^\s"|:()]+/) || stream.next()
+    if (!stream.match(/^[^\s"|:()]+/)) stream.next()
     return null
   },
   tokenTable: { function: tags.function(tags.variableName) },

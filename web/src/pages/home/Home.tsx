@@ -68,6 +68,7 @@ function LevelTile({ level, n }: { level: Level; n: number }) {
         {levelWord(level)}
       </span>
       <span className={`mt-1 block text-2xl ${n > 0 ? 'font-semibold' : 'text-muted'}`}>{count(n)}</span>
+      <span className="text-muted block text-sm">open</span>
     </Link>
   )
 }
@@ -91,10 +92,8 @@ function Tile({ label, value, note }: { label: string; value: ReactNode; note: R
   return (
     <div className="border-line min-w-0 border-l px-3 py-2 first:border-l-0">
       <p className="text-muted truncate text-sm">{label}</p>
-      <p className="mt-1 flex items-baseline gap-2 whitespace-nowrap">
-        <span className="text-2xl font-semibold">{value}</span>
-        <span className="text-muted truncate text-sm">{note}</span>
-      </p>
+      <p className="mt-1 text-2xl font-semibold whitespace-nowrap">{value}</p>
+      <p className="text-muted truncate text-sm">{note}</p>
     </div>
   )
 }
@@ -117,7 +116,9 @@ function Newest({ alerts }: { alerts: Alert[] | undefined }) {
             params={{ id: alert.id }}
             className="hover:bg-accent-soft text-text grid grid-cols-[5.5rem_1fr_auto] items-center gap-2 px-3 py-1.5 no-underline"
           >
-            <Severity level={alert.severity} />
+            <span>
+              <Severity level={alert.severity} />
+            </span>
             <span className="min-w-0">
               <span className="block truncate font-semibold">{visible(alert.rule.title)}</span>
               <span className="text-muted block truncate text-sm">
@@ -182,7 +183,7 @@ function LedgerLine() {
         </span>
       }
     >
-      <dl className="grid grid-cols-5">
+      <dl className="grid grid-cols-[1fr_1fr_1fr_auto_1fr]">
         {(['received', 'stored', 'sampled', 'quarantined', 'shed'] as const).map((key, index) => (
           <div key={key} className="min-w-0 px-3 py-2">
             <dt className="text-muted truncate text-sm">

@@ -1,0 +1,434 @@
+// A small stand-in for the server, for work on the screens alone: the HTTP contract over data in memory.
+// `npm run stub`, then open the printed link. The real checks run against the real server.
+import { createServer } from 'node:http'
+import { existsSync, readFileSync } from 'node:fs'
+import { extname, join, normalize } from 'node:path'
+import { randomBytes } from 'node:crypto'
+import { gunzipSync } from 'node:zlib'
+
+const PORT = Number(process.env.PORT ?? 7701)
+const DIST = new URL('../dist/', import.meta.url).pathname
+const SETUP = process.env.PUGMARK_SETUP_LINK ?? 'stub-setup-token'
+const EMPTY = process.env.STUB_EMPTY === '1'
+
+// --- data -----------------------------------------------------------------------------------------------------------
+
+let seed = 7
+const random = () => ((seed = (seed * 1103515245 + 12345) % 2147483648) / 2147483648)
+const pick = (list) => list[Math.floor(random() * list.length)]
+const iso = (ms) => new Date(ms).toISOString()
+const started = Date.now()
+const users = ['ana', 'bruno', 'chidi', 'dana', 'emre', 'fatou', 'root']
+const hosts = ['web-1', 'web-2', 'db-1', 'fw-1', 'dc-1']
+const inside = ['10.0.4.12', '10.0.4.31', '10.0.4.77']
+const outside = ['192.0.2.44', '198.51.100.7', '198.51.100.23', '203.0.113.7']
+
+let nextId = 1
+const events = []
+function add(time, source, host, original, fields) {
+  const event = { '@timestamp': iso(time), 'event.id': String(nextId++), 'event.source': source, 'host.name': host, 'event.severity': 1, ...fields, 'event.original': original, 'event.ingested': iso(time + 120) }
+  if (!('message' in event)) event.message = original
+  for (const key of Object.keys(event)) if (event[key] === undefined) delete event[key]
+  events.push(event)
+  return event
+}
+function ordinary(time) {
+  const kind = random()
+  const user = pick(users)
+  if (kind < 0.5) {
+    const [status, ip, path] = [pick([200, 200, 200, 200, 304, 404, 500]), pick(outside.slice(0, 3)), pick(['/', '/cart', '/product/1842', '/api/stock', '/login', '/static/app.css'])]
+    const bytes = Math.floor(random() * 40_000)
+    return add(time, 'shop-nginx', pick(['web-1', 'web-2']), `${ip} - - [${iso(time)}] "GET ${path} HTTP/1.1" ${status} ${bytes} "-" "Mozilla/5.0"`, {
+      'source.ip': ip, 'http.request.method': 'GET', 'url.path': path, 'http.response.status_code': status, 'http.response.body.bytes': bytes,
+      'event.severity': status >= 500 ? 4 : status >= 400 ? 2 : 1, 'event.category': 'web', 'logsource.category': 'webserver',
+    })
+  }
+  if (kind < 0.65) {
+    const text = `Accepted publickey for ${user} from ${pick(inside)} port ${50_000 + Math.floor(random() * 9_000)} ssh2`
+    return add(time, 'auth', pick(hosts.slice(0, 3)), `${iso(time)} web-1 sshd[${Math.floor(random() * 9000)}]: ${text}`, { message: text, 'user.name': user, 'source.ip': pick(inside), 'event.action': 'ssh_login', 'event.outcome': 'success', 'process.name': 'sshd', 'logsource.service': 'sshd', 'logsource.product': 'linux' })
+  }
+  if (kind < 0.8) {
+    const name = pick(['api.example.com', 'cdn.example.net', 'update.example.org', 'mail.example.com'])
+    return add(time, 'dns', 'dc-1', `${iso(time)} query[A] ${name} from ${pick(inside)}`, { 'dns.question.name': name, 'dns.question.type': 'A', 'source.ip': pick(inside), 'network.transport': 'udp' })
+  }
+  if (kind < 0.93) {
+    const [src, dst, port] = [pick(inside), pick(outside), pick([443, 443, 443, 80, 53, 22])]
+    const action = random() < 0.9 ? 'allow' : 'deny'
+    return add(time, 'firewall', 'fw-1', `action=${action} src=${src} dst=${dst} dport=${port} proto=tcp bytes=${Math.floor(random() * 90_000)}`, { 'source.ip': src, 'destination.ip': dst, 'destination.port': port, 'event.action': action, 'event.severity': action === 'deny' ? 3 : 1, 'network.transport': 'tcp' })
+  }
+  return add(time, 'windows', 'dc-1', JSON.stringify({ EventID: 4624, TargetUserName: user, LogonType: 3 }), { message: 'An account was successfully logged on.', 'event.code': '4624', 'user.target.name': user, 'winlog.logon.type': 3, 'event.provider': 'Microsoft-Windows-Security-Auditing', 'winlog.channel': 'Security', 'logsource.product': 'windows' })
+}
+function failed(time, user) {
+  const text = `Failed password for ${user} from 203.0.113.7 port ${40_000 + Math.floor(random() * 9_000)} ssh2`
+  return add(time, 'auth', 'web-1', `${iso(time)} web-1 sshd[4242]: ${text}`, { message: text, 'user.name': user, 'source.ip': '203.0.113.7', 'event.action': 'ssh_login', 'event.outcome': 'failure', 'event.severity': 3, 'process.name': 'sshd', 'logsource.service': 'sshd', 'logsource.product': 'linux' })
+}
+
+const story = {}
+if (!EMPTY) {
+  const day = 86_400_000
+  const plan = []
+  for (let i = 0; i < 14_000; i += 1) {
+    const t = random()
+    plan.push([started - day * t * (0.4 + 0.6 * random()), 'ordinary'])
+  }
+  const attack = started - 3 * 3_600_000
+  for (let i = 0; i < 214; i += 1) plan.push([attack + i * 1_100, 'failed'])
+  plan.push([attack + 240_000, 'success'], [attack + 300_000, 'sudo'], [attack + 360_000, 'key'], [attack + 900_000, 'dump'], [attack - 900_000, 'hostile'])
+  for (let i = 0; i < 38; i += 1) plan.push([attack - 600_000 + i * 4_000, 'sqli'])
+  plan.sort((a, b) => a[0] - b[0])
+  for (const [time, kind] of plan) {
+    if (kind === 'ordinary') ordinary(time)
+    else if (kind === 'failed') (story.failed ??= []).push(failed(time, pick(['root', 'admin', 'ana', 'oracle'])))
+    else (story[kind] ??= []).push(special(kind, time))
+  }
+}
+function special(kind, time) {
+  const at = iso(time)
+  if (kind === 'success') return add(time, 'auth', 'web-1', `${at} web-1 sshd[4242]: Accepted password for ana from 203.0.113.7 port 50122 ssh2`, { message: 'Accepted password for ana from 203.0.113.7 port 50122 ssh2', 'user.name': 'ana', 'source.ip': '203.0.113.7', 'event.outcome': 'success', 'event.severity': 4, 'process.name': 'sshd' })
+  if (kind === 'sudo') return add(time, 'auth', 'web-1', `${at} web-1 sudo: ana : TTY=pts/0 ; USER=root ; COMMAND=/bin/bash`, { 'user.name': 'ana', 'user.target.name': 'root', 'process.name': 'sudo', 'process.command_line': '/bin/bash', 'event.severity': 4 })
+  if (kind === 'key') return add(time, 'auditd', 'web-1', `type=PATH msg=audit(${time}): name="/root/.ssh/authorized_keys" nametype=NORMAL`, { 'file.path': '/root/.ssh/authorized_keys', 'user.name': 'root', 'event.severity': 5 })
+  if (kind === 'dump') return add(time, 'firewall', 'fw-1', 'action=allow src=10.0.4.77 dst=203.0.113.7 dport=443 proto=tcp bytes=4831838208', { 'source.ip': '10.0.4.77', 'destination.ip': '203.0.113.7', 'destination.port': 443, 'source.bytes': 4831838208, 'event.severity': 5 })
+  if (kind === 'hostile') {
+    const text = '<script>window.pwned=1</script><img src=x onerror="window.pwned=1"> \u001b[31mred\u001b[0m \u202Egpj.exe\u202C \u0007 =cmd|\' /C calc\'!A0'
+    return add(time, 'shop-nginx', 'web-2', text, { message: text, 'user_agent.original': text, 'user.name': '=1+1', 'source.ip': '198.51.100.23', 'event.severity': 2, 'x-<b>key</b>\u202E': 'v' })
+  }
+  const path = `/search?q=1%27%20UNION%20SELECT%20card,cvv%20FROM%20payments--%20${Math.floor(random() * 99)}`
+  return add(time, 'shop-nginx', 'web-1', `198.51.100.23 - - [${at}] "GET ${path} HTTP/1.1" 200 812 "-" "sqlmap/1.8"`, { 'source.ip': '198.51.100.23', 'url.original': path, 'url.path': '/search', 'http.response.status_code': 200, 'user_agent.original': 'sqlmap/1.8', 'event.severity': 4 })
+}
+
+const rules = [
+  ['ssh-brute-force', 'Many failed SSH logins from one address', 'high', 'correlation', ['attack.credential-access', 'attack.t1110.001'], 'linux', null, 'sshd', 'Counts failed SSH logins of one address within five minutes.'],
+  ['ssh-success-after-failures', 'SSH login after many failures', 'critical', 'correlation', ['attack.initial-access', 'attack.t1078'], 'linux', null, 'sshd', 'An address that failed many times logs in: a guessed password.'],
+  ['sqli-access-log', 'SQL injection in a web request', 'high', 'event', ['attack.initial-access', 'attack.t1190'], null, 'webserver', null, 'Keywords of SQL injection in the query of a request.'],
+  ['authorized-keys-changed', 'authorized_keys of root changed', 'critical', 'event', ['attack.persistence', 'attack.t1098.004'], 'linux', null, 'auditd', 'A key was added for root.'],
+  ['sudo-shell', 'Shell as root by sudo', 'medium', 'event', ['attack.privilege-escalation', 'attack.t1548.003'], 'linux', null, 'sudo', 'An interactive shell was started as root.'],
+  ['large-upload', 'Large upload to one address', 'high', 'event', ['attack.exfiltration', 'attack.t1048'], null, 'firewall', null, 'More than 1 GB left the network in one connection.'],
+  ['port-scan', 'Many ports of one host tried', 'low', 'correlation', ['attack.discovery', 'attack.t1046'], null, 'firewall', null, 'One address tries many ports.'],
+  ['script-in-agent', 'Markup in a user agent', 'informational', 'event', ['attack.initial-access', 'attack.t1190'], null, 'webserver', null, 'Markup or control characters in a header.'],
+  ['win-log-cleared', 'Windows event log cleared', 'critical', 'event', ['attack.defense-evasion', 'attack.t1070.001'], 'windows', null, 'security', 'The security log was cleared.'],
+  ['lsass-access', 'Access to LSASS memory', 'high', 'event', ['attack.credential-access', 'attack.t1003.001'], 'windows', 'process_access', null, 'A process opened LSASS for reading.'],
+  ['new-local-account', 'New local account', 'medium', 'event', ['attack.persistence', 'attack.t1136.001'], 'windows', null, 'security', 'A local account was made.'],
+].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'] }))
+const yaml = (rule) => `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndescription: ${rule.description}\ntags:\n${rule.tags.map((tag) => `  - ${tag}`).join('\n')}\nlogsource:\n${Object.entries(rule.logsource).filter(([, v]) => v).map(([k, v]) => `  ${k}: ${v}`).join('\n')}\ndetection:\n  selection:\n    message|contains: 'Failed password'\n  condition: selection\n`
+
+const alerts = []
+function makeAlert(ruleId, entity, summary, list, why, count = list.length) {
+  const rule = rules.find((each) => each.id === ruleId)
+  rule.alerts += 1
+  const alert = {
+    id: `a${alerts.length + 1}`, rule: { id: rule.id, title: rule.title, level: rule.level, description: rule.description, falsepositives: rule.falsepositives, references: rule.references, tags: rule.tags },
+    severity: rule.level, status: 'open', verdict: null, note: '', entity, summary, count, first_seen: list[0]['@timestamp'], last_seen: list.at(-1)['@timestamp'],
+    attack: { tactics: [rule.tags[0].slice(7)], techniques: [rule.tags[1].slice(7).toUpperCase()] }, evidence: list.slice(0, 100).map((event) => event['event.id']), why,
+  }
+  alerts.push(alert)
+  return alert
+}
+const why = (field, value, test) => ({ selection: 'selection', field, value, test })
+if (!EMPTY) {
+  makeAlert('ssh-brute-force', { kind: 'address', value: '203.0.113.7' }, '214 detections for 203.0.113.7 in 4 min', story.failed, [why('message', story.failed[0].message, "contains 'Failed password'"), why('process.name', 'sshd', "is 'sshd'")])
+  makeAlert('ssh-success-after-failures', { kind: 'address', value: '203.0.113.7' }, '214 failed logins, then 1 success for ana from 203.0.113.7', [...story.failed.slice(-40), ...story.success], [why('event.outcome', 'success', "is 'success' after 214 of 'failure'")])
+  makeAlert('sqli-access-log', { kind: 'address', value: '198.51.100.23' }, '38 detections for 198.51.100.23 in 2 min', story.sqli, [why('url.original', story.sqli[0]['url.original'], "contains 'UNION%20SELECT'")])
+  makeAlert('authorized-keys-changed', { kind: 'host', value: 'web-1' }, '1 detection on web-1', story.key, [why('file.path', '/root/.ssh/authorized_keys', "ends with '/.ssh/authorized_keys'")])
+  makeAlert('sudo-shell', { kind: 'user', value: 'ana' }, '1 detection for ana on web-1', story.sudo, [why('process.command_line', '/bin/bash', "ends with '/bash'")])
+  makeAlert('large-upload', { kind: 'address', value: '10.0.4.77' }, '1 detection for 10.0.4.77, 4.8 GB to 203.0.113.7', story.dump, [why('source.bytes', 4831838208, 'is at least 1000000000')])
+  makeAlert('script-in-agent', { kind: 'user', value: '<img src=x onerror=alert(1)>\u202Etxt' }, '1 detection with \u001b[31mcolour\u001b[0m and <b>markup</b>', story.hostile, [why('user_agent.original', story.hostile[0]['user_agent.original'], "contains '<script>'")])
+  for (let i = 0; i < 24; i += 1) {
+    const event = pick(events)
+    makeAlert(pick(['port-scan', 'new-local-account', 'lsass-access', 'sudo-shell']), pick([{ kind: 'host', value: pick(hosts) }, { kind: 'user', value: pick(users) }, { kind: 'process', value: 'C:\\Windows\\System32\\rundll32.exe' }]), 'A few detections in 10 min', [event], [why('event.action', 'x', "is 'x'")], 1 + Math.floor(random() * 60))
+  }
+}
+const tokens = []
+
+// --- a little of the query language -----------------------------------------------------------------------------------
+
+function lex(text) {
+  const out = []
+  const pattern = /\s*(?:("(?:[^"\\]|\\.)*"(?!:))|([()|])|([@\w.-]+|"(?:[^"\\]|\\.)*"(?=:))\s*:(>=|<=|>|<)?("(?:[^"\\]|\\.)*"|[^\s()|]+)|([^\s()|]+))/gy
+  while (pattern.lastIndex < text.length) {
+    if (/^\s*$/.test(text.slice(pattern.lastIndex))) break
+    const at = pattern.lastIndex
+    const m = pattern.exec(text)
+    if (!m) throw problem('Cannot read the query here', at, text.length)
+    if (m[1]) out.push({ kind: 'text', value: unquote(m[1]) })
+    else if (m[2]) out.push({ kind: m[2], at })
+    else if (m[3]) out.push({ kind: 'field', field: unquote(m[3]), op: m[4] ?? ':', value: unquote(m[5]), quoted: m[5][0] === '"' })
+    else if (/^(and|or|not)$/i.test(m[6])) out.push({ kind: m[6].toLowerCase() })
+    else out.push({ kind: 'text', value: m[6] })
+  }
+  return out
+}
+const unquote = (text) => (text[0] === '"' ? text.slice(1, -1).replace(/\\(.)/g, '$1') : text)
+const problem = (message, from, to) => ({ status: 400, code: 'bad_query', message, hint: 'Change the marked part.', from, to })
+
+function compile(text) {
+  const pipe = text.replace(/"(?:[^"\\]|\\.)*"/g, (m) => '"'.repeat(m.length)).indexOf('|')
+  const head = pipe < 0 ? text : text.slice(0, pipe)
+  const list = lex(head)
+  let i = 0
+  const or = () => { let left = and(); while (list[i]?.kind === 'or') { i += 1; const [a, b] = [left, and()]; left = (e) => a(e) || b(e) } return left }
+  const and = () => { let left = not(); while (i < list.length && list[i].kind !== 'or' && list[i].kind !== ')') { if (list[i].kind === 'and') i += 1; const [a, b] = [left, not()]; left = (e) => a(e) && b(e) } return left }
+  const not = () => { if (list[i]?.kind === 'not') { i += 1; const a = not(); return (e) => !a(e) } return atom() }
+  const atom = () => {
+    const token = list[i++]
+    if (!token) throw problem('The query ends too early', head.length, head.length)
+    if (token.kind === '(') { const inner = or(); if (list[i]?.kind !== ')') throw problem('This bracket is not closed', token.at, token.at + 1); i += 1; return inner }
+    if (token.kind === 'text') { if (token.value === '*') return () => true; const needle = token.value.toLowerCase(); return (e) => String(e['event.original']).toLowerCase().includes(needle) }
+    if (token.kind !== 'field') throw problem('A word or field was expected', token.at ?? 0, (token.at ?? 0) + 1)
+    const { field, op, value, quoted } = token
+    if (op !== ':') return (e) => ({ '>': e[field] > +value, '<': e[field] < +value, '>=': e[field] >= +value, '<=': e[field] <= +value })[op]
+    if (value === '*' && !quoted) return (e) => e[field] !== undefined
+    if (value.includes('*') && !quoted) { const re = new RegExp(`^${value.split('*').map((s) => s.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*')}$`, 'i'); return (e) => re.test(String(e[field] ?? '')) }
+    return (e) => String(e[field] ?? '').toLowerCase() === value.toLowerCase()
+  }
+  const test = list.length === 0 ? () => true : or()
+  if (i < list.length) throw problem('This closing bracket has no partner', list[i].at ?? 0, (list[i].at ?? 0) + 1)
+  return { test, stages: pipe < 0 ? [] : text.slice(pipe + 1).split('|').map((each) => each.trim()) }
+}
+const time = (text, none) => {
+  if (text === null || text === undefined || text === '') return none
+  const m = /^now(?:-(\d+)([smhdw]))?(?:\/d)?$/.exec(text)
+  const ms = m ? Date.now() - (m[1] ? +m[1] * { s: 1e3, m: 6e4, h: 36e5, d: 864e5, w: 6048e5 }[m[2]] : 0) : Date.parse(text)
+  if (m && text.endsWith('/d')) return Math.floor(ms / 864e5) * 864e5
+  return ms
+}
+function matching({ query = '', from, to }) {
+  const { test, stages } = compile(query)
+  const [a, b] = [time(from, -Infinity), time(to, Infinity)]
+  return { stages, found: events.filter((event) => { const t = Date.parse(event['@timestamp']); return t >= a && t < b && test(event) }) }
+}
+function table(found, stages) {
+  let [rows, columns] = [null, []]
+  for (const stage of stages) {
+    const stats = /^(stats|timechart)\s+(?:span=(\w+)\s+)?(count|dc|sum|avg|max)\(([\w.@]*)\)(?:\s+by\s+(.+))?$/.exec(stage)
+    if (stats) {
+      const by = (stats[5] ?? '').split(/[\s,]+/).filter(Boolean)
+      const name = `${stats[3]}(${stats[4]})`
+      const groups = new Map()
+      for (const event of found) {
+        const key = by.map((field) => event[field] ?? null)
+        if (stats[1] === 'timechart') key.unshift(iso(Math.floor(Date.parse(event['@timestamp']) / 36e5) * 36e5))
+        const id = JSON.stringify(key)
+        groups.set(id, [...(groups.get(id) ?? []), event])
+      }
+      columns = [...(stats[1] === 'timechart' ? ['@timestamp'] : []), ...by, name]
+      rows = [...groups].map(([id, list]) => { const key = JSON.parse(id); return Object.fromEntries(columns.map((column, i) => [column, i < key.length ? key[i] : stats[3] === 'dc' ? new Set(list.map((e) => e[stats[4]])).size : stats[3] === 'count' ? list.length : list.reduce((s, e) => s + (+e[stats[4]] || 0), 0)])) })
+      if (stats[1] === 'timechart') rows.sort((a, b) => (a['@timestamp'] < b['@timestamp'] ? -1 : 1))
+      continue
+    }
+    const sort = /^sort\s+(-?)([\w().@]+)$/.exec(stage)
+    if (sort && rows) { rows.sort((a, b) => (a[sort[2]] > b[sort[2]] ? 1 : -1) * (sort[1] ? -1 : 1)); continue }
+    const head = /^head\s+(\d+)$/.exec(stage)
+    if (head) { if (rows) rows = rows.slice(0, +head[1]); else found = found.slice(-head[1]); continue }
+    const fields = /^fields\s+(.+)$/.exec(stage)
+    if (fields) { columns = fields[1].split(/[\s,]+/); rows = [...(rows ?? found.toReversed())].map((row) => Object.fromEntries(columns.map((c) => [c, row[c] ?? null]))); continue }
+    throw problem(`Unknown command ${stage.split(' ')[0]}`, 0, 1)
+  }
+  return { rows, columns, found }
+}
+
+// --- answers ------------------------------------------------------------------------------------------------------------
+
+const sessions = new Set()
+let account = null
+const streams = new Set()
+
+function status() {
+  const open = Object.fromEntries(['critical', 'high', 'medium', 'low', 'informational'].map((level) => [level, alerts.filter((a) => a.status === 'open' && a.severity === level).length]))
+  const raw = events.reduce((sum, event) => sum + event['event.original'].length, 0)
+  return { version: '0.1.0', started: iso(started), uptime_seconds: Math.round((Date.now() - started) / 1000), events: events.length, events_per_second: EMPTY ? 0 : 18.4, raw_bytes: raw * 1000, disk_bytes: Math.round(raw * 62), wal_bytes: 1_482_000, segments: 41, rules: rules.length, open_alerts: open, sources: sources().length, listen: { http: `127.0.0.1:${PORT}`, syslog_udp: '127.0.0.1:5514', syslog_tcp: '127.0.0.1:5514' }, taking_logs: true, problem: null }
+}
+function sources() {
+  const names = [...new Set(events.map((event) => event['event.source']))]
+  const now = Math.floor(Date.now() / 60_000) * 60_000
+  return names.map((name) => {
+    const own = events.filter((event) => event['event.source'] === name)
+    const per = new Map()
+    for (const event of own) { const at = Math.floor(Date.parse(event['@timestamp']) / 60_000) * 60_000; per.set(at, (per.get(at) ?? 0) + 1) }
+    const quarantined = name === 'firewall' ? 3 : 0
+    return { name, received: own.length + quarantined, stored: own.length, quarantined, shed: 0, raw_bytes: own.length * 180_000, last_received: own.at(-1)['@timestamp'], per_minute: Array.from({ length: 60 }, (_, i) => ({ time: iso(now - (59 - i) * 60_000), count: per.get(now - (59 - i) * 60_000) ?? 0 })) }
+  })
+}
+function ledger() {
+  const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, quarantined: s.quarantined, shed: s.shed, balanced: true }))
+  const total = { balanced: true }
+  for (const key of ['received', 'stored', 'sampled', 'quarantined', 'shed']) total[key] = list.reduce((sum, each) => sum + each[key], 0)
+  return { balanced: true, sources: list, total }
+}
+function histogram(body) {
+  const { found } = matching({ ...body, query: body.query.split('|')[0] })
+  const to = time(body.to, Date.now())
+  const from = time(body.from, Date.parse(found[0]?.['@timestamp'] ?? iso(to - 36e5)))
+  const width = Math.max(1, Math.ceil((to - from) / body.buckets))
+  const buckets = Array.from({ length: body.buckets }, (_, i) => ({ time: iso(from + i * width), count: 0, by: {} }))
+  for (const event of found) {
+    const bucket = buckets[Math.min(buckets.length - 1, Math.floor((Date.parse(event['@timestamp']) - from) / width))]
+    if (!bucket) continue
+    bucket.count += 1
+    const key = String(event[body.by] ?? '')
+    bucket.by[key] = (bucket.by[key] ?? 0) + 1
+  }
+  return { from: iso(from), to: iso(to), bucket_ms: width, buckets }
+}
+function facets(body) {
+  const { found } = matching({ ...body, query: body.query.split('|')[0] })
+  const sample = found.slice(-20_000)
+  const fields = new Map()
+  for (const event of sample) for (const [name, value] of Object.entries(event)) { const map = fields.get(name) ?? fields.set(name, new Map()).get(name); map.set(value, (map.get(value) ?? 0) + 1) }
+  const kind = (name) => (name.endsWith('.ip') ? 'ip' : /timestamp|ingested/.test(name) ? 'time' : /severity|status_code|bytes|port|type$/.test(name) ? 'long' : 'text')
+  const list = [...fields].map(([name, map]) => ({ name, kind: kind(name), coverage: [...map.values()].reduce((a, b) => a + b, 0) / sample.length, distinct: map.size, values: [...map].sort((a, b) => b[1] - a[1]).slice(0, body.limit ?? 8).map(([value, count]) => ({ value, count })) }))
+  return { rows: sample.length, sampled: found.length > sample.length, fields: list.sort((a, b) => b.coverage - a.coverage) }
+}
+function parse({ query }) {
+  try {
+    const { stages } = compile(query)
+    const unknown = stages.find((stage) => !/^(stats|timechart|sort|head|fields)\b/.test(stage))
+    if (unknown !== undefined) { const at = query.indexOf(unknown, query.indexOf('|')); const word = unknown.split(' ')[0]; return { ok: false, kind: 'events', diagnostics: [{ from: at, to: at + word.length, severity: 'error', message: `There is no command "${word}".`, fix: word.startsWith('sta') ? 'stats' : null }] } }
+    return { ok: true, kind: stages.length ? 'table' : 'events', diagnostics: [] }
+  } catch (e) {
+    return { ok: false, kind: 'events', diagnostics: [{ from: e.from ?? 0, to: e.to ?? query.length, severity: 'error', message: `${e.message}.`, fix: null }] }
+  }
+}
+function complete({ query, pos }) {
+  const before = query.slice(0, pos)
+  const value = /([@\w.]+):([\w.-]*)$/.exec(before)
+  if (value) {
+    const counts = new Map()
+    for (const event of events) if (event[value[1]] !== undefined) counts.set(event[value[1]], (counts.get(event[value[1]]) ?? 0) + 1)
+    return { from: pos - value[2].length, to: pos, items: [...counts].filter(([v]) => String(v).startsWith(value[2])).sort((a, b) => b[1] - a[1]).slice(0, 12).map(([v, n]) => ({ label: String(v), kind: 'value', detail: `${n} events` })) }
+  }
+  const word = /[@\w.]*$/.exec(before)[0]
+  const commands = /\|\s*\w*$/.test(before)
+  const names = commands ? ['stats', 'timechart', 'sort', 'head', 'fields'] : [...new Set(events.slice(-3000).flatMap(Object.keys))]
+  return { from: pos - word.length, to: pos, items: names.filter((name) => name.includes(word)).slice(0, 20).map((label) => ({ label, kind: commands ? 'command' : 'field', detail: commands ? 'command' : 'text' })) }
+}
+function ingest(source, text) {
+  const lines = text.trim().startsWith('[') ? JSON.parse(text).map((each) => JSON.stringify(each)) : text.split('\n').filter(Boolean)
+  const added = lines.map((line) => {
+    let fields = {}
+    try { const value = JSON.parse(line); if (typeof value === 'object') fields = value } catch { /* plain line */ }
+    return add(Date.now(), source, fields['host.name'] ?? 'unknown', line, fields)
+  })
+  tell(added)
+  return { received: lines.length, stored: lines.length, quarantined: 0, shed: 0 }
+}
+function tell(added) {
+  for (const stream of streams) for (const [id, test] of stream.tails) { const list = added.filter(test); if (list.length) stream.write(`event: events\ndata: ${JSON.stringify({ id, events: list })}\n\n`) }
+}
+const tellAll = (name, data) => { for (const stream of streams) stream.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`) }
+if (!EMPTY) setInterval(() => tell(Array.from({ length: 1 + Math.floor(random() * 3) }, () => ordinary(Date.now()))), 300).unref()
+setInterval(() => tellAll('status', status()), 2_000).unref()
+
+const openapi = { openapi: '3.1.0', info: { title: 'Pugmark', version: '0.1.0' }, components: { schemas: { Search: { type: 'object', required: ['query'], properties: { query: { type: 'string' }, from: { type: ['string', 'null'] }, to: { type: ['string', 'null'] }, limit: { type: 'integer' } } } } }, paths: { '/api/v1/search': { post: { tags: ['questions'], summary: 'Search events', description: 'Answers NDJSON, newest first.', requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Search' } } } }, responses: { 200: { description: 'One event or row a line' }, 400: { description: 'The query cannot be read' } } } }, '/api/v1/alerts': { get: { tags: ['alerts'], summary: 'List alerts', parameters: [{ name: 'status', in: 'query', schema: { enum: ['open', 'closed'] }, description: 'Only these' }, { name: 'limit', in: 'query', schema: { type: 'integer' } }], responses: { 200: { description: 'Newest first' } } } } } }
+
+// --- HTTP ---------------------------------------------------------------------------------------------------------------
+
+const types = { '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml', '.woff2': 'font/woff2', '.html': 'text/html' }
+
+createServer((request, response) => {
+  const chunks = []
+  request.on('data', (chunk) => chunks.push(chunk))
+  request.on('end', () => {
+    try {
+      handle(request, response, Buffer.concat(chunks))
+    } catch (error) {
+      if (!error.status) console.error(request.url, error)
+      if (response.headersSent) response.destroy()
+      else fail(response, error.status ?? 500, error)
+    }
+  })
+}).listen(PORT, '127.0.0.1', () => console.log(`stub on http://127.0.0.1:${PORT}/setup#token=${SETUP}`))
+
+function fail(response, status, { code = 'stub', message = 'failed', hint = 'Look again.', from, to }) {
+  json(response, { error: { code, message, hint, from, to } }, status)
+}
+function json(response, body, status = 200) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
+function handle(request, response, bytes) {
+  const url = new URL(request.url, 'http://x')
+  if (!url.pathname.startsWith('/api/')) return file(url.pathname, response)
+  const path = url.pathname.replace('/api/v1', '')
+  const cookie = /pugmark_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1]
+  const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+  const user = sessions.has(cookie) ? account.user : null
+  const raw = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
+  const body = path.startsWith('/ingest') || raw.length === 0 ? {} : JSON.parse(raw.toString())
+  if (path === '/auth/state') return json(response, { setup_needed: account === null, user })
+  if (path === '/auth/setup' || path === '/auth/login') {
+    if (path === '/auth/setup' && (account !== null || body.token !== SETUP)) return fail(response, 403, { code: 'bad_token', message: 'This set-up link is not valid', hint: 'Use the link from the newest start.' })
+    if (path === '/auth/setup') account = { user: body.user, password: body.password }
+    if (account === null || body.user !== account.user || body.password !== account.password) return fail(response, 401, { code: 'bad_login', message: 'User or password is wrong' })
+    const id = randomBytes(16).toString('hex')
+    sessions.add(id)
+    return response.writeHead(204, { 'set-cookie': `pugmark_session=${id}; HttpOnly; SameSite=Strict; Path=/` }).end()
+  }
+  if (user === null && !tokens.some((token) => token.secret === bearer)) return fail(response, 401, { code: 'unauthorized', message: 'Sign in first' })
+  if (cookie && !bearer && request.method !== 'GET' && request.headers['x-pugmark-request'] !== '1') return fail(response, 403, { code: 'csrf', message: 'The header x-pugmark-request is missing' })
+  route(path, url, body, raw, request, response, cookie)
+}
+
+function route(path, url, body, raw, request, response, cookie) {
+  const [, first, second, third] = path.split('/').map(decodeURIComponent)
+  const simple = { status, ledger, sources: () => ({ sources: sources() }), 'openapi.json': () => openapi, fields: () => ({ fields: [] }) }[first]
+  if (path === '/auth/logout') { sessions.delete(cookie); return response.writeHead(204).end() }
+  if (simple) return json(response, simple())
+  if (first === 'ingest') return json(response, ingest(second, raw.toString()))
+  if (first === 'tokens') {
+    if (request.method === 'GET') return json(response, { tokens: tokens.map((token) => ({ ...token, secret: undefined })) })
+    if (request.method === 'DELETE') { tokens.splice(tokens.findIndex((token) => token.id === second), 1); return response.writeHead(204).end() }
+    const token = { id: `t${tokens.length + 1}`, name: body.name, purpose: body.purpose, created: iso(Date.now()), last_used: null, secret: `pgm_${randomBytes(20).toString('hex')}` }
+    tokens.push(token)
+    return json(response, { id: token.id, name: token.name, purpose: token.purpose, token: token.secret })
+  }
+  if (path === '/histogram') return json(response, histogram(body))
+  if (path === '/facets') return json(response, facets(body))
+  if (path === '/query/parse') return json(response, parse(body))
+  if (path === '/query/complete') return json(response, complete(body))
+  if (path === '/search') {
+    const { found, stages } = matching(body)
+    const { rows, columns, found: left } = table(found, stages)
+    response.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-pugmark-kind': rows ? 'table' : 'events', 'x-pugmark-columns': columns.map(encodeURIComponent).join(',') })
+    return response.end((rows ?? left.toReversed()).slice(0, body.limit ?? 1000).map((row) => `${JSON.stringify(row)}\n`).join(''))
+  }
+  if (first === 'events') { const event = events.find((each) => each['event.id'] === second); return event ? json(response, event) : fail(response, 404, { message: 'No such event' }) }
+  if (first === 'rules') {
+    if (!second) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, ...rest }) => rest) })
+    const rule = rules.find((each) => each.id === second)
+    return rule ? json(response, { ...rule, source: yaml(rule) }) : fail(response, 404, { message: 'No such rule' })
+  }
+  if (first === 'alerts') return alertRoute(second, third, url, body, response)
+  if (first === 'stream') {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+    response.tails = url.searchParams.getAll('tail').map((each) => { const at = each.indexOf(':'); return [each.slice(0, at), compile(each.slice(at + 1)).test] })
+    streams.add(response)
+    response.write(`event: status\ndata: ${JSON.stringify(status())}\n\n`)
+    return request.socket.on('close', () => streams.delete(response))
+  }
+  fail(response, 404, { code: 'not_found', message: `There is no ${path}` })
+}
+
+function alertRoute(id, verb, url, body, response) {
+  if (!id) {
+    const is = (key, value) => !url.searchParams.get(key) || url.searchParams.get(key) === value
+    return json(response, { alerts: alerts.filter((a) => is('status', a.status) && is('severity', a.severity) && is('rule', a.rule.id) && is('entity', a.entity.value)).toSorted((a, b) => (a.last_seen < b.last_seen ? 1 : -1)).slice(0, +(url.searchParams.get('limit') ?? 200)) })
+  }
+  const alert = alerts.find((each) => each.id === id)
+  if (!alert) return fail(response, 404, { code: 'not_found', message: 'There is no such alert', hint: 'It may have been removed.' })
+  if (verb === 'verdict') {
+    Object.assign(alert, { verdict: body.verdict, note: body.note ?? '', status: body.verdict ? 'closed' : 'open' })
+    tellAll('alert', alert)
+    return json(response, { alert })
+  }
+  json(response, { alert, events: alert.evidence.map((each) => events.find((event) => event['event.id'] === each)).filter(Boolean) })
+}
+
+function file(pathname, response) {
+  const path = join(DIST, normalize(pathname))
+  if (pathname === '/healthz') return response.end('ok')
+  if (pathname !== '/' && existsSync(path) && extname(path)) return response.writeHead(200, { 'content-type': types[extname(path)] ?? 'application/octet-stream' }).end(readFileSync(path))
+  if (pathname.startsWith('/assets/')) return response.writeHead(404).end()
+  const nonce = randomBytes(16).toString('base64url')
+  response.writeHead(200, { 'content-type': 'text/html', 'cache-control': 'no-store', 'content-security-policy': `default-src 'self'; style-src 'self' 'nonce-${nonce}'; script-src 'self' 'nonce-${nonce}'; img-src 'self'; frame-ancestors 'none'; object-src 'none'; base-uri 'none'; form-action 'self'` })
+  response.end(readFileSync(join(DIST, 'index.html'), 'utf8').replaceAll('__NONCE__', nonce))
+}

@@ -1,0 +1,93 @@
+import { describe, expect, it, vi } from 'vitest'
+import { search } from './client'
+import { type FromHub, Hub } from './hub'
+
+class FakeSource {
+  static opened: FakeSource[] = []
+  readyState = 0
+  onopen: (() => void) | null = null
+  onerror: (() => void) | null = null
+  private handlers = new Map<string, (event: unknown) => void>()
+  constructor(public url: string) {
+    FakeSource.opened.push(this)
+  }
+  addEventListener(name: string, handler: (event: unknown) => void) {
+    this.handlers.set(name, handler)
+  }
+  emit(name: string, data: unknown) {
+    this.handlers.get(name)?.({ data: typeof data === 'string' ? data : JSON.stringify(data) })
+  }
+  close() {
+    this.readyState = 2
+  }
+}
+
+function port() {
+  const got: FromHub[] = []
+  return { got, postMessage: (message: FromHub) => got.push(message) }
+}
+
+describe('hub', () => {
+  it('holds one connection for many pages and gives tails to who asked', () => {
+    vi.useFakeTimers()
+    FakeSource.opened = []
+    let now = 0
+    const hub = new Hub((url) => new FakeSource(url) as unknown as EventSource, () => now)
+    const [a, b] = [port(), port()]
+    hub.receive(a, { type: 'hello' })
+    hub.receive(b, { type: 'hello' })
+    hub.receive(b, { type: 'tail', id: 't1', query: 'a&b:c' })
+    vi.runAllTimers()
+    expect(FakeSource.opened.map((each) => each.url)).toEqual(['/api/v1/stream?tail=t1%3Aa%26b%3Ac'])
+    const source = FakeSource.opened[0] as FakeSource
+    source.onopen?.()
+    source.emit('events', { id: 't1', events: [{ x: 1 }] })
+    source.emit('alert', { id: 'a1' })
+    source.emit('alert', 'not json')
+    expect(a.got.map((message) => message.type)).toEqual(['live', 'live', 'alert'])
+    expect(b.got.map((message) => message.type)).toEqual(['live', 'live', 'events', 'alert'])
+
+    source.readyState = 2
+    source.onerror?.()
+    vi.advanceTimersByTime(1_000)
+    expect(FakeSource.opened).toHaveLength(2)
+
+    now = 200_000
+    hub.receive(a, { type: 'ping' })
+    hub.dropSilent()
+    vi.runAllTimers()
+    expect(FakeSource.opened.at(-1)?.url).toBe('/api/v1/stream')
+    hub.receive(a, { type: 'bye' })
+    vi.runAllTimers()
+    expect(FakeSource.opened.at(-1)?.readyState).toBe(2)
+    vi.useRealTimers()
+  })
+})
+
+describe('search', () => {
+  async function ask(chunks: string[]) {
+    const body = new ReadableStream({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
+        controller.close()
+      },
+    })
+    vi.stubGlobal('fetch', async () => new Response(body, { headers: { 'x-pugmark-kind': 'table', 'x-pugmark-columns': 'a%2Cb,count()' } }))
+    const rows: unknown[] = []
+    let head: unknown
+    try {
+      await search({ query: '', from: null, to: null, limit: 10 }, new AbortController().signal, (next) => (head = next), (batch) => rows.push(...batch))
+      return { head, rows, error: null }
+    } catch (error) {
+      return { head, rows, error: (error as Error).message }
+    }
+  }
+
+  it('joins lines that a chunk cut', async () => {
+    expect(await ask(['{"a":', '1}\n{"a":2}\n\n', '{"a":3}'])).toEqual({ head: { kind: 'table', columns: ['a,b', 'count()'] }, rows: [{ a: 1 }, { a: 2 }, { a: 3 }], error: null })
+  })
+
+  it('takes an error line at the end, but not an event with a key of that name', async () => {
+    expect(await ask(['{"error":"disk"}\n', '{"error":{"code":"busy","message":"stopped"}}\n'])).toMatchObject({ rows: [{ error: 'disk' }], error: 'stopped' })
+  })
+})
