@@ -67,7 +67,7 @@ pub(crate) struct Found<'a> {
     /// Values whose field the format itself knows.
     pub(crate) fields: Vec<(FieldId, Val<'a>)>,
     /// Values of the envelope: they take their field only if nothing better did, else they stand
-    /// in the tail under the name given here.
+    /// in the tail under the name given here, if there is one.
     pub(crate) envelope: Vec<(FieldId, &'static str, Val<'a>)>,
     /// Native names and values.
     pub(crate) pairs: Vec<Pair<'a>>,

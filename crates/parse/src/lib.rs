@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 
 use pugmark_event::time::Micros;
-use pugmark_event::{Batch, BatchBuilder, FieldId, Kind, Records, Value, fields};
+use pugmark_event::{Batch, BatchBuilder, FieldId, Kind, Records, Severity, Value, fields};
 
 mod formats;
 mod found;
@@ -125,10 +125,10 @@ fn write(
         }
     }
     for (id, name, value) in &found.envelope {
-        if builder.has(*id) {
-            builder.attribute(name, value.value());
-        } else {
-            put(*id, name, value, builder);
+        match builder.has(*id) {
+            false => put(*id, name, value, builder),
+            true if name.is_empty() => {}
+            true => builder.attribute(name, value.value()),
         }
     }
     if !message.is_empty() {
@@ -151,7 +151,12 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
             fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
             id => builder.set(id, Value::Text(text)),
         },
-        Target::Field(id) => put(*id, id.name(), &Val::from(text), builder),
+        Target::Field(id) => {
+            if let (fields::LOG_LEVEL, Some(severity)) = (*id, Severity::from_log_level(text)) {
+                builder.long(fields::SEVERITY, severity as i64);
+            }
+            put(*id, id.name(), &Val::from(text), builder);
+        }
         Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
     }
 }

@@ -65,7 +65,7 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
     let second_is_client = count > 3 && !is_address(first);
     if second_is_client {
-        found.field(fields::DESTINATION_HOST, first);
+        virtual_host(first, found);
         first = tokens.next()?;
     }
     if is_address(first) {
@@ -82,6 +82,17 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let user = head[start..].trim_end();
     found.field(fields::USER_NAME, user.trim_matches('"'));
     Some(())
+}
+
+/// `shop.example` or `shop.example:443`.
+fn virtual_host<'a>(name: &'a str, found: &mut Found<'a>) {
+    match name.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => {
+            found.field(fields::DESTINATION_HOST, name);
+            number(fields::DESTINATION_PORT, port, found);
+        }
+        _ => found.field(fields::DESTINATION_HOST, name),
+    }
 }
 
 /// A quoted text in which `\` hides the next byte; returns it still escaped, and the rest.

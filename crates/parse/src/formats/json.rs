@@ -33,6 +33,9 @@ const TIMES: &[&str] = &[
     "datetime",
     "date_time",
     "__REALTIME_TIMESTAMP",
+    "time_iso8601",
+    "time_local",
+    "msec",
 ];
 const LEVELS: &[&str] = &["level", "severity", "log.level", "lvl", "loglevel"];
 const MESSAGES: &[&str] = &["message", "msg", "MESSAGE", "log"];
@@ -58,8 +61,12 @@ pub(crate) fn interpret(found: &mut Found<'_>, context: &Context<'_>) {
     if let Some(level) = take_first(found, LEVELS, |v| matches!(v, Val::Text(_) | Val::Number(_))) {
         take_level(found, level);
     }
-    if let Some(host) = take_first(found, HOSTS, is_text) {
-        found.fields.push((fields::HOST_NAME, host));
+    for name in HOSTS {
+        if found.pair(name).is_some_and(is_text)
+            && let Some(host) = found.take(name)
+        {
+            found.envelope.push((fields::HOST_NAME, name, host));
+        }
     }
     if let Some(program) = take_first(found, &["SYSLOG_IDENTIFIER"], is_text) {
         found.program = Some(Cow::Owned(program.text().to_string()));

@@ -41,8 +41,8 @@ pub(crate) struct Context<'a> {
 const FORMATS: &[Format] = &[
     windows::FORMAT,
     json::FORMAT,
-    audit::FORMAT,
     syslog::FORMAT,
+    audit::FORMAT,
     access::FORMAT,
     keyvalue::FORMAT,
     plain::FORMAT,

@@ -71,7 +71,7 @@ fn priority(record: &str) -> (Option<(u8, &str)>, &str) {
 
 fn set_priority<'a>(number: u8, text: &'a str, found: &mut Found<'a>) {
     let (field, severity) = severity_field(Severity::from_syslog(number & 7));
-    found.envelope.push((field, "syslog.severity", severity));
+    found.envelope.push((field, "", severity));
     found.attribute("syslog.facility", FACILITIES[usize::from(number >> 3)]);
     found.pairs.push(Pair::new("syslog.priority", Val::Number(Cow::Borrowed(text))));
 }

@@ -19,6 +19,10 @@ pub(crate) const FORMAT: Format = Format { name: "windows", looks, read };
 /// Elements of one array of event data that get names of their own.
 const ELEMENTS_MAX: usize = 512;
 
+/// Where tools that turn XML into JSON put the name of an element of event data, and its text.
+const NAMES: &[&str] = &["#attributes.Name", "@Name", "Name"];
+const TEXTS: &[&str] = &["#text", "text", "Value"];
+
 /// Names that hold the event's time, best first.
 const TIMES: &[&str] =
     &["TimeCreated", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp"];
@@ -67,6 +71,7 @@ const ENVELOPE: &[(&str, FieldId)] = &[
     ("AccountName", fields::USER_NAME),
     ("UserID", fields::USER_ID),
     ("Hostname", fields::HOST_NAME),
+    ("host.name", fields::HOST_NAME),
 ];
 
 fn looks(record: &[u8]) -> bool {
@@ -159,24 +164,28 @@ fn data<'a>(name: &str, value: Val<'a>, found: &mut Found<'a>) {
     }
 }
 
-/// Elements of an array: plain ones one after the other, `{"@Name": .., "#text": ..}` by name.
+/// An array: elements with names of their own go by them; unnamed ones stay one array under one
+/// name, since a rule about `Data` means any of them.
 fn array<'a>(name: &str, json: &'a str, found: &mut Found<'a>) {
+    let mut unnamed = false;
     for element in json::elements(json).into_iter().take(ELEMENTS_MAX) {
         let mut inner = Found::new("");
-        let object = match &element {
+        let is_object = match &element {
             Val::Json(Cow::Borrowed(text)) => json::flatten(text, &mut inner).is_some(),
             _ => false,
         };
-        let own = ["#attributes.Name", "@Name", "Name"].iter().find_map(|n| inner.take(n));
-        let text = ["#text", "text", "Value"].iter().find_map(|n| inner.take(n));
-        match (object, own, text) {
-            (true, Some(own), text) => {
-                let own = own.text().to_string();
-                push(without_blanks(Cow::Owned(own)), text.unwrap_or(Val::Null), found);
+        let own = NAMES.iter().find_map(|n| inner.take(n)).filter(|_| is_object);
+        let text = TEXTS.iter().find_map(|n| inner.take(n));
+        match own {
+            Some(own) => {
+                let own = Cow::Owned(own.text().to_string());
+                push(without_blanks(own), text.unwrap_or(Val::Null), found);
             }
-            (true, None, Some(text)) => push(Cow::Owned(name.to_string()), text, found),
-            _ => push(Cow::Owned(name.to_string()), element, found),
+            None => unnamed = true,
         }
+    }
+    if unnamed {
+        push(Cow::Owned(name.to_string()), Val::Json(Cow::Borrowed(json)), found);
     }
 }
 

@@ -1,0 +1,79 @@
+//! Runs the tests that parser packs bring with them: `content/parsers/*/*/tests/*.json`, each a list
+//! of `{"input": raw record, "source"?: name, "expected": flat event}`. Columns that every event has
+//! are left out of `expected`, except the time.
+//!
+//! `PUGMARK_BLESS=1` writes what comes out into the files; read the difference before you commit it.
+
+use std::path::{Path, PathBuf};
+
+use pugmark_event::json::RowWriter;
+use pugmark_event::{Records, time};
+use pugmark_parse::{Input, Parser};
+use serde_json::{Map, Value};
+
+/// When all tests are received.
+const RECEIVED: &str = "2026-11-23T10:00:00Z";
+
+fn files() -> Vec<PathBuf> {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../content/parsers"));
+    let folders = |path: &Path| -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    folders(root)
+        .iter()
+        .flat_map(|vendor| folders(vendor))
+        .flat_map(|product| {
+            let tests = folders(&product.join("tests"));
+            assert!(
+                tests.iter().any(|t| t.extension().is_some_and(|e| e == "json")),
+                "{} brings no tests",
+                product.display()
+            );
+            tests
+        })
+        .collect()
+}
+
+fn parse(parser: &Parser, case: &Value) -> Map<String, Value> {
+    let records: Records = [case["input"].as_str().unwrap().as_bytes()].into_iter().collect();
+    let source = case["source"].as_str().unwrap_or("test");
+    let received = time::parse_rfc3339(RECEIVED).unwrap();
+    let batch =
+        parser.parse(&Input { source, records: &records, first_id: 1, received, format: None });
+    let mut json = Vec::new();
+    RowWriter::new(batch.columns()).write(0, &mut json);
+    let mut event: Map<String, Value> = serde_json::from_slice(&json).unwrap();
+    for always in ["event.ingested", "event.id", "event.source", "event.original"] {
+        event.shift_remove(always);
+    }
+    event
+}
+
+#[test]
+fn packs_hold_their_own_tests() {
+    let parser = Parser::builtin().unwrap();
+    let bless = std::env::var_os("PUGMARK_BLESS").is_some();
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for file in files() {
+        let mut cases: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        for (i, case) in cases.as_array_mut().unwrap().iter_mut().enumerate() {
+            count += 1;
+            let got = parse(&parser, case);
+            if case["expected"].as_object() == Some(&got) {
+                continue;
+            }
+            let shown = serde_json::to_string_pretty(&got).unwrap();
+            failures.push(format!("{} [{i}]: {}\n{shown}", file.display(), case["input"]));
+            case["expected"] = Value::Object(got);
+        }
+        if bless {
+            std::fs::write(&file, serde_json::to_string_pretty(&cases).unwrap() + "\n").unwrap();
+        }
+    }
+    assert!(failures.is_empty() || bless, "{}", failures.join("\n\n"));
+    assert!(count > 50, "{count} tests");
+}
