@@ -1,1 +1,20 @@
-//! The run loop: intake, pipeline, detection on the stream, hunts, reports.
+//! The run loop: intake, pipeline, flushes, status. Also the offline hunt and the rule tests.
+//!
+//! One path, each stage a type of its own: [`intake`] takes records and answers once they are on
+//! disk; [`pipeline`] turns durable blocks into events, detections and alerts; [`flusher`] moves
+//! events from memory into segments. The engine holds `Arc<dyn query::Search>` and so compiles
+//! without the query engine behind it.
+
+pub mod clock;
+pub mod engine;
+pub mod flusher;
+pub mod hunt;
+pub mod intake;
+pub mod pipeline;
+pub mod rules;
+pub mod status;
+
+pub use clock::{Clock, SystemClock};
+pub use engine::{Engine, EngineError, Notice, Options};
+pub use intake::{IngestError, Receipt};
+pub use status::Status;

@@ -1,0 +1,200 @@
+//! The HTTP client: how the command line talks to a running Pugmark.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+/// Why a server did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody answers.
+    #[error("cannot reach {server}: {cause}")]
+    Unreachable {
+        /// The address asked.
+        server: String,
+        /// Why.
+        cause: String,
+    },
+    /// The token is missing, wrong, or for another purpose.
+    #[error("{server} refuses the token: {message}")]
+    Unauthorized {
+        /// The address asked.
+        server: String,
+        /// What the server says.
+        message: String,
+    },
+    /// The server has no room now.
+    #[error("{server} is full; it asks to wait {retry_after_seconds} s")]
+    Full {
+        /// The address asked.
+        server: String,
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// The server says no.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// What the server says.
+        message: String,
+        /// What the server advises.
+        hint: Option<String>,
+    },
+}
+
+/// A client of one server.
+#[derive(Debug, Clone)]
+pub struct Client {
+    server: String,
+    token: String,
+    http: reqwest::Client,
+}
+
+impl Client {
+    /// A client for `server`, such as `http://127.0.0.1:7700`, with a bearer token.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(server: &str, token: &str) -> anyhow::Result<Client> {
+        // Two clients in one process install it twice; the first one holds.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .read_timeout(Duration::from_secs(300))
+            .build()?;
+        let server = server.trim_end_matches('/').to_string();
+        Ok(Client { server, token: token.trim().to_string(), http })
+    }
+
+    /// Sends records in a body; `encoding` is `gzip`, `zstd` or nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn ingest(
+        &self,
+        source: &str,
+        body: Vec<u8>,
+        encoding: Option<&str>,
+    ) -> Result<Value, ClientError> {
+        let url = format!("{}/api/v1/ingest/{source}", self.server);
+        let mut request = self.http.post(url).body(body);
+        if let Some(encoding) = encoding {
+            request = request.header("content-encoding", encoding);
+        }
+        self.json(request).await
+    }
+
+    /// Asks for events or a table; the answer streams as NDJSON bytes. The second part is the
+    /// column names of a table.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn search(
+        &self,
+        query: &str,
+        from: Option<&str>,
+        to: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<(BoxStream<'static, Result<Vec<u8>, ClientError>>, Vec<String>), ClientError> {
+        let body = json!({"query": query, "from": from, "to": to, "limit": limit});
+        let url = format!("{}/api/v1/search", self.server);
+        let response = self.send(self.http.post(url).json(&body)).await?;
+        let columns = response
+            .headers()
+            .get("x-pugmark-columns")
+            .and_then(|v| v.to_str().ok())
+            .map(|v| v.split(',').map(decode_percent).collect())
+            .unwrap_or_default();
+        let server = self.server.clone();
+        let bytes = response.bytes_stream().map(move |chunk| match chunk {
+            Ok(bytes) => Ok(bytes.to_vec()),
+            Err(error) => Err(ClientError::Unreachable {
+                server: server.clone(),
+                cause: format!("the answer broke off: {error}"),
+            }),
+        });
+        Ok((bytes.boxed(), columns))
+    }
+
+    /// Reads a JSON resource, such as `/api/v1/alerts`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.json(self.http.get(format!("{}{path}", self.server))).await
+    }
+
+    async fn json<T: DeserializeOwned>(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let response = self.send(request).await?;
+        let status = response.status().as_u16();
+        response.json().await.map_err(|error| ClientError::Refused {
+            status,
+            message: format!(
+                "{} answered something that is no Pugmark answer: {error}",
+                self.server
+            ),
+            hint: Some("check that the address is a Pugmark server".into()),
+        })
+    }
+
+    async fn send(
+        &self,
+        request: reqwest::RequestBuilder,
+    ) -> Result<reqwest::Response, ClientError> {
+        let server = self.server.clone();
+        let response = request.bearer_auth(&self.token).send().await.map_err(|error| {
+            ClientError::Unreachable { server: server.clone(), cause: root_cause(&error) }
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = response
+            .headers()
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.parse().ok());
+        let body: Value = response.json().await.unwrap_or_default();
+        let said = |key: &str| body["error"][key].as_str().map(str::to_string);
+        let message = said("message").unwrap_or_else(|| format!("{server} answered {status}"));
+        Err(match status.as_u16() {
+            401 | 403 => ClientError::Unauthorized { server, message },
+            429 => ClientError::Full { server, retry_after_seconds: retry_after.unwrap_or(1) },
+            status => ClientError::Refused { status, message, hint: said("hint") },
+        })
+    }
+}
+
+/// The innermost error says what happened; the outer ones repeat the address.
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+fn decode_percent(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_decoded() {
+        for (text, expected) in
+            [("a%2Cb", "a,b"), ("%", "%"), ("%zz", "%zz"), ("count()", "count()")]
+        {
+            assert_eq!(decode_percent(text), expected);
+        }
+    }
+}

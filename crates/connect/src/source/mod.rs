@@ -1,0 +1,3 @@
+//! Sources that listen. One file each, one line here.
+
+pub mod syslog;

@@ -1,0 +1,245 @@
+//! The engine: starts the stages, joins them, and stops them in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+use parking_lot::Mutex;
+use pugmark_alert::{Alert, Verdict};
+use pugmark_detect::RuleSet;
+use pugmark_event::{Batch, Records};
+use pugmark_parse::Parser;
+use pugmark_query::Search;
+use pugmark_store::{Block, Store, StoreError};
+use tokio::sync::{broadcast, watch};
+
+use crate::clock::Clock;
+use crate::flusher;
+use crate::intake::{IngestError, Intake, Receipt};
+use crate::pipeline::Pipeline;
+use crate::status::{Counters, Status};
+
+/// Notices that a slow listener may lag behind before it misses some.
+const NOTICES_MAX: usize = 1024;
+
+/// How the engine runs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Longest time that an event waits in memory before it is in a segment.
+    pub flush_interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { flush_interval: Duration::from_secs(10) }
+    }
+}
+
+/// Something that a listener may want to show.
+#[derive(Debug, Clone)]
+pub enum Notice {
+    /// An alert was opened or grew, or a person judged it.
+    Alert(Alert),
+    /// Events became visible to search.
+    Events(Batch),
+}
+
+/// What can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What an engine is made of; the binary joins the parts.
+pub struct Parts {
+    /// The store, and the durable blocks that it hands out.
+    pub store: Arc<Store>,
+    /// Blocks to process, first those of a replay.
+    pub blocks: Receiver<Block>,
+    /// Answers questions.
+    pub search: Arc<dyn Search>,
+    /// Turns records into events.
+    pub parser: Arc<Parser>,
+    /// Watches the events.
+    pub rules: Arc<RuleSet>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A running engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    store: Arc<Store>,
+    search: Arc<dyn Search>,
+    rules: Arc<RuleSet>,
+    clock: Arc<dyn Clock>,
+    intake: Intake,
+    notices: broadcast::Sender<Arc<Notice>>,
+    counters: Arc<Counters>,
+    started: i64,
+    stop: watch::Sender<bool>,
+    pipeline: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Engine {
+    /// Starts the pipeline on a thread of its own and the flusher on the current runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, or when the system gives no thread.
+    pub fn start(parts: Parts, options: Options) -> Engine {
+        let (notices, _) = broadcast::channel(NOTICES_MAX);
+        let (stop, stopped) = watch::channel(false);
+        let counters = Arc::new(Counters::default());
+        let pipeline = Pipeline {
+            store: parts.store.clone(),
+            parser: parts.parser,
+            rules: parts.rules.clone(),
+            notices: notices.clone(),
+            counters: counters.clone(),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let blocks = parts.blocks;
+        let thread = std::thread::Builder::new()
+            .name("pipeline".into())
+            .spawn(move || pipeline.run(&blocks))
+            .expect("the system gives a thread at the start");
+        tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
+        let inner = Inner {
+            intake: Intake::new(parts.store.clone(), parts.clock.clone()),
+            started: parts.clock.now(),
+            store: parts.store,
+            search: parts.search,
+            rules: parts.rules,
+            clock: parts.clock,
+            notices,
+            counters,
+            stop,
+            pipeline: Mutex::new(Some(thread)),
+        };
+        Engine { inner: Arc::new(inner) }
+    }
+
+    /// Takes records of a source; the answer comes when they are on disk.
+    ///
+    /// # Errors
+    /// When nothing was taken; see [`IngestError`].
+    pub async fn ingest(
+        &self,
+        source: &str,
+        records: Records,
+        format: Option<&str>,
+    ) -> Result<Receipt, IngestError> {
+        self.inner.intake.ingest(source, records, format).await
+    }
+
+    /// Counts records that a door had to drop.
+    pub fn shed(&self, source: &str, count: u64, reason: &'static str) {
+        self.inner.store.shed(source, count, reason);
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.inner.store
+    }
+
+    /// Answers questions.
+    pub fn search(&self) -> Arc<dyn Search> {
+        self.inner.search.clone()
+    }
+
+    /// The rules that watch the stream.
+    pub fn rules(&self) -> Arc<RuleSet> {
+        self.inner.rules.clone()
+    }
+
+    /// The time.
+    pub fn now(&self) -> i64 {
+        self.inner.clock.now()
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.inner.counters
+    }
+
+    /// Alerts and events from now on. A listener that lags misses some and is told how many.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Notice>> {
+        self.inner.notices.subscribe()
+    }
+
+    /// The state of the engine.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn status(&self) -> Result<Status, EngineError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let usage = inner.store.usage();
+        let problem = inner.store.problem();
+        let by_severity = inner.store.alerts().counts_by_severity().await?;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION"),
+            started: inner.started,
+            uptime_seconds: (now - inner.started).max(0) as u64 / 1_000_000,
+            events: usage.events,
+            events_per_second: inner.counters.rate(now),
+            raw_bytes: usage.raw_bytes,
+            disk_bytes: usage.disk_bytes,
+            wal_bytes: usage.wal_bytes,
+            segments: usage.segments,
+            rules: inner.rules.rules().iter().filter(|rule| !rule.silent).count() as u64,
+            detections: inner.counters.detections(),
+            not_understood: inner.counters.not_understood(),
+            open_alerts: by_severity.into_iter().collect(),
+            sources: inner.store.ledger().await?.len() as u64,
+            taking_logs: problem.is_none(),
+            problem,
+        })
+    }
+
+    /// Records a person's judgement: a verdict closes the alert, none opens it again. Returns the
+    /// alert, or `None` when there is none of that id.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn set_verdict(
+        &self,
+        alert_id: &str,
+        verdict: Option<Verdict>,
+        note: &str,
+    ) -> Result<Option<Alert>, EngineError> {
+        let alerts = self.inner.store.alerts();
+        let Some(mut alert) = alerts.get(alert_id).await? else { return Ok(None) };
+        pugmark_alert::judge(&mut alert, verdict, note, self.inner.clock.now());
+        alerts.upsert(&alert).await?;
+        let _ = self.inner.notices.send(Arc::new(Notice::Alert(alert.clone())));
+        Ok(Some(alert))
+    }
+
+    /// Waits until every acknowledged record is visible to search.
+    pub async fn settle(&self) {
+        while !self.inner.store.is_settled() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Stops in order: no more records, the rest of the queue processed, memory in segments.
+    ///
+    /// # Errors
+    /// When the last flush fails; nothing is lost then, the WAL still has the events.
+    pub async fn stop(&self) -> Result<(), EngineError> {
+        let _ = self.inner.stop.send(true);
+        self.inner.store.close_intake().await;
+        if let Some(thread) = self.inner.pipeline.lock().take() {
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+        self.inner.store.close().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,192 @@
+//! Intake: records of a source become durable, or the sender is told why not.
+//!
+//! Every way in ends here. An answer of `Ok` means that the records are on disk (fsync). A record
+//! longer than [`RECORD_BYTES_MAX`] is kept whole, but in quarantine: no parser and no screen has
+//! to survive it.
+
+use std::sync::Arc;
+
+use pugmark_event::Records;
+use pugmark_parse::frame::RECORD_BYTES_MAX;
+use pugmark_store::{AppendError, Store};
+use serde::Serialize;
+
+use crate::clock::Clock;
+
+/// Longest name of a source in bytes.
+pub const SOURCE_NAME_BYTES_MAX: usize = 64;
+/// What a sender is told to wait when the queue is full.
+const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// What became of the records of one request. `received` is the sum of the others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Receipt {
+    /// Records that arrived.
+    pub received: u64,
+    /// Records that are durable and will be events.
+    pub stored: u64,
+    /// Records that are durable but set aside.
+    pub quarantined: u64,
+    /// Records that were refused or dropped.
+    pub shed: u64,
+}
+
+impl std::ops::AddAssign for Receipt {
+    fn add_assign(&mut self, other: Self) {
+        self.received += other.received;
+        self.stored += other.stored;
+        self.quarantined += other.quarantined;
+        self.shed += other.shed;
+    }
+}
+
+/// Why records were not taken. Nothing of a refused request is stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngestError {
+    /// The queue has no room.
+    #[error("the intake queue is full; send again in {retry_after_seconds} s")]
+    Full {
+        /// Seconds to wait.
+        retry_after_seconds: u64,
+    },
+    /// The disk has no room.
+    #[error("{0}")]
+    DiskFull(String),
+    /// The source has no usable name.
+    #[error(
+        "{0:?} is no name for a source: use 1 to {SOURCE_NAME_BYTES_MAX} letters, digits, dots, \
+         dashes or underscores"
+    )]
+    BadSource(String),
+    /// The disk refused.
+    #[error("{0}")]
+    Failed(String),
+    /// Pugmark is shutting down.
+    #[error("Pugmark is stopping; send again when it is back")]
+    Stopping,
+}
+
+impl From<AppendError> for IngestError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Full => IngestError::Full { retry_after_seconds: RETRY_AFTER_SECONDS },
+            AppendError::DiskFull(why) => IngestError::DiskFull(why),
+            AppendError::Closed => IngestError::Stopping,
+            other => IngestError::Failed(other.to_string()),
+        }
+    }
+}
+
+/// True for a name that a source may have: it becomes part of paths, queries and screens.
+pub fn is_source_name(name: &str) -> bool {
+    (1..=SOURCE_NAME_BYTES_MAX).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+        && !name.starts_with('.')
+}
+
+/// The way in.
+pub struct Intake {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Intake {
+    /// An intake in front of `store`.
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Takes records; the answer comes when they are on disk.
+    ///
+    /// # Errors
+    /// When nothing could be taken; see [`IngestError`].
+    pub async fn ingest(
+        &self,
+        source: &str,
+        records: Records,
+        format: Option<&str>,
+    ) -> Result<Receipt, IngestError> {
+        if !is_source_name(source) {
+            return Err(IngestError::BadSource(source.chars().take(80).collect()));
+        }
+        let source: Arc<str> = source.into();
+        let format: Option<Arc<str>> = format.map(Into::into);
+        let received = self.clock.now();
+        let mut receipt = Receipt { received: records.len() as u64, ..Receipt::default() };
+        // All parts are queued before any is awaited, so that one fsync covers them.
+        let appends = split(records).into_iter().map(|part| {
+            let (store, source, format) = (&self.store, source.clone(), format.clone());
+            async move {
+                let count = part.records.len() as u64;
+                let records = Arc::new(part.records);
+                let set_aside = part.set_aside.is_some();
+                store.append(source, records, received, format, part.set_aside).await?;
+                Ok::<_, AppendError>((count, set_aside))
+            }
+        });
+        for done in futures::future::join_all(appends).await {
+            match done? {
+                (count, true) => receipt.quarantined += count,
+                (count, false) => receipt.stored += count,
+            }
+        }
+        Ok(receipt)
+    }
+}
+
+/// A run of records with one fate.
+struct Part {
+    records: Records,
+    set_aside: Option<String>,
+}
+
+/// Cuts records into parts for the pipeline and parts for the quarantine, in order.
+fn split(records: Records) -> Vec<Part> {
+    if records.iter().all(|r| r.len() <= RECORD_BYTES_MAX) {
+        return if records.is_empty() { vec![] } else { vec![Part { records, set_aside: None }] };
+    }
+    let mut parts: Vec<Part> = Vec::new();
+    for record in records.iter() {
+        let set_aside = (record.len() > RECORD_BYTES_MAX).then(|| {
+            let mib = record.len() as f64 / 1_048_576.0;
+            format!("the record has {mib:.1} MiB; records up to 1 MiB are parsed")
+        });
+        match parts.last_mut() {
+            Some(last) if last.set_aside.is_none() && set_aside.is_none() => {
+                last.records.push(record);
+            }
+            _ => parts.push(Part { records: [record].into_iter().collect(), set_aside }),
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_sources_are_safe_everywhere() {
+        for (name, expected) in [
+            ("nginx", true),
+            ("web-1.access_log", true),
+            ("", false),
+            ("../etc", false),
+            (".hidden", false),
+            ("a b", false),
+            ("ä", false),
+        ] {
+            assert_eq!(is_source_name(name), expected, "{name:?}");
+        }
+        assert!(!is_source_name(&"x".repeat(65)));
+    }
+
+    #[test]
+    fn long_records_are_set_aside_in_order() {
+        let long = vec![b'x'; RECORD_BYTES_MAX + 1];
+        let records: Records = [&b"a"[..], b"b", &long, b"c"].into_iter().collect();
+        let shape: Vec<_> =
+            split(records).iter().map(|p| (p.records.len(), p.set_aside.is_some())).collect();
+        assert_eq!(shape, [(2, false), (1, true), (1, false)]);
+    }
+}

@@ -1,0 +1,124 @@
+//! What the engine says of itself: for the status page, the live stream and metrics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use pugmark_event::{Batch, fields};
+use serde::Serialize;
+
+/// The state of the engine at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Version of the program.
+    pub version: &'static str,
+    /// When the engine started, in microseconds since the epoch.
+    #[serde(skip)]
+    pub started: pugmark_event::time::Micros,
+    /// Seconds since then.
+    pub uptime_seconds: u64,
+    /// Events that search can find.
+    pub events: u64,
+    /// Events a second, over the last ten seconds.
+    pub events_per_second: f64,
+    /// Bytes of raw records stored.
+    pub raw_bytes: u64,
+    /// Bytes of segments on disk.
+    pub disk_bytes: u64,
+    /// Bytes of the WAL on disk.
+    pub wal_bytes: u64,
+    /// Segments in the manifest.
+    pub segments: u64,
+    /// Rules that watch the stream.
+    pub rules: u64,
+    /// Detections since the start.
+    pub detections: u64,
+    /// Records since the start that no format understood.
+    pub not_understood: u64,
+    /// Open alerts by severity.
+    pub open_alerts: BTreeMap<String, u64>,
+    /// Sources that have sent something.
+    pub sources: u64,
+    /// False while logs are refused.
+    pub taking_logs: bool,
+    /// Why logs are refused.
+    pub problem: Option<String>,
+}
+
+/// Counters that the pipeline keeps.
+#[derive(Debug, Default)]
+pub struct Counters {
+    events: AtomicU64,
+    detections: AtomicU64,
+    not_understood: AtomicU64,
+    rate: Mutex<Rate>,
+}
+
+/// Events per second over a sliding ten seconds: counts at past moments.
+#[derive(Debug, Default)]
+struct Rate {
+    marks: std::collections::VecDeque<(i64, u64)>,
+}
+
+/// Span of the rate in microseconds.
+const RATE_SPAN: i64 = 10_000_000;
+
+impl Counters {
+    /// Counts the events of a batch and those that nothing understood.
+    pub(crate) fn count_issues(&self, batch: &Batch) {
+        self.events.fetch_add(batch.rows() as u64, Ordering::Relaxed);
+        let Some(issues) = batch.text(fields::ISSUES) else { return };
+        let odd = issues.iter().flatten().filter(|i| i.contains("not_understood")).count();
+        self.not_understood.fetch_add(odd as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_detections(&self, count: usize) {
+        self.detections.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// Events processed since the start.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Detections since the start.
+    pub fn detections(&self) -> u64 {
+        self.detections.load(Ordering::Relaxed)
+    }
+
+    /// Records since the start that no format understood.
+    pub fn not_understood(&self) -> u64 {
+        self.not_understood.load(Ordering::Relaxed)
+    }
+
+    /// Marks the count at `now` and returns events per second since the oldest mark.
+    pub(crate) fn rate(&self, now: i64) -> f64 {
+        let events = self.events();
+        let mut rate = self.rate.lock();
+        while rate.marks.front().is_some_and(|(at, _)| *at < now - RATE_SPAN) {
+            rate.marks.pop_front();
+        }
+        // Two marks a second are enough for ten seconds; more would grow with the callers.
+        if rate.marks.back().is_none_or(|(at, _)| now - at > RATE_SPAN / 20) {
+            rate.marks.push_back((now, events));
+        }
+        match rate.marks.front() {
+            Some((at, count)) if now > *at => (events - count) as f64 * 1e6 / (now - at) as f64,
+            _ => 0.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rate_follows_the_last_ten_seconds() {
+        let counters = Counters::default();
+        assert_eq!(counters.rate(0), 0.0);
+        counters.events.fetch_add(500, Ordering::Relaxed);
+        assert_eq!(counters.rate(5_000_000), 100.0);
+        assert_eq!(counters.rate(30_000_000), 0.0);
+    }
+}
