@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryBuilder, Int64Builder, MapArray, RecordBatch, StringBuilder,
+    ArrayRef, BinaryBuilder, Int64Builder, MapArray, RecordBatch, StringBuilder,
     StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;

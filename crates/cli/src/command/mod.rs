@@ -1,0 +1,113 @@
+//! The commands, one file each.
+
+pub(crate) mod alerts;
+pub(crate) mod completions;
+pub(crate) mod config;
+pub(crate) mod demo;
+pub(crate) mod docs;
+pub(crate) mod hunt;
+pub(crate) mod ingest;
+pub(crate) mod ledger;
+pub(crate) mod quarantine;
+pub(crate) mod rules;
+pub(crate) mod search;
+pub(crate) mod serve;
+
+use std::path::PathBuf;
+
+use pugmark_connect::Client;
+
+use crate::cli::{Cli, Command};
+use crate::error::{CliError, Exit};
+use crate::settings::Settings;
+
+/// Where a command finds the data: a folder of this machine, or a server.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Where")]
+pub(crate) struct Where {
+    /// Data folder of this machine
+    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    pub(crate) data: Option<PathBuf>,
+    /// Address of a running Pugmark, such as http://127.0.0.1:7700
+    #[arg(long, value_name = "URL", env = "PUGMARK_URL")]
+    pub(crate) server: Option<String>,
+    /// File that holds a token for that server
+    #[arg(long, value_name = "FILE", requires = "server")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Where {
+    /// A client, when a server is meant.
+    pub(crate) fn client(&self) -> Result<Option<Client>, CliError> {
+        let Some(server) = &self.server else { return Ok(None) };
+        let Some(file) = &self.token_file else {
+            return Err(CliError::usage("--server needs --token-file FILE")
+                .hint("make a token in the web app under Settings, and save it to a file"));
+        };
+        let token = std::fs::read_to_string(file).map_err(|e| {
+            CliError::usage(format!("cannot read the token in {}: {e}", file.display()))
+        })?;
+        let server = match server.contains("://") {
+            true => server.clone(),
+            false => format!("http://{server}"),
+        };
+        Ok(Some(Client::new(&server, &token)?))
+    }
+
+    /// The data folder, from the flag or the settings.
+    pub(crate) fn dir(&self, settings: &Settings) -> PathBuf {
+        self.data.clone().unwrap_or_else(|| settings.data.dir.clone())
+    }
+}
+
+/// Runs what was typed.
+pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
+    let config = cli.config.as_deref();
+    let settings = || Settings::load(config);
+    // Commands that print and end say nothing of themselves unless asked.
+    let quiet = !matches!(cli.command, Command::Serve(_));
+    start_log(cli.verbose, quiet, settings);
+    match cli.command {
+        Command::Serve(args) => runtime()?.block_on(serve::run(args, settings()?)),
+        Command::Demo(args) => runtime()?.block_on(demo::run(args, settings()?)),
+        Command::Ingest(args) => runtime()?.block_on(ingest::run(args, settings()?)),
+        Command::Search(args) => runtime()?.block_on(search::run(args, settings()?)),
+        Command::Alerts(args) => runtime()?.block_on(alerts::run(args, settings()?)),
+        Command::Ledger(args) => runtime()?.block_on(ledger::run(args, settings()?)),
+        Command::Quarantine(args) => runtime()?.block_on(quarantine::run(args, settings()?)),
+        Command::Hunt(args) => hunt::run(args),
+        Command::Rules(args) => rules::run(args),
+        Command::Config(args) => config::run(args, config),
+        Command::Completions(args) => completions::run(args),
+        Command::Docs(args) => docs::run(args),
+    }
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Logs to stderr: at the level of the settings for a server, at warnings for other commands.
+fn start_log(verbose: u8, quiet: bool, settings: impl Fn() -> Result<Settings, CliError>) {
+    let level = match (verbose, quiet) {
+        (0, true) => "warn".to_string(),
+        (0, false) => settings().map_or("info".into(), |s| s.log.level),
+        (1, _) => "info".into(),
+        (2, _) => "debug".into(),
+        _ => "trace".into(),
+    };
+    // Libraries have their own ideas of what is worth saying.
+    let filter = std::env::var("PUGMARK_LOG")
+        .unwrap_or_else(|_| format!("warn,pugmark={level},{}", levels_of_crates(&level)));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
+        .with_writer(std::io::stderr)
+        .with_target(verbose > 0)
+        .try_init();
+}
+
+fn levels_of_crates(level: &str) -> String {
+    ["event", "parse", "query", "detect", "alert", "store", "search", "engine", "connect", "server"]
+        .map(|name| format!("pugmark_{name}={level}"))
+        .join(",")
+}

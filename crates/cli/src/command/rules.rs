@@ -1,0 +1,90 @@
+//! `pugmark rules`: checks rules and runs the tests in their files.
+
+use std::path::PathBuf;
+
+use pugmark_detect::Problem;
+use pugmark_engine::rules;
+
+use crate::error::{CliError, Exit};
+use crate::output::{printable, say};
+
+/// Check and test rules
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    /// Read rules and say what cannot be used, and why
+    Check {
+        /// Folder or file of Sigma rules
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+    },
+    /// Run the tests that stand in rule files
+    Test {
+        /// Folder or file of Sigma rules
+        #[arg(value_name = "DIR")]
+        path: PathBuf,
+    },
+}
+
+pub(crate) fn run(args: Args) -> Result<Exit, CliError> {
+    match args.verb {
+        Verb::Check { path } => check(&path),
+        Verb::Test { path } => test(&path),
+    }
+}
+
+fn read(
+    path: &std::path::Path,
+) -> Result<(Vec<pugmark_detect::RuleSource>, Vec<Problem>), CliError> {
+    rules::read_folder(path)
+        .map_err(|e| CliError::usage(format!("cannot read rules from {}: {e}", path.display())))
+}
+
+fn check(path: &std::path::Path) -> Result<Exit, CliError> {
+    let (sources, mut problems) = read(path)?;
+    let (set, more) = rules::compile(&sources);
+    problems.extend(more);
+    show(&problems)?;
+    let correlations = set.rules().iter().filter(|rule| rule.correlation).count();
+    say(&format!(
+        "{} rules in {} files, {correlations} of them correlations; {} cannot be used",
+        set.rules().len(),
+        sources.len(),
+        problems.len()
+    ))?;
+    Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
+}
+
+fn test(path: &std::path::Path) -> Result<Exit, CliError> {
+    let (sources, mut problems) = read(path)?;
+    let parser = crate::node::parser()?;
+    let (results, more) = rules::run_tests(&sources, &parser);
+    problems.extend(more);
+    show(&problems)?;
+    let mut failed = 0;
+    for result in results.iter().filter(|result| !result.passed()) {
+        failed += 1;
+        say(&format!(
+            "FAILED {}\n  {}: expected {} detections, found {}",
+            printable(&result.path),
+            printable(&result.name),
+            result.expected,
+            result.found
+        ))?;
+    }
+    say(&format!("{} passed, {failed} failed", results.len() - failed))?;
+    let good = failed == 0 && problems.is_empty() && !results.is_empty();
+    Ok(if good { Exit::Done } else { Exit::No })
+}
+
+fn show(problems: &[Problem]) -> Result<(), CliError> {
+    for problem in problems {
+        say(&printable(&problem.to_string()))?;
+    }
+    Ok(())
+}

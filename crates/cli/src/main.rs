@@ -1,0 +1,22 @@
+//! The binary `pugmark`: one file per command, joined here.
+
+mod cli;
+mod command;
+mod demo;
+mod error;
+mod files;
+mod node;
+mod output;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    match command::run(cli) {
+        Ok(exit) => exit.into(),
+        Err(error) => error.report(),
+    }
+}

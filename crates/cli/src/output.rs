@@ -1,0 +1,237 @@
+//! Output: tables for people, JSON and CSV for programs. Log text is the attacker's, so nothing
+//! that steers a terminal, a spreadsheet or the reading direction leaves here as it is.
+
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
+
+use clap::ValueEnum;
+use comfy_table::presets::NOTHING;
+use comfy_table::{ContentArrangement, Table};
+use serde_json::{Map, Value};
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Columns for people.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// A JSON object with its keys in order.
+pub(crate) type Row = Map<String, Value>;
+
+/// Columns of an event that a table shows; the last one takes the rest of the line.
+const EVENT_COLUMNS: &[&str] = &["@timestamp", "event.source", "host.name", "event.original"];
+/// Columns of an event that CSV holds.
+const EVENT_CSV_COLUMNS: &[&str] = &[
+    "@timestamp",
+    "event.id",
+    "event.source",
+    "host.name",
+    "user.name",
+    "source.ip",
+    "destination.ip",
+    "event.action",
+    "event.outcome",
+    "message",
+    "event.original",
+];
+/// Rows that a table holds before it is printed: widths need all of them.
+const TABLE_ROWS_MAX: usize = 10_000;
+
+/// True for characters that must not reach a terminal: C0, C1, and those that turn the direction
+/// of text (Unicode TR36 and TR9).
+pub(crate) fn is_unsafe(c: char) -> bool {
+    (c.is_control() && c != '\n' && c != '\t')
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || c == '\u{feff}'
+}
+
+/// Text with unsafe characters shown as `\u{1b}`.
+pub(crate) fn printable(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let shown = text.chars().fold(String::with_capacity(text.len() + 16), |mut out, c| {
+        match is_unsafe(c) {
+            true => out.extend(c.escape_unicode()),
+            false => out.push(c),
+        }
+        out
+    });
+    Cow::Owned(shown)
+}
+
+/// A JSON line in which unsafe characters are `\u` escapes, which mean the same to a reader.
+pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
+    if !line.chars().any(is_unsafe) {
+        return Cow::Borrowed(line);
+    }
+    let mut out = String::with_capacity(line.len() + 16);
+    for c in line.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                out.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// One cell as text: strings without quotes, the rest as JSON.
+pub(crate) fn cell(value: Option<&Value>) -> String {
+    match value {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => printable(&text.replace(['\n', '\t'], " ")).into_owned(),
+        Some(other) => other.to_string(),
+    }
+}
+
+/// A CSV cell; text that a spreadsheet would run as a formula gets a quote in front.
+fn csv_cell(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            format!("'{}", printable(text))
+        }
+        Some(Value::String(text)) => printable(text).into_owned(),
+        other => cell(other),
+    }
+}
+
+/// Prints rows as they come.
+pub(crate) struct Printer {
+    format: Format,
+    out: std::io::BufWriter<std::io::Stdout>,
+    /// Columns of a table; none for events.
+    columns: Vec<String>,
+    rows: Vec<Vec<String>>,
+    header_written: bool,
+    events: bool,
+}
+
+impl Printer {
+    /// A printer for rows with these columns; no columns means events.
+    pub(crate) fn new(format: Format, columns: Vec<String>) -> Printer {
+        let events = columns.is_empty();
+        let columns = match (events, format) {
+            (true, Format::Table) => EVENT_COLUMNS.iter().map(ToString::to_string).collect(),
+            (true, _) => EVENT_CSV_COLUMNS.iter().map(ToString::to_string).collect(),
+            (false, _) => columns,
+        };
+        let out = std::io::BufWriter::new(std::io::stdout());
+        Printer { format, out, columns, rows: Vec::new(), header_written: false, events }
+    }
+
+    /// Prints one row, given as a JSON line.
+    pub(crate) fn line(&mut self, line: &str) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => Ok(writeln!(self.out, "{}", safe_json(line))?),
+            Format::Csv | Format::Table => self.row(&serde_json::from_str(line)?),
+        }
+    }
+
+    /// Prints one row.
+    pub(crate) fn row(&mut self, row: &Row) -> anyhow::Result<()> {
+        match self.format {
+            Format::Json => {
+                writeln!(self.out, "{}", safe_json(&serde_json::to_string(row)?))?;
+            }
+            Format::Csv => self.csv(row)?,
+            // Events stream; only the table of a statistic needs all rows for its widths.
+            Format::Table if self.events => {
+                let cells: Vec<_> = self.columns.iter().map(|c| cell(row.get(c))).collect();
+                writeln!(self.out, "{}", cells.join("  "))?;
+            }
+            Format::Table => {
+                self.rows.push(self.columns.iter().map(|c| cell(row.get(c))).collect());
+                if self.rows.len() >= TABLE_ROWS_MAX {
+                    self.table()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn csv(&mut self, row: &Row) -> anyhow::Result<()> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        if !std::mem::replace(&mut self.header_written, true) {
+            writer.write_record(&self.columns)?;
+        }
+        writer.write_record(self.columns.iter().map(|c| csv_cell(row.get(c))))?;
+        self.out.write_all(&writer.into_inner()?)?;
+        Ok(())
+    }
+
+    fn table(&mut self) -> anyhow::Result<()> {
+        let mut table = Table::new();
+        table.load_preset(NOTHING);
+        let arrangement = match std::io::stdout().is_terminal() {
+            true => ContentArrangement::Dynamic,
+            false => ContentArrangement::Disabled,
+        };
+        table.set_content_arrangement(arrangement);
+        if !std::mem::replace(&mut self.header_written, true) {
+            table.set_header(&self.columns);
+        }
+        table.add_rows(self.rows.drain(..));
+        for line in table.lines() {
+            writeln!(self.out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    /// Prints what is left. Call it once, at the end.
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
+        if !self.rows.is_empty() {
+            self.table()?;
+        }
+        Ok(self.out.flush()?)
+    }
+
+    /// Sends what is printed so far on its way, for results that trickle.
+    pub(crate) fn flush(&mut self) -> anyhow::Result<()> {
+        Ok(self.out.flush()?)
+    }
+}
+
+/// Prints one line of plain text to stdout.
+pub(crate) fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    Ok(writeln!(out, "{text}")?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        for (text, expected) in [
+            ("plain", "plain"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("\u{9b}31m", "\\u{9b}31m"),
+            ("abc\u{202e}cba", "abc\\u{202e}cba"),
+            ("grün", "grün"),
+        ] {
+            assert_eq!(printable(text), expected);
+        }
+        assert_eq!(safe_json("\"\u{9b}\""), "\"\\u009b\"");
+    }
+
+    #[test]
+    fn spreadsheets_run_nothing() {
+        for (value, expected) in [
+            (Value::from("=cmd|x"), "'=cmd|x"),
+            (Value::from("@SUM"), "'@SUM"),
+            (Value::from(-5), "-5"),
+            (Value::from("fine"), "fine"),
+        ] {
+            assert_eq!(csv_cell(Some(&value)), expected);
+        }
+    }
+}

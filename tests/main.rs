@@ -1,0 +1,9 @@
+//! Whole-product cases: the built binary, real folders, real sockets, as users meet them.
+
+mod bad_input;
+mod crash;
+mod harness;
+mod hunt;
+mod main_path;
+mod settings;
+mod syslog;
