@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 
 const limits = { entry: 130_000, route: 220_000, dist: 600_000 }
 const dist = new URL('../dist/', import.meta.url).pathname
-const manifest = JSON.parse(readFileSync(join(dist, '.vite/manifest.json'), 'utf8'))
+const manifest = JSON.parse(readFileSync(join(dist, '../.manifest.json'), 'utf8'))
 const sizes = new Map()
 
 function size(file) {
@@ -45,7 +45,7 @@ for (const key of Object.keys(manifest).filter((key) => manifest[key].isDynamicE
 let total = 0
 for (const item of readdirSync(dist, { recursive: true, withFileTypes: true })) {
   const path = join(item.parentPath ?? item.path, item.name)
-  if (!item.isFile() || /\.(gz|br|woff2)$/.test(item.name) || path.includes('/.vite/')) continue
+  if (!item.isFile() || /\.(gz|br|woff2)$/.test(item.name)) continue
   total += statSync(path).size < 256 ? statSync(path).size : gzipSync(readFileSync(path), { level: 9 }).length
 }
 check('dist without fonts', total, limits.dist)

@@ -1,5 +1,5 @@
 // Writes .gz and .br beside every text file of dist, so that the server never compresses at run time.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
 
@@ -18,4 +18,8 @@ for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true }))
   writeFileSync(`${path}.br`, brotliCompressSync(raw, { params }))
   files += 1
 }
+// The manifest is for scripts/budget.mjs only and must not be served.
+rmSync(join(dist, '../.manifest.json'), { force: true })
+renameSync(join(dist, '.vite/manifest.json'), join(dist, '../.manifest.json'))
+rmSync(join(dist, '.vite'), { recursive: true })
 console.log(`compressed ${files} files`)

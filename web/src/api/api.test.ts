@@ -38,10 +38,10 @@ describe('hub', () => {
     hub.receive(b, { type: 'hello' })
     hub.receive(b, { type: 'tail', id: 't1', query: 'a&b:c' })
     vi.runAllTimers()
-    expect(FakeSource.opened.map((each) => each.url)).toEqual(['/api/v1/stream?tail=t1%3Aa%26b%3Ac'])
+    expect(FakeSource.opened.map((each) => each.url)).toEqual(['/api/v1/stream?tail=q0%3Aa%26b%3Ac'])
     const source = FakeSource.opened[0] as FakeSource
     source.onopen?.()
-    source.emit('events', { id: 't1', events: [{ x: 1 }] })
+    source.emit('events', { id: 'q0', events: [{ x: 1 }] })
     source.emit('alert', { id: 'a1' })
     source.emit('alert', 'not json')
     expect(a.got.map((message) => message.type)).toEqual(['live', 'live', 'alert'])
@@ -60,6 +60,25 @@ describe('hub', () => {
     hub.receive(a, { type: 'bye' })
     vi.runAllTimers()
     expect(FakeSource.opened.at(-1)?.readyState).toBe(2)
+    vi.useRealTimers()
+  })
+
+  it('shares equal questions, and goes on without those that the server refuses', () => {
+    vi.useFakeTimers()
+    FakeSource.opened = []
+    const hub = new Hub((url) => new FakeSource(url) as unknown as EventSource, () => 0)
+    const [a, b] = [port(), port()]
+    hub.receive(a, { type: 'tail', id: 'x', query: 'bad (' })
+    hub.receive(b, { type: 'tail', id: 'y', query: 'bad (' })
+    vi.runAllTimers()
+    const first = FakeSource.opened[0] as FakeSource
+    expect(first.url).toBe('/api/v1/stream?tail=q0%3Abad%20(')
+    first.readyState = 2
+    first.onerror?.()
+    vi.runAllTimers()
+    expect(a.got).toContainEqual({ type: 'refused', id: 'x' })
+    expect(b.got).toContainEqual({ type: 'refused', id: 'y' })
+    expect(FakeSource.opened.at(-1)?.url).toBe('/api/v1/stream')
     vi.useRealTimers()
   })
 })

@@ -16,6 +16,8 @@ export type FromHub =
   | { type: 'status'; data: unknown }
   | { type: 'events'; id: string; events: Record<string, unknown>[] }
   | { type: 'dropped'; id: string; count: number }
+  /** The server does not follow this question: it is wrong, or there are too many. */
+  | { type: 'refused'; id: string }
 
 export interface HubPort {
   postMessage(message: FromHub): void
@@ -29,11 +31,18 @@ interface Page {
 /** A page that said nothing for this long is gone: background tabs still ping once a minute. */
 const SILENT_MS = 180_000
 const RETRY_MS_MAX = 30_000
+/** Tails that the server takes on one stream. Pages with the same question share one. */
+const TAILS_MAX = 8
 
 export class Hub {
   private pages = new Map<HubPort, Page>()
   private source: EventSource | null = null
   private url = ''
+  /** Name of a tail on the wire -> its question, for the stream that is open. */
+  private asked = new Map<string, string>()
+  /** Questions that the server refused: asking them again would cost all pages their stream. */
+  private refused = new Set<string>()
+  private opened = false
   private live = false
   private retryMs = 1_000
   private timer: ReturnType<typeof setTimeout> | null = null
@@ -52,10 +61,13 @@ export class Hub {
     const page = this.pages.get(port) ?? { tails: new Map<string, string>(), seen: 0 }
     page.seen = this.now()
     this.pages.set(port, page)
-    if (message.type === 'tail') page.tails.set(message.id, message.query)
+    if (message.type === 'tail') this.tail(port, page, message.id, message.query)
     if (message.type === 'untail') page.tails.delete(message.id)
     if (message.type === 'hello') port.postMessage({ type: 'live', live: this.live })
-    if (message.type === 'reconnect') this.close()
+    if (message.type === 'reconnect') {
+      this.refused.clear()
+      this.close()
+    }
     if (message.type !== 'ping') this.plan(0)
   }
 
@@ -73,14 +85,19 @@ export class Hub {
   private connect() {
     this.timer = null
     if (this.pages.size === 0) return this.close()
-    const url = this.wanted()
+    const asked = this.wanted()
+    const tails = [...asked].map(([name, query]) => `tail=${encodeURIComponent(`${name}:${query}`)}`)
+    const url = `/api/v1/stream${tails.length > 0 ? `?${tails.join('&')}` : ''}`
     if (this.source && url === this.url && this.source.readyState !== 2) return
     this.close()
     this.url = url
+    this.asked = asked
+    this.opened = false
     const source = this.open(url)
     this.source = source
     source.onopen = () => {
       this.retryMs = 1_000
+      this.opened = true
       this.setLive(true)
     }
     source.onerror = () => this.failed(source)
@@ -89,10 +106,17 @@ export class Hub {
     }
   }
 
-  private wanted(): string {
-    const tails = [...this.pages.values()].flatMap((page) => [...page.tails])
-    const params = tails.map(([id, query]) => `tail=${encodeURIComponent(`${id}:${query}`)}`)
-    return `/api/v1/stream${params.length > 0 ? `?${params.join('&')}` : ''}`
+  private tail(port: HubPort, page: Page, id: string, query: string) {
+    page.tails.set(id, query)
+    const others = new Set([...this.pages.values()].flatMap((each) => [...each.tails.values()]))
+    const known = [...others].slice(0, TAILS_MAX).includes(query)
+    if (!known || this.refused.has(query)) port.postMessage({ type: 'refused', id })
+  }
+
+  private wanted(): Map<string, string> {
+    const queries = new Set([...this.pages.values()].flatMap((page) => [...page.tails.values()]))
+    const good = [...queries].filter((query) => !this.refused.has(query)).slice(0, TAILS_MAX)
+    return new Map(good.map((query, index) => [`q${index}`, query]))
   }
 
   private failed(source: EventSource) {
@@ -100,9 +124,18 @@ export class Hub {
     this.setLive(false)
     // While CONNECTING the browser retries by itself; a refusal (401, 5xx) closes the source for good.
     if (source.readyState !== 2) return
+    if (!this.opened && this.asked.size > 0) this.refuse()
     this.close()
     this.plan(this.retryMs)
     this.retryMs = Math.min(this.retryMs * 2, RETRY_MS_MAX)
+  }
+
+  /** A stream with tails was refused at once: go on without them rather than lose alerts and status. */
+  private refuse() {
+    for (const query of this.asked.values()) this.refused.add(query)
+    for (const [port, page] of this.pages) {
+      for (const [id, query] of page.tails) if (this.refused.has(query)) port.postMessage({ type: 'refused', id })
+    }
   }
 
   private deliver(name: 'alert' | 'status' | 'events' | 'dropped', text: string) {
@@ -116,9 +149,10 @@ export class Hub {
       for (const port of this.pages.keys()) port.postMessage({ type: name, data } as FromHub)
       return
     }
-    const { id } = data as { id: string }
+    const query = this.asked.get((data as { id: string }).id)
+    if (query === undefined) return
     for (const [port, page] of this.pages) {
-      if (page.tails.has(id)) port.postMessage({ type: name, ...(data as object) } as FromHub)
+      for (const [id, wanted] of page.tails) if (wanted === query) port.postMessage({ ...(data as object), type: name, id } as FromHub)
     }
   }
 

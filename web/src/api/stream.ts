@@ -7,6 +7,7 @@ import type { Alert, LogEvent, Status } from './types'
 interface TailHandler {
   onEvents: (events: LogEvent[]) => void
   onDropped: (count: number) => void
+  onRefused?: () => void
 }
 
 let send: ((message: ToHub) => void) | null = null
@@ -68,6 +69,7 @@ export function useTail(query: string | null, handler: TailHandler) {
       handler: {
         onEvents: (events) => latest.current.onEvents(events),
         onDropped: (count) => latest.current.onDropped(count),
+        onRefused: () => latest.current.onRefused?.(),
       },
     })
     send?.({ type: 'tail', id, query })
@@ -111,8 +113,10 @@ function receive(message: FromHub) {
     takeAlert(message.data as Alert)
   } else if (message.type === 'events') {
     tails.get(message.id)?.handler.onEvents(message.events)
-  } else {
+  } else if (message.type === 'dropped') {
     tails.get(message.id)?.handler.onDropped(message.count)
+  } else {
+    tails.get(message.id)?.handler.onRefused?.()
   }
 }
 

@@ -24,7 +24,7 @@ export function LineChart({ lines, label, onZoom }: { lines: Lines; label: strin
         width: element.clientWidth,
         height: HEIGHT,
         tzDate: zoneDate(zone),
-        padding: [8, 8, 0, 0],
+        padding: [8, 28, 0, 0],
         legend: { show: false },
         cursor: { drag: { x: true, y: false, dist: 4 }, y: false },
         scales: { y: { range: (_, min, max) => [Math.min(0, min), max === min ? max + 1 : max * 1.05] } },

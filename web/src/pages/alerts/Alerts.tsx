@@ -143,7 +143,7 @@ function Table({ alerts, selected, onSelect }: { alerts: Alert[]; selected: stri
     if (index >= 0) rows.scrollToIndex(index, { align: 'auto' })
   }, [selected, alerts, rows])
   return (
-    <div role="table" aria-label="Alerts" aria-rowcount={alerts.length + 1} className="flex min-h-0 flex-1 flex-col overflow-x-auto">
+    <div role="table" aria-label="Alerts" aria-rowcount={alerts.length + 1} className="bg-surface flex min-h-0 flex-1 flex-col overflow-x-auto">
       <div role="rowgroup" className="min-w-[70rem] shrink-0">
         <div role="row" aria-rowindex={1} className={`${GRID} border-line text-muted h-7 items-center border-b text-sm`}>
           {['Severity', 'What happened', 'Entity'].map((name) => (
@@ -156,7 +156,7 @@ function Table({ alerts, selected, onSelect }: { alerts: Alert[]; selected: stri
           </span>
           <span role="columnheader">First seen, {zoneLabel(zone)}</span>
           <span role="columnheader">Last seen</span>
-          <span role="columnheader">Tactic, technique</span>
+          <span role="columnheader">Technique, tactic</span>
           <span role="columnheader">Status</span>
         </div>
       </div>
@@ -179,14 +179,14 @@ function Row({ alert, index, top, selected, onSelect }: { alert: Alert; index: n
       aria-rowindex={index + 2}
       data-selected={selected || undefined}
       onClick={() => onSelect(alert.id)}
-      className={`${GRID} border-line hover:bg-surface data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
+      className={`${GRID} border-line hover:bg-bg data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
       style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
     >
       <span role="cell">
         <Severity level={alert.severity} />
       </span>
       <span role="cell" className="flex min-w-0 items-baseline gap-2">
-        <Link to="/alerts/$id" params={{ id: alert.id }} className="text-text max-w-full min-w-0 shrink-[0.1] truncate font-semibold hover:underline" title={visible(alert.rule.title)}>
+        <Link to="/alerts/$id" params={{ id: alert.id }} className="text-text max-w-3/4 shrink-0 truncate font-semibold hover:underline" title={visible(alert.rule.title)}>
           {visible(alert.rule.title)}
         </Link>
         <span className="text-muted truncate text-sm" title={visible(alert.summary)}>
@@ -206,8 +206,8 @@ function Row({ alert, index, top, selected, onSelect }: { alert: Alert; index: n
         <Ago at={alert.last_seen} />
       </span>
       <span role="cell" className="truncate text-sm">
-        {alert.attack.tactics[0] ? visible(alert.attack.tactics[0]).replaceAll('-', ' ') : ''}{' '}
-        <span className="text-muted">{alert.attack.techniques[0] ? visible(alert.attack.techniques[0]) : ''}</span>
+        {alert.attack.techniques[0] ? visible(alert.attack.techniques[0]) : ''}{' '}
+        <span className="text-muted">{alert.attack.tactics[0] ? visible(alert.attack.tactics[0]).replaceAll('-', ' ') : ''}</span>
       </span>
       <span role="cell" className="truncate text-sm">
         {alert.status === 'open' ? 'Open' : `Closed, ${verdictWord(alert.verdict)}`}

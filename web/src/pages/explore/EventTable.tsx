@@ -129,7 +129,7 @@ export function EventTable(props: Props) {
                 role="row"
                 aria-rowindex={item.index + 2}
                 data-selected={id === cursor || undefined}
-                className={`border-line/60 hover:bg-surface data-selected:bg-accent-soft data absolute inset-x-0 grid cursor-default gap-x-3 border-b pr-3 pl-3 ${wrap ? 'min-h-6 items-start py-0.5' : 'h-6 items-center'} ${item.index < props.liveCount ? 'row-new' : ''}`}
+                className={`border-line/60 hover:bg-bg data-selected:bg-accent-soft data absolute inset-x-0 grid cursor-default gap-x-3 border-b pr-3 pl-3 ${wrap ? 'min-h-6 items-start py-0.5' : 'h-6 items-center'} ${item.index < props.liveCount ? 'row-new' : ''}`}
                 style={{ ...template, transform: `translateY(${item.start}px)` }}
               >
                 <Cells event={event} columns={columns} zone={zone} wrap={wrap} />

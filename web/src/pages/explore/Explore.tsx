@@ -23,6 +23,7 @@ import { exportRows } from './exporting'
 import { Facets } from './Facets'
 import { Histogram } from './Histogram'
 import { NoMatch } from './NoMatch'
+import { Panel } from './Panel'
 import { QueryBar } from './QueryBar'
 import { ResultTable } from './ResultTable'
 import { TimePicker } from './TimePicker'
@@ -40,7 +41,7 @@ export default function Explore() {
   const { run, cancel, older } = useRun(q, from, to, runId)
   const head = splitPipe(q)[0]
   const isTable = run.kind === 'table'
-  const tail = useLiveRows(live && !isTable ? q : null)
+  const tail = useLiveRows(live && run.ready && !isTable ? q : null)
   const events = useMemo(() => merge(tail.events, isTable ? [] : run.rows), [tail.events, run.rows, isTable])
   const range = useMemo(() => ({ from: from || null, to: to || null }), [from, to])
   const tick = useTick(live)
@@ -122,7 +123,7 @@ export default function Explore() {
       </div>
       {histogram.data && <Histogram data={histogram.data} onZoom={onZoom} onWiden={onWiden} onFilter={(filter) => submit(addFilter(q, filter))} />}
       <Bar run={run} page={page} shown={isTable ? run.rows.length : events.length} total={histogram.data?.buckets.reduce((sum, bucket) => sum + bucket.count, 0)} tail={tail} />
-      <div className="border-line flex min-h-0 flex-1 border-t">
+      <div className="border-line bg-surface flex min-h-0 flex-1 border-t">
         {!isTable && showFields && (
           <div className={`flex min-h-0 ${page.event ? 'max-[100rem]:hidden' : ''}`}>
             <Facets data={facets.data} columns={columns} onFilter={onFilter} onColumn={onColumn} />
@@ -244,6 +245,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
           {plural(tail.pending, 'new event')}
         </button>
       )}
+      {tail.refused && <span className="text-sm">Not followed live: eight other questions are live in this browser already</span>}
       {tail.dropped > 0 && <span className="text-sm">{count(tail.dropped)} arrived too fast to show; the search has them</span>}
       <div className="ml-auto flex items-center gap-1">
         <IconButton icon="wrap" label="Wrap long lines (w)" aria-pressed={wrap} onClick={() => setPrefs({ wrap: !wrap })} />
@@ -308,7 +310,7 @@ function Detail({ id, events, columns, onFilter, onColumn, onClose }: DetailProp
   const remote = useQuery({ queryKey: ['event', id], queryFn: ({ signal }) => get<LogEvent>(`/events/${encodeURIComponent(id)}`, signal), enabled: here === undefined })
   const event = here ?? remote.data
   return (
-    <aside aria-label="Event detail" className="border-line bg-surface flex w-[27rem] shrink-0 flex-col border-l">
+    <Panel label="Event detail">
       <div className="border-line flex h-7 items-center gap-2 border-b pr-1 pl-3">
         <h2>
           Event <span className="data font-normal">{id}</span>
@@ -322,7 +324,7 @@ function Detail({ id, events, columns, onFilter, onColumn, onClose }: DetailProp
       ) : (
         <Loading />
       )}
-    </aside>
+    </Panel>
   )
 }
 

@@ -24,6 +24,8 @@ const FILTER: Record<Band, string | null> = {
   none: null,
 }
 const HEIGHT = 104
+/** Events are counted in whole numbers. */
+const WHOLE = [1, 2, 5].flatMap((n) => Array.from({ length: 13 }, (_, e) => n * 10 ** e)).toSorted((a, b) => a - b)
 
 interface Props {
   data: Data
@@ -136,7 +138,7 @@ function Plot({ data, bands, label, onZoom, onWiden }: PlotProps) {
           x: { time: true, range: () => [Date.parse(data.from) / 1000, Math.max(Date.parse(data.to), Date.parse(data.from) + data.bucket_ms) / 1000] },
           y: { range: (_, _min, max) => [0, Math.max(1, max * 1.05)] },
         },
-        axes: axes(zone),
+        axes: axes(zone).map((axis, i) => (i === 1 ? { ...axis, incrs: WHOLE } : axis)),
         series: [
           {},
           ...order.map((i): uPlot.Series => {

@@ -25,7 +25,7 @@ export function ResultTable({ columns, rows, onFilter }: Props) {
   const virtual = useVirtualizer({ count: sorted.length, getScrollElement: () => scroller.current, estimateSize: () => ROW_PX, overscan: 10 })
   const numeric = useMemo(() => new Set(columns.filter((column) => rows.some((row) => typeof row[column] === 'number'))), [columns, rows])
   const max = useMemo(() => new Map([...numeric].map((column) => [column, Math.max(1, ...rows.slice(0, 5_000).map((row) => Number(row[column]) || 0))])), [numeric, rows])
-  const template = { gridTemplateColumns: columns.map((column) => (numeric.has(column) ? 'minmax(7rem, 12rem)' : 'minmax(10rem, 24rem)')).join(' ') }
+  const template = { gridTemplateColumns: columns.map((column) => (numeric.has(column) ? 'minmax(7rem, 12rem)' : isTime(rows[0]?.[column]) ? '10rem' : 'minmax(10rem, 24rem)')).join(' ') }
   const width = { minWidth: `${columns.length * 9}rem` }
   return (
     <div role="table" aria-label="Result" aria-rowcount={rows.length + 1} className="flex min-h-0 flex-1 flex-col overflow-x-auto">
@@ -55,7 +55,7 @@ export function ResultTable({ columns, rows, onFilter }: Props) {
                   key={item.key}
                   role="row"
                   aria-rowindex={item.index + 2}
-                  className="border-line/60 hover:bg-surface data absolute inset-x-0 grid h-6 items-center gap-x-4 border-b px-4"
+                  className="border-line/60 hover:bg-bg data absolute inset-x-0 grid h-6 items-center gap-x-4 border-b px-4"
                   style={{ ...template, transform: `translateY(${item.start}px)` }}
                 >
                   {columns.map((column) => (

@@ -11,6 +11,8 @@ export interface LiveRows {
   pending: number
   /** The server could not send these in time; it said how many. */
   dropped: number
+  /** The server does not follow this question. */
+  refused: boolean
   setPaused: (paused: boolean) => void
 }
 
@@ -18,6 +20,7 @@ export function useLiveRows(query: string | null): LiveRows {
   const [events, setEvents] = useState<LogEvent[]>([])
   const [pending, setPending] = useState(0)
   const [dropped, setDropped] = useState(0)
+  const [refused, setRefused] = useState(false)
   const buffer = useRef<LogEvent[]>([])
   const paused = useRef(false)
   const frame = useRef(0)
@@ -43,6 +46,7 @@ export function useLiveRows(query: string | null): LiveRows {
     setEvents([])
     setPending(0)
     setDropped(0)
+    setRefused(false)
     return () => {
       cancelAnimationFrame(frame.current)
       frame.current = 0
@@ -55,6 +59,7 @@ export function useLiveRows(query: string | null): LiveRows {
       schedule()
     },
     onDropped: (count) => setDropped((old) => old + count),
+    onRefused: () => setRefused(true),
   })
 
   const setPaused = useCallback(
@@ -65,5 +70,5 @@ export function useLiveRows(query: string | null): LiveRows {
     },
     [schedule],
   )
-  return { events, pending, dropped, setPaused }
+  return { events, pending, dropped, refused, setPaused }
 }

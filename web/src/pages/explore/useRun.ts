@@ -10,6 +10,8 @@ export interface Run {
   rows: Row[]
   ms: number
   error: unknown
+  /** The server has read the question and said what it answers. */
+  ready: boolean
   /** No older event matches. */
   exhausted: boolean
 }
@@ -18,7 +20,7 @@ export const PAGE = 1_000
 /** Rows kept in memory at most. */
 export const ROWS_MAX = 50_000
 
-const EMPTY: Run = { state: 'running', kind: 'events', columns: [], rows: [], ms: 0, error: null, exhausted: false }
+const EMPTY: Run = { state: 'running', kind: 'events', columns: [], rows: [], ms: 0, error: null, ready: false, exhausted: false }
 
 export function useRun(query: string, from: string, to: string, runId: number) {
   const [run, setRun] = useState<Run>(EMPTY)
@@ -48,7 +50,10 @@ export function useRun(query: string, from: string, to: string, runId: number) {
     search(
       request,
       controller.signal,
-      (next) => (head = next),
+      (next) => {
+        head = next
+        show({ ready: true })
+      },
       (batch) => {
         received += batch.length
         const fresh = head.kind === 'events' ? batch.filter((row) => !seen.has(row['event.id'])) : batch

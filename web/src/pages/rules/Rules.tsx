@@ -64,7 +64,7 @@ export default function Rules() {
           {q !== '' && <Button onClick={() => setQuery('')}>Show all rules</Button>}
         </Empty>
       ) : (
-        <div role="table" aria-label="Rules" aria-rowcount={list.length + 1} className="flex min-h-0 flex-1 flex-col overflow-x-auto">
+        <div role="table" aria-label="Rules" aria-rowcount={list.length + 1} className="bg-surface flex min-h-0 flex-1 flex-col overflow-x-auto">
           <div role="rowgroup" className="border-line min-w-[60rem] shrink-0 border-t">
             <div role="row" aria-rowindex={1} className={`${GRID} border-line text-muted h-7 items-center border-b text-sm`}>
               {['Level', 'Title', 'Log source', 'Tactic', 'Technique', 'Kind'].map((name) => (
@@ -98,7 +98,7 @@ function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: numb
       aria-rowindex={index + 2}
       data-selected={selected || undefined}
       onClick={() => onSelect(rule.id)}
-      className={`${GRID} border-line hover:bg-surface data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
+      className={`${GRID} border-line hover:bg-bg data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
       style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
     >
       <span role="cell">
