@@ -1,0 +1,93 @@
+//! The table `events`: one stable view of the store.
+
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use async_trait::async_trait;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::Result;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use pugmark_event::batch::schema;
+use pugmark_event::fields::EVENT_ID;
+use pugmark_event::time::Micros;
+use pugmark_store::{Scan, Snapshot};
+
+use crate::prune;
+use crate::scan::EventsScan;
+
+/// Events of a snapshot whose time lies in a range.
+#[derive(Debug, Clone)]
+pub(crate) struct EventsTable {
+    snapshot: Snapshot,
+    from: Option<Micros>,
+    to: Option<Micros>,
+}
+
+impl EventsTable {
+    /// Events from `from` to before `to`; `None` is unbounded.
+    pub(crate) fn new(snapshot: Snapshot, from: Option<Micros>, to: Option<Micros>) -> Self {
+        Self { snapshot, from, to }
+    }
+
+    /// First and last moment that events may have, as far as whole parts tell.
+    pub(crate) fn range(&self) -> Option<(Micros, Micros)> {
+        let scan = Scan { from: self.from, to: self.to, ..Scan::default() };
+        let parts = self.snapshot.scan(scan);
+        let first = parts.iter().map(|part| part.times().0).min()?;
+        let last = parts.iter().map(|part| part.times().1).max()?;
+        let from = self.from.map_or(first, |from| from.max(first));
+        let to = self.to.map_or(last, |to| to.saturating_sub(1).min(last));
+        Some((from, to))
+    }
+}
+
+#[async_trait]
+impl TableProvider for EventsTable {
+    fn schema(&self) -> SchemaRef {
+        schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(
+        &self,
+        filters: &[&Expr],
+    ) -> Result<Vec<TableProviderFilterPushDown>> {
+        let useful = |filter: &&Expr| match prune::conditions(filter).is_empty() {
+            true => TableProviderFilterPushDown::Unsupported,
+            false => TableProviderFilterPushDown::Inexact,
+        };
+        Ok(filters.iter().map(useful).collect())
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        _limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let schema = match projection {
+            Some(columns) => Arc::new(schema().project(columns)?),
+            None => schema(),
+        };
+        // Rows are counted by the smallest column there is.
+        let columns = match schema.fields().is_empty() {
+            true => vec![EVENT_ID.column().to_string()],
+            false => schema.fields().iter().map(|f| f.name().clone()).collect(),
+        };
+        let conditions = filters.iter().flat_map(prune::conditions).collect();
+        let scan = Scan {
+            columns: Some(columns),
+            from: self.from,
+            to: self.to,
+            filters: conditions,
+            ids: None,
+        };
+        let parts = self.snapshot.scan(scan);
+        Ok(Arc::new(EventsScan::new(schema, parts, state.config().target_partitions())))
+    }
+}

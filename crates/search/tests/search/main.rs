@@ -1,0 +1,5 @@
+//! The search engine over a real store. One binary, since each links all of DataFusion.
+
+mod common;
+mod differential;
+mod promises;
