@@ -179,9 +179,7 @@ impl From<IngestError> for ApiError {
                     .hint("free space on the disk of the data folder; then send again")
                     .retry_after(30)
             }
-            IngestError::BadSource(_) => {
-                Self::new(StatusCode::BAD_REQUEST, "bad_source", message)
-            }
+            IngestError::BadSource(_) => Self::new(StatusCode::BAD_REQUEST, "bad_source", message),
             IngestError::Stopping => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", message).retry_after(5)
             }

@@ -102,9 +102,8 @@ fn check_host(
         return Ok(());
     }
     let message = "this server is not called by the name that the request names";
-    Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", message).hint(
-        "use http://localhost, or list the name under server.public_hosts in pugmark.toml",
-    ))
+    Err(ApiError::new(StatusCode::MISDIRECTED_REQUEST, "wrong_host", message)
+        .hint("use http://localhost, or list the name under server.public_hosts in pugmark.toml"))
 }
 
 fn is_own_name(options: &ServerOptions, host: &str) -> bool {
@@ -117,9 +116,10 @@ fn is_own_name(options: &ServerOptions, host: &str) -> bool {
         Ok(address) => address.is_loopback() || address == options.listen.ip(),
         Err(_) => name.eq_ignore_ascii_case("localhost"),
     };
-    own || options.public_hosts.iter().any(|known| {
-        known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host)
-    })
+    own || options
+        .public_hosts
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name) || known.eq_ignore_ascii_case(host))
 }
 
 /// The address that a request comes from.
@@ -183,10 +183,8 @@ mod tests {
 
     #[test]
     fn only_own_names_are_own() {
-        let options = ServerOptions {
-            public_hosts: vec!["logs.example".into()],
-            ..ServerOptions::default()
-        };
+        let options =
+            ServerOptions { public_hosts: vec!["logs.example".into()], ..ServerOptions::default() };
         for (host, expected) in [
             ("localhost:7700", true),
             ("LOCALHOST", true),

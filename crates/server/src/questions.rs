@@ -32,13 +32,11 @@ const ROWS_TIME: Duration = Duration::from_secs(900);
 /// Bytes of rows sent at once.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Characters of column names that stay as they are in a header.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'-')
-    .remove(b'@')
-    .remove(b'(')
-    .remove(b')');
+const PLAIN: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'@').remove(b'(').remove(b')');
+
+/// Years 1 to 9999: what RFC 3339 can say, and what sums of times cannot overflow.
+const TIMES: (Micros, Micros) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
 
 /// A range of event time: from inclusive, to exclusive.
 #[derive(Debug, Clone, Copy)]
@@ -68,7 +66,7 @@ fn bound(name: &str, moment: Option<&Moment>, now: Micros) -> Result<Option<Micr
             Err(_) => time::parse_bound(text, now),
         },
     };
-    at.map(Some).ok_or_else(|| {
+    at.map(|at| Some(at.clamp(TIMES.0, TIMES.1))).ok_or_else(|| {
         ApiError::bad_request(format!("{name} is no time that can be understood"))
             .hint("write 2026-11-23T10:00:00Z, now, now-15m, now-1d/d or epoch milliseconds")
     })
@@ -287,6 +285,8 @@ mod tests {
         check(Some(Moment::Millis(1_795_428_000_123)), "2026-11-23T10:00:00.123Z");
         check(Some(Moment::Millis(i64::MAX)), "error");
         check(Some(Moment::Text("yesterday".into())), "error");
+        check(Some(Moment::Millis(i64::MAX / 1000)), "9999-12-31T23:59:59.999999Z");
+        check(Some(Moment::Millis(i64::MIN / 1000)), "0001-01-01T00:00:00Z");
     }
 
     #[test]

@@ -193,10 +193,7 @@ mod tests {
     fn get(path: &str, headers: &[(&str, &str)]) -> Response {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(
-                axum::http::HeaderName::try_from(*name).unwrap(),
-                value.parse().unwrap(),
-            );
+            map.insert(axum::http::HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
         }
         answer(built, &Method::GET, path, &map)
     }
@@ -242,7 +239,10 @@ mod tests {
             assert_eq!(text(response).await, body);
             let headers = [("accept-encoding", accepted), ("if-none-match", tag.as_str())];
             let again = get("/assets/app-1.js", &headers);
-            assert_eq!((again.status(), text(again).await.as_str()), (StatusCode::NOT_MODIFIED, ""));
+            assert_eq!(
+                (again.status(), text(again).await.as_str()),
+                (StatusCode::NOT_MODIFIED, "")
+            );
         }
         assert_eq!(head(&get("/favicon.svg", &[]), "cache-control"), "no-cache");
     }

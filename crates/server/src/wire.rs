@@ -120,12 +120,7 @@ pub(crate) struct Receipt {
 
 impl From<pugmark_engine::Receipt> for Receipt {
     fn from(r: pugmark_engine::Receipt) -> Self {
-        Self {
-            received: r.received,
-            stored: r.stored,
-            quarantined: r.quarantined,
-            shed: r.shed,
-        }
+        Self { received: r.received, stored: r.stored, quarantined: r.quarantined, shed: r.shed }
     }
 }
 

@@ -68,7 +68,10 @@ fn word<T>(
 ) -> Result<Option<T>, ApiError> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     read(text).map(Some).ok_or_else(|| {
-        ApiError::bad_request(format!("{:?} is no {name}", text.chars().take(40).collect::<String>()))
+        ApiError::bad_request(format!(
+            "{:?} is no {name}",
+            text.chars().take(40).collect::<String>()
+        ))
     })
 }
 

@@ -19,7 +19,10 @@ const MINUTES: i64 = 60;
     get, path = "/api/v1/sources", tag = "state", operation_id = "sources",
     responses((status = 200, body = Sources)), security(("session" = []), ("token" = ["read"]))
 )]
-pub(crate) async fn sources(_: Reader, State(app): State<App>) -> Result<Answer<Sources>, ApiError> {
+pub(crate) async fn sources(
+    _: Reader,
+    State(app): State<App>,
+) -> Result<Answer<Sources>, ApiError> {
     let store = app.engine.store();
     let last = app.engine.now().div_euclid(MINUTE) * MINUTE;
     let first = last - (MINUTES - 1) * MINUTE;

@@ -10,8 +10,8 @@ use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use pugmark_engine::Notice;
 use pugmark_store::AlertFilter;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::App;
@@ -133,7 +133,9 @@ impl Listener {
 
     async fn status(&self) -> Vec<Event> {
         match self.app.status().await {
-            Ok(status) => Event::default().event("status").json_data(&*status).into_iter().collect(),
+            Ok(status) => {
+                Event::default().event("status").json_data(&*status).into_iter().collect()
+            }
             Err(_) => Vec::new(),
         }
     }

@@ -27,9 +27,7 @@ pub(crate) async fn sign_in(
     let fits = user.len() <= super::setup::USER_BYTES_MAX && password.len() <= passwords::BYTES_MAX;
     let known = if fits { accounts.password_hash(user).await? } else { None };
     let password = if fits { password.to_string() } else { String::new() };
-    let right = app
-        .slowly(move || passwords::verify(&password, known.as_deref()))
-        .await?;
+    let right = app.slowly(move || passwords::verify(&password, known.as_deref())).await?;
     if !right {
         let error = ApiError::unauthorized_because("the name or the password is wrong");
         return Err(error);

@@ -44,8 +44,9 @@ pub(crate) async fn finish_setup(
     let accounts = app.engine.store().accounts();
     if accounts.user_count().await? > 0 {
         let message = "Pugmark is set up already";
-        return Err(ApiError::new(StatusCode::CONFLICT, "set_up_already", message)
-            .hint("sign in instead"));
+        return Err(
+            ApiError::new(StatusCode::CONFLICT, "set_up_already", message).hint("sign in instead")
+        );
     }
     let known = accounts.setting(SETTING).await?.unwrap_or_default();
     if !secrets::same(&secrets::hash(token), &known) {
