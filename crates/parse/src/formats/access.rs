@@ -76,7 +76,7 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     if let Some(ident) = tokens.next() {
         found.attribute("http.ident", ident);
     }
-    let user = tokens.next()?;
+    let Some(user) = tokens.next() else { return Some(()) };
     // Everything to the end: a user name may hold blanks.
     let start = user.as_ptr() as usize - head.as_ptr() as usize;
     let user = head[start..].trim_end();

@@ -1,7 +1,7 @@
 //! JSON objects, one a record (RFC 8259), flattened to dotted names in one pass.
 //!
 //! The walk keeps its own stack, so nesting costs no call stack; what is nested deeper than
-//! [`DEPTH_MAX`] stays JSON text under its name. Numbers keep the text they were written as, and
+//! [`DEPTH_MAX`] stays text under its name. Numbers keep the text they were written as, and
 //! arrays stay JSON text. Strings are borrowed unless they hold escapes.
 
 use std::borrow::Cow;
@@ -217,10 +217,13 @@ impl<'a> Walk<'a> {
             b'{' => return self.object(&name, found),
             b'[' => {
                 let (json, depth) = self.skip_measured()?;
-                if depth > DEPTH_MAX {
+                let value = if depth > DEPTH_MAX {
                     note(found, DEPTH_CUT);
-                }
-                self.push(name, Val::Json(Cow::Borrowed(json)), found);
+                    json.into()
+                } else {
+                    Val::Json(Cow::Borrowed(json))
+                };
+                self.push(name, value, found);
             }
             _ => {
                 let value = self.scalar()?;
@@ -235,7 +238,8 @@ impl<'a> Walk<'a> {
         if deep || self.prefix.len() + name.len() >= NAME_BYTES_MAX {
             note(found, DEPTH_CUT);
             let json = self.skip()?;
-            self.push(Cow::Owned(name.to_string()), Val::Json(Cow::Borrowed(json)), found);
+            // Text, not JSON: whoever reads the event must not have to follow it either.
+            self.push(Cow::Owned(name.to_string()), json.into(), found);
             return self.after_value();
         }
         self.at += 1;

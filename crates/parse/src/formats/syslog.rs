@@ -42,6 +42,7 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
         Some(rest) => rfc5424(rest, &mut found)?,
         None => rfc3164(rest, priority.is_some(), context, &mut found)?,
     };
+    let message = solaris(message, &mut found);
     Some(match super::read_inner(strip_cookie(message), context) {
         Some(inner) => merge(found, inner, message),
         None => {
@@ -49,6 +50,14 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
             found
         }
     })
+}
+
+/// Solaris puts `[ID 800047 auth.info] ` before the message.
+fn solaris<'a>(message: &'a str, found: &mut Found<'a>) -> &'a str {
+    let parts = message.strip_prefix("[ID ").and_then(|rest| rest.split_once("] "));
+    let Some((id, message)) = parts.filter(|(id, _)| id.len() < 64) else { return message };
+    found.attribute("syslog.msgid", id);
+    message
 }
 
 /// The mark that tells CEE-aware daemons that JSON follows.

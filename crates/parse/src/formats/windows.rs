@@ -92,7 +92,9 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
         native(pair, &mut found);
     }
     let known = found.pair("EventID").is_some()
-        && ["Channel", "Provider_Name", "SourceName"].iter().any(|n| found.pair(n).is_some());
+        && ["Channel", "Provider_Name", "SourceName", "Computer"]
+            .iter()
+            .any(|n| found.pair(n).is_some());
     if !known {
         return None;
     }

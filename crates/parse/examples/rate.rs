@@ -1,0 +1,65 @@
+//! Nanoseconds per event and format. Run it by hand:
+//! `cargo run --release -p pugmark-parse --example rate`.
+
+// An example talks to the person who runs it.
+#![allow(clippy::print_stdout)]
+
+use std::time::Instant;
+
+use pugmark_event::Records;
+use pugmark_parse::{Input, Parser};
+
+const ROUNDS: u32 = 200;
+const RECORDS: usize = 1000;
+
+const SAMPLES: &[(&str, &str)] = &[
+    (
+        "json",
+        r#"{"time":"2026-11-23T09:00:00.123Z","level":"info","msg":"order placed","service":"shop","order":{"id":81723,"total":"12.50"},"user":{"name":"anna"},"client_ip":"192.0.2.10","duration_ms":17,"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"}"#,
+    ),
+    (
+        "syslog sshd",
+        "<38>1 2026-11-23T09:00:00.123Z web1 sshd 812 - - Failed password for invalid user admin from 203.0.113.7 port 40022 ssh2",
+    ),
+    (
+        "syslog other",
+        "Nov 23 09:00:00 web1 postfix/smtpd[812]: connect from mail.example[192.0.2.25]",
+    ),
+    (
+        "access",
+        r#"192.0.2.10 - - [23/Nov/2026:09:00:00 +0000] "GET /shop/item?id=7 HTTP/1.1" 200 5120 "https://shop.example/" "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0""#,
+    ),
+    (
+        "keyvalue fortigate",
+        r#"date=2026-11-23 time=09:00:00 tz="+0000" devname="fw1" devid="FGT40FTK00000001" logid="0000000013" type="traffic" subtype="forward" level="notice" vd="root" srcip=192.0.2.10 srcport=40022 dstip=198.51.100.23 dstport=443 proto=6 action="accept" policyid=7 duration=12 sentbyte=120 rcvdbyte=5120"#,
+    ),
+    (
+        "audit execve",
+        r#"type=EXECVE msg=audit(1795424400.123:4102): argc=3 a0="sh" a1="-c" a2=6563686F2068692074686572652026"#,
+    ),
+    (
+        "windows flat",
+        r#"{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Computer":"ws1.example","TimeCreated":"2026-11-23T09:00:00.123Z","UtcTime":"2026-11-23 09:00:00.100","ProcessGuid":"{0197231E-005A-6928-A50B-000000000D00}","ProcessId":4460,"Image":"C:\\Windows\\System32\\cmd.exe","OriginalFileName":"Cmd.Exe","CommandLine":"cmd /c whoami","CurrentDirectory":"C:\\Users\\anna\\","User":"EXAMPLE\\anna","LogonId":"0x529ae3","IntegrityLevel":"High","Hashes":"SHA1=BC2820B5,MD5=8903A338","ParentImage":"C:\\Windows\\explorer.exe","ParentCommandLine":"C:\\Windows\\explorer.exe","ParentProcessId":6304}"#,
+    ),
+    ("plain", "2026-11-23 09:00:00,123 ERROR main: the order 81723 could not be placed"),
+];
+
+fn main() {
+    let parser = Parser::builtin().expect("the built-in packs compile");
+    for (name, sample) in SAMPLES {
+        let records: Records = std::iter::repeat_n(sample.as_bytes(), RECORDS).collect();
+        let input = Input {
+            source: "rate",
+            records: &records,
+            first_id: 1,
+            received: 1_795_428_000_000_000,
+            format: None,
+        };
+        let start = Instant::now();
+        for _ in 0..ROUNDS {
+            std::hint::black_box(parser.parse(&input));
+        }
+        let nanos = start.elapsed().as_nanos() / u128::from(ROUNDS) / RECORDS as u128;
+        println!("{name:20} {nanos:6} ns/event {:5} bytes", sample.len());
+    }
+}

@@ -1,0 +1,230 @@
+//! Records of every format, and hostile ones, as the events that come out.
+
+use std::sync::LazyLock;
+
+use proptest::prelude::*;
+use pugmark_event::json::RowWriter;
+use pugmark_event::{Batch, Records, time};
+use pugmark_parse::{Input, PackSource, Parser};
+use serde_json::{Map, Value};
+
+static PARSER: LazyLock<Parser> = LazyLock::new(|| Parser::builtin().unwrap());
+
+fn batch(parser: &Parser, records: &Records, format: Option<&str>) -> Batch {
+    let received = time::parse_rfc3339("2026-11-23T10:00:00Z").unwrap();
+    parser.parse(&Input { source: "test", records, first_id: 7, received, format })
+}
+
+/// The event of one record without the columns that every event has, the time without its day.
+fn event(record: &[u8]) -> Map<String, Value> {
+    let batch = batch(&PARSER, &[record].into_iter().collect(), None);
+    let mut json = Vec::new();
+    RowWriter::new(batch.columns()).write(0, &mut json);
+    let mut event: Map<String, Value> = serde_json::from_slice(&json).unwrap();
+    for always in ["event.ingested", "event.id", "event.source", "event.original"] {
+        event.shift_remove(always);
+    }
+    event
+}
+
+#[track_caller]
+fn check(record: &str, expected: Value) {
+    let event = event(record.as_bytes());
+    let expected = expected.as_object().unwrap();
+    let shown = serde_json::to_string_pretty(&event).unwrap();
+    for (name, value) in expected {
+        let got = event.get(name).unwrap_or(&Value::Null);
+        assert_eq!(got, value, "{name} of {record}\n{shown}");
+    }
+}
+
+macro_rules! expect {
+    ($record:expr, $expected:tt) => {
+        check($record, serde_json::json!($expected))
+    };
+}
+
+#[test]
+fn json() {
+    expect!(r#"{"time":"2026-11-23T09:00:00Z","level":"warn","msg":"m","host":"h","user":{"name":"anna"},"a":{"b":[1,2]},"n":1.50}"#, {
+        "@timestamp": "2026-11-23T09:00:00Z", "event.severity": 3, "log.level": "warn",
+        "message": "m", "host.name": "h", "user.name": "anna", "a.b": [1, 2], "n": 1.5,
+        "event.issues": null,
+    });
+    expect!(r#"{"ts":1795424400.25,"message":{"deep":1},"event":{"id":9}}"#, {
+        "@timestamp": "2026-11-23T09:00:00.250Z", "message.deep": 1, "original.event.id": 9,
+    });
+    expect!(r#"{"__REALTIME_TIMESTAMP":"1795424400000000","MESSAGE":"Invalid user x from 192.0.2.1 port 9","SYSLOG_IDENTIFIER":"sshd","_HOSTNAME":"h"}"#, {
+        "@timestamp": "2026-11-23T09:00:00Z", "logsource.service": "sshd", "source.ip": "192.0.2.1",
+        "host.name": "h", "event.action": "ssh_invalid_user",
+    });
+    expect!(r#"{"source":{"ip":"not an address","port":"007"}}"#, {
+        "source.ip": "not an address", "source.port": "007",
+        "event.issues": "type:source.ip,type:source.port,time_missing",
+    });
+    expect!(r#"{"broken": "#, {
+        "message": "{\"broken\": ", "event.issues": "not_understood,time_missing",
+    });
+}
+
+#[test]
+fn syslog() {
+    expect!("<34>1 2026-11-23T09:00:00.003Z host app 12 ID47 [a@1 k=\"v \\\"q\\] \\\\\"][b] \u{feff}text", {
+        "@timestamp": "2026-11-23T09:00:00.003Z", "host.name": "host", "process.name": "app",
+        "process.pid": 12, "syslog.msgid": "ID47", "syslog.sd.a@1.k": "v \"q] \\",
+        "message": "text", "syslog.facility": "auth", "syslog.priority": 34, "event.severity": 5,
+    });
+    expect!("<13>Nov 23 09:00:00 host app: text", {
+        "host.name": "host", "process.name": "app", "message": "text", "event.severity": 2,
+        "event.issues": "year_guessed",
+    });
+    expect!("<13>1 - - - - - -", {
+        "message": null, "host.name": null, "event.issues": "time_missing",
+    });
+    expect!("<13>just text", { "message": "just text", "syslog.priority": 13 });
+    expect!("Nov 23 09:00:00 sshd[7]: text", { "host.name": null, "process.name": "sshd" });
+    expect!("2026-11-23T09:00:00+01:00 web1 app[a-7]: k=v and more", {
+        "@timestamp": "2026-11-23T08:00:00Z", "host.name": "web1", "process.name": "app",
+        "syslog.procid": "a-7", "message": "k=v and more",
+    });
+    expect!("<13>1 2026-11-23T09:00:00Z h shop 1 - - {\"level\":\"error\",\"user.name\":\"anna\"}", {
+        "event.severity": 4, "user.name": "anna", "host.name": "h", "process.name": "shop",
+    });
+    expect!("<999>1 2026-11-23T09:00:00Z h a - - - x", { "event.issues": "not_understood,time_missing" });
+    expect!("<13>1 2026-11-23T09:00:00Z h a - - [open x=\"", { "message": "[open x=\"" });
+}
+
+#[test]
+fn keyvalue_and_plain() {
+    expect!(r#"ts=2026-11-23T09:00:00Z level=info msg="a \"b\"" path="C:\new" n=5 user.name=anna"#, {
+        "@timestamp": "2026-11-23T09:00:00Z", "message": "a \"b\"", "path": "C:\\new", "n": "5",
+        "user.name": "anna", "event.severity": 1,
+    });
+    expect!("2026-11-23 09:00:00,123 ERROR main: boom", {
+        "@timestamp": "2026-11-23T09:00:00.123Z", "log.level": "ERROR", "event.severity": 4,
+        "message": "ERROR main: boom", "event.issues": "zone_guessed",
+    });
+    expect!("2026-11-23T09:00:00Z INFO main: started", {
+        "log.level": "INFO", "host.name": null, "event.issues": null,
+    });
+    expect!("x = 5, said the fox", { "event.issues": "not_understood,time_missing" });
+    expect!("\u{1b}[31mred\u{1b}[0m <script>alert(1)</script>", {
+        "message": "\u{1b}[31mred\u{1b}[0m <script>alert(1)</script>",
+    });
+    expect!("", { "event.issues": "not_understood,time_missing", "message": null });
+}
+
+#[test]
+fn clocks_that_cannot_be_are_not_believed() {
+    expect!(r#"{"time":"1970-01-01T00:00:00Z"}"#, {
+        "@timestamp": "2026-11-23T10:00:00Z", "event.issues": "clock_unset",
+        "event.stated_time": "1970-01-01T00:00:00Z",
+    });
+    expect!(r#"{"time":"2099-01-01T00:00:00Z"}"#, {
+        "@timestamp": "2026-11-23T10:00:00Z", "event.issues": "clock_ahead",
+    });
+    expect!("Dec 31 23:59:59 h a: b", { "@timestamp": "2025-12-31T23:59:59Z" });
+}
+
+#[test]
+fn hostile_sizes_are_bounded() {
+    let deep = format!("{}1{}", "{\"a\":".repeat(10_000), "}".repeat(10_000));
+    let event_deep = event(deep.as_bytes());
+    assert_eq!(event_deep["event.issues"], "depth_cut,time_missing");
+    let wide =
+        format!("{{{}\"z\":1}}", (0..100_000).map(|i| format!("\"k{i}\":1,")).collect::<String>());
+    assert_eq!(event(wide.as_bytes())["event.issues"], "attributes_cut,time_missing");
+    let wide = "k=v ".repeat(100_000);
+    assert!(event(wide.as_bytes()).len() < 600);
+    let invalid = event(b"<13>Nov 23 09:00:00 h app: \xff\xfe");
+    assert_eq!(invalid["message"], "\u{fffd}\u{fffd}");
+    assert_eq!(invalid["event.issues"], "not_utf8,year_guessed");
+}
+
+#[test]
+fn a_door_may_name_the_format() {
+    let parser = Parser::builtin().unwrap();
+    let records: Records = [&b"a=1 b=2"[..]].into_iter().collect();
+    for format in [Some("keyvalue"), Some("no such format"), None] {
+        let batch = batch(&parser, &records, format);
+        assert_eq!(batch.attributes().get(0, "b").unwrap().text(), "2", "{format:?}");
+    }
+    assert_eq!(batch(&parser, &records, Some("plain")).attributes().row(0).count(), 0);
+    assert_eq!(batch(&parser, &records, None).ids(), [7]);
+}
+
+#[test]
+fn a_broken_pack_says_what_is_wrong() {
+    for (text, expected) in [
+        ("product: x", "missing field `applies`"),
+        ("applies: [{format: json}]\nsevice: y", "unknown field `sevice`"),
+        ("applies: [{has: [a]}]", "names a `format` or a `program`"),
+        ("applies: [{format: json}]\npatterns: [{pattern: '('}]", "is no usable regex"),
+        ("applies: [{format: json}]\npatterns: [{pattern: '\\w{5000}{50}'}]", "is no usable regex"),
+    ] {
+        let pack = PackSource { path: "a/b/parser.yaml".into(), text: text.into() };
+        let error = Parser::new(&[pack]).unwrap_err().to_string();
+        assert!(error.starts_with("a/b/parser.yaml: ") && error.contains(expected), "{error}");
+    }
+}
+
+/// Text that looks like something and then is not.
+fn nearly() -> impl Strategy<Value = String> {
+    let part = prop_oneof![
+        Just("<34>"),
+        Just("1 "),
+        Just("2026-11-23T09:00:00Z "),
+        Just("Nov 23 09:00:00 "),
+        Just("- "),
+        Just("host "),
+        Just("sshd[1]: "),
+        Just("Failed password for "),
+        Just("from "),
+        Just("{"),
+        Just("\"EventID\":"),
+        Just("\"a\":"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just("="),
+        Just("k="),
+        Just("\""),
+        Just("\\"),
+        Just(" [23/Nov/2026:09:00:00 +0000] "),
+        Just("type=EXECVE "),
+        Just("msg=audit(1795424400.1:2): "),
+        Just("a0="),
+        Just("é"),
+        Just("\u{feff}"),
+        Just("%"),
+        Just("kernel: IN= OUT= SRC="),
+        Just("192.0.2.1"),
+        Just("\u{0}"),
+        Just(","),
+        Just(": "),
+        Just("0x"),
+        Just("msg='"),
+        Just("@cee:"),
+        Just("[a@1 b=\""),
+    ];
+    prop::collection::vec(part, 0..16).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #[test]
+    fn every_record_becomes_one_event(
+        texts in prop::collection::vec(nearly(), 0..20),
+        bytes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..10),
+        format in prop::option::of(prop::sample::select(vec![
+            "json", "windows", "audit", "syslog", "access", "keyvalue", "plain",
+        ])),
+    ) {
+        let records: Records =
+            texts.iter().map(String::as_bytes).chain(bytes.iter().map(Vec::as_slice)).collect();
+        let batch = batch(&PARSER, &records, format);
+        prop_assert_eq!(batch.rows(), records.len());
+        for (row, record) in records.iter().enumerate() {
+            prop_assert_eq!(batch.original(row), record);
+        }
+    }
+}
