@@ -77,7 +77,7 @@ const explore = createRoute({
       to: search.to === '' ? '' : text(search.to),
       cols: text(search.cols),
       event: text(search.event),
-      live: search.live === true ? true : undefined,
+      live: String(search.live) === 'true' ? true : undefined,
     }),
   component: lazyRouteComponent(() => import('@/pages/explore/Explore')),
 })
@@ -98,6 +98,12 @@ export const router = createRouter({
   routeTree: root.addChildren([login, setup, shell.addChildren([home, alerts, alert, explore, start, rules, rule, data, settings, apiDocs])]),
   defaultPreload: 'intent',
   scrollRestoration: false,
+  // Plain text in the address, so that a link written by hand keeps its quotes: ?q="failed password".
+  parseSearch: (text) => Object.fromEntries(new URLSearchParams(text)),
+  stringifySearch: (search) => {
+    const params = new URLSearchParams(Object.entries(search).flatMap(([key, value]) => (value === undefined ? [] : [[key, String(value)]])))
+    return params.size > 0 ? `?${params}` : ''
+  },
   defaultErrorComponent: ({ error, reset }) => <ErrorBox error={error} retry={reset} />,
   defaultNotFoundComponent: lazyRouteComponent(() => import('./NotFound')),
 })
