@@ -76,8 +76,6 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) token: String,
-    pub(crate) dir: PathBuf,
-    lines: std::sync::mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -135,7 +133,7 @@ impl Server {
             }
         };
         let mut server =
-            Server { child, address, token: String::new(), dir: dir.to_path_buf(), lines };
+            Server { child, address, token: String::new() };
         server.token = std::fs::read_to_string(&token_file).expect("the token file").trim().into();
         server
     }
@@ -153,11 +151,6 @@ impl Server {
     /// Process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Lines that the server printed since the last call.
-    pub(crate) fn printed(&self) -> Vec<String> {
-        self.lines.try_iter().collect()
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, String) {
@@ -230,13 +223,6 @@ impl Server {
             }
         }
         parse_answer(&answer)
-    }
-
-    /// Ends the server as a crash would.
-    pub(crate) fn kill(mut self) -> PathBuf {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        self.dir.clone()
     }
 
     /// Ends the server as an administrator would, and waits.

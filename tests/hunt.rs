@@ -62,7 +62,7 @@ fn rule_id(info: &str) -> String {
 
 #[test]
 fn damaged_files_are_read_as_far_as_they_can_be() {
-    let Some(samples) = shared("evtx/parser-samples") else { return };
+    let Some(samples) = shared("evtx/parser-samples/samples") else { return };
     let mut files = 0;
     for entry in std::fs::read_dir(samples).unwrap() {
         let path = entry.unwrap().path();
@@ -80,7 +80,7 @@ fn damaged_files_are_read_as_far_as_they_can_be() {
 
 #[test]
 fn a_cut_file_gives_what_it_has_and_says_so() {
-    let Some(samples) = shared("evtx/parser-samples") else { return };
+    let Some(samples) = shared("evtx/parser-samples/samples") else { return };
     let whole = std::fs::read(samples.join("security.evtx")).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let cut = dir.path().join("cut.evtx");

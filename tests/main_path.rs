@@ -145,7 +145,7 @@ fn a_folder_can_be_searched_while_a_server_holds_it() {
     let output = run(&["ingest", "-", "--source", "x", "--data", data.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stderr);
-    assert!(said.contains("another process"), "{said}");
+    assert!(said.contains("in use by process"), "{said}");
 }
 
 #[test]

@@ -89,17 +89,39 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
     serde_json::to_writer(out, text).expect("text always serialises into memory");
 }
 
-/// Appends one value as JSON. A number that JSON cannot say stays text.
+/// Deepest JSON that is written as JSON: readers give up at a depth of their own, often 128.
+const DEPTH_MAX: usize = 64;
+
+/// Appends one value as JSON. A number that JSON cannot say stays text, and so does
+/// JSON that is broken or deeper than 64 levels.
 pub fn write_value(value: Value<'_>, out: &mut Vec<u8>) {
     match value {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Bool(_) => out.extend_from_slice(value.text().as_bytes()),
         Value::Number(n) if is_json_number(n) => out.extend_from_slice(n.as_bytes()),
-        Value::Json(j) if serde_json::from_str::<serde::de::IgnoredAny>(j).is_ok() => {
+        Value::Json(j) if depth(j) <= DEPTH_MAX && is_json(j) => {
             out.extend_from_slice(j.as_bytes());
         }
         Value::Text(s) | Value::Number(s) | Value::Json(s) => write_text(s, out),
     }
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// Most brackets open at once; those inside strings count too, which only errs to the safe side.
+fn depth(text: &str) -> usize {
+    let (mut open, mut most) = (0usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn is_json_number(text: &str) -> bool {
@@ -176,6 +198,8 @@ mod tests {
         check(Value::Number("007"), r#""007""#);
         check(Value::Json("[1,2"), r#""[1,2""#);
         check(Value::Json(r#"["a"]"#), r#"["a"]"#);
+        let deep = "[".repeat(65) + &"]".repeat(65);
+        check(Value::Json(&deep), &format!("\"{deep}\""));
         check(Value::Null, "null");
     }
 }

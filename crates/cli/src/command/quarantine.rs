@@ -39,7 +39,7 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
             json!(time::format(entry.received)),
             json!(entry.source),
             json!(entry.reason),
-            json!(entry.record.len()),
+            json!(entry.bytes),
             json!(String::from_utf8_lossy(start)),
         ];
         let row: Row = COLUMNS.iter().map(ToString::to_string).zip(cells).collect();
