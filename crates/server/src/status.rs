@@ -20,10 +20,10 @@ impl App {
     /// The status, at most a second old.
     pub(crate) async fn status(&self) -> Result<Arc<wire::Status>, ApiError> {
         let mut last = self.status.last.lock().await;
-        if let Some((at, status)) = last.as_ref() {
-            if at.elapsed() < AGE_MAX {
-                return Ok(status.clone());
-            }
+        if let Some((at, status)) = last.as_ref()
+            && at.elapsed() < AGE_MAX
+        {
+            return Ok(status.clone());
         }
         let status = self.engine.status().await?;
         let status = Arc::new(wire::Status::new(status, &self.options));
