@@ -273,12 +273,16 @@ fn summary(alert: &Alert) -> String {
 /// A span in the one unit that a person would choose.
 fn span(span: Micros) -> String {
     let rounded = |unit: Micros| (span + unit / 2) / unit;
-    match span {
-        ..SECOND => "under 1 s".to_string(),
-        ..MINUTE => format!("{} s", rounded(SECOND)),
-        ..HOUR => format!("{} min", rounded(MINUTE)),
-        _ if span < 2 * DAY => format!("{} h", rounded(HOUR)),
-        _ => format!("{} days", rounded(DAY)),
+    if span < SECOND {
+        "under 1 s".to_string()
+    } else if span < MINUTE {
+        format!("{} s", rounded(SECOND))
+    } else if span < HOUR {
+        format!("{} min", rounded(MINUTE))
+    } else if span < 2 * DAY {
+        format!("{} h", rounded(HOUR))
+    } else {
+        format!("{} days", rounded(DAY))
     }
 }
 

@@ -74,7 +74,7 @@ fn check(detection: &str, event: serde_json::Value, expected: bool) {
         detection.lines().map(|l| format!("  {l}\n")).collect::<String>()
     );
     let set = rules(&text);
-    let batch = batch(&[event.clone()]);
+    let batch = batch(std::slice::from_ref(&event));
     assert_eq!(!set.matches_plainly(&batch).is_empty(), expected, "plainly: {detection} {event}");
     assert_eq!(!set.matches(&batch).is_empty(), expected, "matcher: {detection} {event}");
     if expected && !detection.contains("not ") {

@@ -4,6 +4,8 @@
 //! Events are flattened as Sigma names them and get the log source of the rule that each sample is
 //! for. Rules on keywords are left out: here they search the raw record, there all values.
 
+#![allow(clippy::print_stderr, reason = "tests say what they skipped and counted")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,7 @@
 //! The community's labelled samples: each rule fires on its own events, read from EVTX.
 
+#![allow(clippy::print_stderr, reason = "tests say what they skipped and counted")]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
