@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BinaryBuilder, Int64Builder, MapArray, RecordBatch, StringBuilder,
-    StructArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryBuilder, Int64Builder, MapArray, RecordBatch, StringBuilder, StructArray,
+    TimestampMicrosecondArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field as ArrowField, Schema};
@@ -362,7 +362,10 @@ impl AttributesBuilder {
     fn push(&mut self, name: &str, value: Value<'_>) {
         // A map has each key once; readers such as DuckDB rely on it.
         if self.has(name) {
-            let again = (2..).map(|n| format!("{name}#{n}")).find(|n| !self.has(n));
+            // Starting at the number of those before it, a record of one name repeated a thousand
+            // times costs no more than a thousand names.
+            let start = self.same(name) + 1;
+            let again = (start..).map(|n| format!("{name}#{n}")).find(|n| !self.has(n));
             self.keys.append_value(again.unwrap_or_default());
         } else {
             self.keys.append_value(name);
@@ -370,6 +373,19 @@ impl AttributesBuilder {
         self.values.append_value(value.text());
         self.kinds.push(value.kind());
         self.count += 1;
+    }
+
+    /// Attributes of the open event with this name or this name and a number.
+    fn same(&self, name: &str) -> usize {
+        let offsets = self.keys.offsets_slice();
+        let bytes = self.keys.values_slice();
+        (self.first..self.count)
+            .filter(|&i| {
+                let rest = bytes[offsets[i] as usize..offsets[i + 1] as usize]
+                    .strip_prefix(name.as_bytes());
+                rest.is_some_and(|rest| rest.first().is_none_or(|b| *b == b'#'))
+            })
+            .count()
     }
 
     fn has(&self, name: &str) -> bool {
@@ -410,6 +426,8 @@ impl AttributesBuilder {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::Array as _;
+
     use super::*;
     use crate::json::RowWriter;
 

@@ -170,8 +170,8 @@ fn constant(target: &Target, value: &str, builder: &mut BatchBuilder) {
     }
 }
 
-/// A native value that the pack gives a field: the column takes it in the field's words, if it fits,
-/// and the tail keeps it under its own name.
+/// A native value that the pack gives a field: the column takes it in the field's words, if it
+/// fits, and the tail keeps it under its own name.
 fn put_also(also: &Also, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
     if let Some(text) = also.translate(value) {
         match &also.target {

@@ -1,8 +1,9 @@
 //! Parser packs: what a product means by its records, as data.
 //!
-//! A pack (`content/parsers/<vendor>/<product>/parser.yaml`) says which records it applies to, which
-//! log source they are, how its message is taken apart and which fields its names stand for. It
-//! holds no code, so that adding a product is adding a folder. docs/reference has the keys.
+//! A pack (`content/parsers/<vendor>/<product>/parser.yaml`) says which records it applies to,
+//! which log source they are, how its message is taken apart and which fields its names stand for.
+//! It holds no code, so that adding a product is adding a folder. The keys are described in
+//! content/parsers/README.md.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -440,31 +441,14 @@ fn pattern(text: PatternText) -> Result<Pattern, String> {
 /// than itself, without the one that a following `?`, `*` or `{` would make optional.
 fn literal_prefix(pattern: &str) -> String {
     let mut prefix = String::new();
-    if pattern.contains('|') {
-        // An alternative may start otherwise, unless it is inside a group, after the prefix.
-        let depth_zero_bar = {
-            let (mut depth, mut escaped, mut found) = (0i32, false, false);
-            for c in pattern.chars() {
-                match c {
-                    _ if escaped => escaped = false,
-                    '\\' => escaped = true,
-                    '(' => depth += 1,
-                    ')' => depth -= 1,
-                    '|' if depth == 0 => found = true,
-                    _ => {}
-                }
-            }
-            found
-        };
-        if depth_zero_bar {
-            return prefix;
-        }
+    if has_alternatives(pattern) {
+        return prefix;
     }
     let mut characters = pattern.chars().peekable();
     while let Some(c) = characters.next() {
         let literal = match c {
             '\\' => match characters.next() {
-                Some(e) if e.is_ascii_punctuation() => e,
+                Some(e) if ".+*?()|[]{}^$/\\".contains(e) => e,
                 _ => break,
             },
             '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' | '|' => break,
@@ -476,4 +460,67 @@ fn literal_prefix(pattern: &str) -> String {
         prefix.push(literal);
     }
     prefix
+}
+
+/// True when a `|` stands outside of all groups, so that matches may start in several ways.
+fn has_alternatives(pattern: &str) -> bool {
+    // A class that begins with its own closing bracket would need a real parser; be careful.
+    if pattern.contains("[]") || pattern.contains("[^]") {
+        return true;
+    }
+    let (mut depth, mut in_class, mut escaped) = (0i32, false, false);
+    for c in pattern.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            '[' => in_class = true,
+            ']' => in_class = false,
+            '(' if !in_class => depth += 1,
+            ')' if !in_class => depth -= 1,
+            '|' if !in_class && depth == 0 => return true,
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_prefix_is_what_every_match_starts_with() {
+        for (pattern, expected) in [
+            ("Failed (x)", "Failed "),
+            (r"\(a\) b", "(a) b"),
+            (r"\<a", ""),
+            ("a[](]|b", ""),
+            (r"\s*x", ""),
+            ("abc?", "ab"),
+            ("abc+", "abc"),
+            ("a|b", ""),
+            ("a(b|c)", "a"),
+            ("a[|]b|c", ""),
+            ("a[(]b|c", ""),
+            ("(?i)abc", ""),
+        ] {
+            assert_eq!(literal_prefix(pattern), expected, "{pattern}");
+        }
+    }
+
+    proptest! {
+        /// The prefix never dismisses a text that the pattern matches.
+        #[test]
+        fn the_prefix_loses_no_match(
+            pattern in "[ab?*+.(|)\\\\\\[\\]]{0,8}", text in "[ab.(|)\\[]{0,6}",
+        ) {
+            if let Ok(regex) = Regex::new(&format!("^(?:{pattern})")) {
+                if regex.is_match(&text) {
+                    prop_assert!(text.starts_with(&literal_prefix(&pattern)), "{} {}", pattern, text);
+                }
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
-//! Runs the tests that parser packs bring with them: `content/parsers/*/*/tests/*.json`, each a list
-//! of `{"input": raw record, "source"?: name, "expected": flat event}`. Columns that every event has
-//! are left out of `expected`, except the time.
+//! Runs the tests that parser packs bring with them: `content/parsers/*/*/tests/*.json`, each a
+//! list of `{"input": raw record, "source"?: name, "expected": flat event}`. Columns that every
+//! event has are left out of `expected`, except the time.
 //!
-//! `PUGMARK_BLESS=1` writes what comes out into the files; read the difference before you commit it.
+//! `PUGMARK_BLESS=1` writes what comes out into the files; read the difference before you commit.
 
 use std::path::{Path, PathBuf};
 

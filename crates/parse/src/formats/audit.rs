@@ -97,10 +97,10 @@ fn add_pairs<'a>(text: &'a str, found: &mut Found<'a>) {
         let value = pair.value.text();
         if matches!(value, "(null)" | "(none)" | "?") {
             pair.value = Val::Null;
-        } else if ENCODED.contains(&&*pair.name) || (execve && is_argument(&pair.name)) {
-            if let Some(decoded) = decode(text, &pair) {
-                pair.value = Val::Text(Cow::Owned(decoded));
-            }
+        } else if (ENCODED.contains(&&*pair.name) || (execve && is_argument(&pair.name)))
+            && let Some(decoded) = decode(text, &pair)
+        {
+            pair.value = Val::Text(Cow::Owned(decoded));
         }
         found.pairs.push(pair);
     }
@@ -117,7 +117,7 @@ fn decode(text: &str, pair: &Pair<'_>) -> Option<String> {
     let Val::Text(Cow::Borrowed(borrowed)) = &pair.value else { return None };
     let start = (borrowed.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
     let was_quoted = start > 0 && text.as_bytes().get(start - 1) == Some(&b'"');
-    if was_quoted || value.len() < 2 || value.len() % 2 != 0 {
+    if was_quoted || value.len() < 2 || !value.len().is_multiple_of(2) {
         return None;
     }
     let nibble = |b: u8| (b as char).to_digit(16).filter(|_| !b.is_ascii_lowercase());

@@ -97,10 +97,7 @@ pub(crate) fn take_time(
     for name in names {
         let Some(at) = found.pairs.iter().position(|p| p.name == *name) else { continue };
         let value = &found.pairs[at].value;
-        let text = match value {
-            Val::Text(text) | Val::Number(text) => text,
-            _ => continue,
-        };
+        let (Val::Text(text) | Val::Number(text)) = value else { continue };
         if let Some(stamp) = time::value(text, context.received) {
             found.pairs.remove(at);
             return Some(stamp);

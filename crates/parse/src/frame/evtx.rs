@@ -46,7 +46,8 @@ impl<R: Read> Blocks<R> {
         }
     }
 
-    /// Reads one chunk; a last one that is cut short is filled with zeros and read as far as it goes.
+    /// Reads one chunk; a last one that is cut short is filled with zeros and read as far as it
+    /// goes.
     fn step(&mut self) {
         if self.chunks == 0 {
             match std::io::copy(&mut (&mut self.reader).take(HEADER_BYTES), &mut std::io::sink()) {
