@@ -132,8 +132,7 @@ impl Server {
                 }
             }
         };
-        let mut server =
-            Server { child, address, token: String::new() };
+        let mut server = Server { child, address, token: String::new() };
         server.token = std::fs::read_to_string(&token_file).expect("the token file").trim().into();
         server
     }

@@ -1,5 +1,7 @@
 //! Whole-product cases: the built binary, real folders, real sockets, as users meet them.
 
+#![allow(clippy::print_stderr, reason = "a test that skips itself says so")]
+
 mod bad_input;
 mod crash;
 mod harness;

@@ -108,10 +108,10 @@ impl Settings {
             .map_err(|error| CliError::usage(format!("cannot read {place}: {error}")))?;
         merge(&mut merged, given, place, "")?;
         for (name, value) in environment {
-            if let Some(key) = name.strip_prefix(PREFIX) {
-                if !NOT_SETTINGS.contains(&name.as_str()) {
-                    set_from_environment(&mut merged, &name, key, &value)?;
-                }
+            if let Some(key) = name.strip_prefix(PREFIX)
+                && !NOT_SETTINGS.contains(&name.as_str())
+            {
+                set_from_environment(&mut merged, &name, key, &value)?;
             }
         }
         Value::Table(merged)

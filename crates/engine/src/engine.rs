@@ -37,6 +37,7 @@ impl Default for Options {
 
 /// Something that a listener may want to show.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant, reason = "a notice always travels behind an Arc")]
 pub enum Notice {
     /// An alert was opened or grew, or a person judged it.
     Alert(Alert),
@@ -236,7 +237,8 @@ impl Engine {
     pub async fn stop(&self) -> Result<(), EngineError> {
         let _ = self.inner.stop.send(true);
         self.inner.store.close_intake().await;
-        if let Some(thread) = self.inner.pipeline.lock().take() {
+        let pipeline = self.inner.pipeline.lock().take();
+        if let Some(thread) = pipeline {
             let _ = tokio::task::spawn_blocking(move || thread.join()).await;
         }
         self.inner.store.close().await?;

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use pugmark_event::Records;
+use pugmark_event::time::Micros;
 use pugmark_parse::frame::RECORD_BYTES_MAX;
 use pugmark_store::{AppendError, Store};
 use serde::Serialize;
@@ -17,6 +18,9 @@ use crate::clock::Clock;
 pub const SOURCE_NAME_BYTES_MAX: usize = 64;
 /// What a sender is told to wait when the queue is full.
 const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// How long a later part of a request waits before it asks a full queue again.
+const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
 
 /// What became of the records of one request. `received` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -113,24 +117,44 @@ impl Intake {
         let format: Option<Arc<str>> = format.map(Into::into);
         let received = self.clock.now();
         let mut receipt = Receipt { received: records.len() as u64, ..Receipt::default() };
-        // All parts are queued before any is awaited, so that one fsync covers them.
-        let appends = split(records).into_iter().map(|part| {
-            let (store, source, format) = (&self.store, source.clone(), format.clone());
-            async move {
-                let count = part.records.len() as u64;
-                let records = Arc::new(part.records);
-                let set_aside = part.set_aside.is_some();
-                store.append(source, records, received, format, part.set_aside).await?;
-                Ok::<_, AppendError>((count, set_aside))
-            }
-        });
-        for done in futures::future::join_all(appends).await {
-            match done? {
-                (count, true) => receipt.quarantined += count,
-                (count, false) => receipt.stored += count,
+        for (i, part) in split(records).into_iter().enumerate() {
+            let count = part.records.len() as u64;
+            let set_aside = part.set_aside.is_some();
+            let block = (Arc::new(part.records), part.set_aside);
+            match self.append(&source, block, received, format.as_ref(), i > 0).await {
+                Ok(()) if set_aside => receipt.quarantined += count,
+                Ok(()) => receipt.stored += count,
+                // Nothing is stored yet, so the sender may send everything again.
+                Err(error) if i == 0 => return Err(error.into()),
+                Err(error) => {
+                    tracing::error!(%error, %source, count, "part of a request was shed");
+                    self.store.shed(&source, count, "the disk refused a later part of a request");
+                    receipt.shed += count;
+                }
             }
         }
         Ok(receipt)
+    }
+
+    /// Appends one part. With `wait`, a full queue is waited for: the parts before are stored, and
+    /// a refusal would make the sender double them.
+    async fn append(
+        &self,
+        source: &Arc<str>,
+        (records, set_aside): (Arc<Records>, Option<String>),
+        received: Micros,
+        format: Option<&Arc<str>>,
+        wait: bool,
+    ) -> Result<(), AppendError> {
+        loop {
+            let (source, format) = (source.clone(), format.cloned());
+            let appended =
+                self.store.append(source, records.clone(), received, format, set_aside.clone());
+            match appended.await {
+                Err(AppendError::Full) if wait => tokio::time::sleep(FULL_PAUSE).await,
+                result => return result.map(|_| ()),
+            }
+        }
     }
 }
 

@@ -135,7 +135,8 @@ impl std::fmt::Debug for FieldId {
 }
 
 macro_rules! fields {
-    ($($id:ident $name:literal $column:literal $kind:ident $role:tt $ocsf:literal [$($alias:literal)*] $doc:literal;)*) => {
+    ($($id:ident $name:literal $column:literal $kind:ident $role:tt $ocsf:literal
+        [$($alias:literal)*] $doc:literal;)*) => {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         #[repr(u16)]
         enum Position { $($id),* }

@@ -128,10 +128,7 @@ fn read_one(parser: &mut Parser<'_>) -> Result<Pipe, Diagnostic> {
 
 /// Two columns of one name could not be told apart.
 fn unique(parser: &Parser<'_>, pipe: &Pipe, from: usize) -> Result<(), Diagnostic> {
-    let mut columns = match pipe.columns(None) {
-        Some(columns) => columns,
-        None => return Ok(()),
-    };
+    let Some(mut columns) = pipe.columns(None) else { return Ok(()) };
     columns.sort();
     match columns.windows(2).find(|w| w[0] == w[1]) {
         None => Ok(()),

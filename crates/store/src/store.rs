@@ -308,11 +308,13 @@ impl Store {
     /// Adds the events of a block: search finds them from now on. Events that are in a segment or
     /// in memory already are left out.
     pub fn insert(&self, batch: Batch) {
-        let mut state = self.inner.state.lock();
-        let Some(batch) = from_mark(batch, state.mark) else { return };
+        let mark = self.inner.state.lock().mark;
+        let Some(batch) = from_mark(batch, mark) else { return };
         let book = Book::of(&batch);
         let Some(entry) = Entry::new(batch, book) else { return };
         let ids = entry.ids;
+        // The mark has not passed this block meanwhile: it is not processed yet.
+        let mut state = self.inner.state.lock();
         if !state.memtable.insert(entry) {
             tracing::error!(?ids, "BUG: events with these ids are in memory already; left out");
         }
@@ -550,9 +552,14 @@ impl Store {
             return Ok(());
         };
         writing.queue.abort();
-        if let Some(thread) = writing.thread.lock().take() {
+        let thread = writing.thread.lock().take();
+        if let Some(thread) = thread {
             // A panic of the thread was logged when it happened.
-            blocking(move || Ok(drop(thread.join()))).await?;
+            blocking(move || {
+                drop(thread.join());
+                Ok(())
+            })
+            .await?;
         }
         let flushed = self.flush().await;
         let mark = self.inner.state.lock().mark;
@@ -568,7 +575,8 @@ impl Drop for Inner {
         let Some(writing) = &self.writing else { return };
         writing.queue.abort();
         // Nobody else may have the folder before the thread has ended.
-        if let Some(thread) = writing.thread.lock().take() {
+        let thread = writing.thread.lock().take();
+        if let Some(thread) = thread {
             let _ = thread.join();
         }
     }
@@ -621,7 +629,11 @@ impl Inner {
         self.swap(sealed, &shed, segments);
         if let Some(writing) = &self.writing {
             let queue = writing.queue.clone();
-            blocking(move || Ok(queue.forget(mark, false))).await?;
+            blocking(move || {
+                queue.forget(mark, false);
+                Ok(())
+            })
+            .await?;
         }
         Ok(())
     }

@@ -90,7 +90,8 @@ fn find(chars: &[char], from: usize, is_it: impl Fn(&[char]) -> bool) -> usize {
 
 /// For each line of [`code_only`]'s output, whether it is only compiled into tests.
 pub(crate) fn test_lines(path: &str, code: &str) -> Vec<bool> {
-    let in_tests = path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches"));
+    let in_tests =
+        path.split('/').any(|part| matches!(part, "tests" | "tests.rs" | "benches" | "examples"));
     let whole = in_tests || code.contains("#![cfg(test)]");
     let mut lines = vec![whole; code.lines().count()];
     for attribute in ["#[cfg(test)]", "#[cfg(any(test"] {

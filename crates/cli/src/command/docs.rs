@@ -1,4 +1,4 @@
-//! `pugmark docs`: prints the reference pages, which `cargo xtask codegen` writes to docs/reference.
+//! `pugmark docs`: prints the reference pages; `cargo xtask codegen` writes them to docs/reference.
 
 use clap::{CommandFactory, ValueEnum};
 use pugmark_event::fields::FIELDS;

@@ -30,10 +30,10 @@ impl AlertBook {
         for detection in detections {
             let (rule, entity) = pugmark_alert::key(detection);
             let key = (rule.to_string(), entity.clone());
-            if asked.insert(key.clone()) {
-                if let Some(alert) = self.store.alerts().newest_for(&key.0, &key.1).await? {
-                    newest.insert(key.clone(), alert);
-                }
+            if asked.insert(key.clone())
+                && let Some(alert) = self.store.alerts().newest_for(&key.0, &key.1).await?
+            {
+                newest.insert(key.clone(), alert);
             }
             let known = newest.remove(&key);
             let alert = match pugmark_alert::apply(known.clone(), detection) {
