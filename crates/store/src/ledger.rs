@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
 use pugmark_event::Batch;
 use pugmark_event::fields;
 use pugmark_event::time::{MINUTE, Micros};
@@ -123,10 +124,11 @@ impl Book {
 
     /// The counts of a batch.
     pub(crate) fn of(batch: &Batch) -> Self {
-        let mut book = Book::default();
         let sources = batch.text(fields::EVENT_SOURCE);
-        let received = batch.received_times();
         let source_of = |row: usize| sources.map_or("", |s| s.value(row));
+        let received = batch.received_times();
+        let raw_bytes = raw_bytes(batch);
+        let mut book = Book::default();
         let mut start = 0;
         for row in 0..batch.rows() {
             let next = row + 1;
@@ -134,7 +136,7 @@ impl Book {
                 || source_of(next) != source_of(row)
                 || received[next] != received[row];
             if ends {
-                let raw: usize = (start..next).map(|r| batch.original(r).len()).sum();
+                let raw: usize = raw_bytes[start..next].iter().sum();
                 let counts = Counts::stored((next - start) as u64, raw as u64, received[row]);
                 book.add(&source_of(row).into(), &counts);
                 start = next;
@@ -142,4 +144,18 @@ impl Book {
         }
         book
     }
+}
+
+/// Bytes of each record.
+fn raw_bytes(batch: &Batch) -> Vec<usize> {
+    let exact = batch.columns().column_by_name(fields::ORIGINAL_BYTES.column());
+    let exact = exact.and_then(|column| column.as_binary_opt::<i32>());
+    let text = batch.text(fields::ORIGINAL);
+    (0..batch.rows())
+        .map(|row| match (exact, text) {
+            (Some(exact), _) if exact.is_valid(row) => exact.value_length(row) as usize,
+            (_, Some(text)) if text.is_valid(row) => text.value_length(row) as usize,
+            _ => 0,
+        })
+        .collect()
 }

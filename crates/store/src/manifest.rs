@@ -306,9 +306,9 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "stored events are not the rows in segments",
-        "SELECT l.source, l.stored, coalesce(sum(s.rows), 0) AS rows FROM ledger l \
+        "SELECT l.source, l.stored, coalesce(sum(s.rows), 0) AS held FROM ledger l \
          LEFT JOIN segment_sources s ON s.source = l.source GROUP BY l.source \
-         HAVING l.stored <> rows",
+         HAVING l.stored <> held",
     ),
     (
         "quarantined records are not the rows in quarantine",

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -233,7 +234,20 @@ impl Writer {
     }
 
     /// Hands out the replay, then writes and hands out what is queued until the queue closes.
-    pub(crate) fn run(mut self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
+    pub(crate) fn run(self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
+        let queue = self.queue.clone();
+        let ended = catch_unwind(AssertUnwindSafe(|| self.work(jobs, out, replay)));
+        // The engine is gone, or there is a defect; after a close nobody asks any more.
+        let was_asked = queue.is_closing();
+        queue.close();
+        if ended.is_err() || !was_asked {
+            let problem =
+                "BUG: the WAL has stopped; start Pugmark again, nothing acknowledged is lost";
+            queue.set_problem(Some(problem.to_string()));
+        }
+    }
+
+    fn work(mut self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
         self.look_at_disk(0);
         for block in replay {
             if !self.hand_out(block, out) {
