@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, useRouter } from '@tanstack/react-router'
+import { Link, useLocation, useRouter } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
 import { ApiError, post } from '@/api/client'
 import { auth, queryClient } from '@/api/queries'
@@ -13,7 +13,8 @@ export default function Setup() {
   const { data } = useQuery(auth)
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<{ message: string; hint?: string | null } | null>(null)
-  const [linkToken] = useState(() => new URLSearchParams(location.hash.slice(1)).get('token') ?? '')
+  // Followed, not read once: the link may be pasted into a tab that shows this page already.
+  const linkToken = useLocation({ select: ({ hash }) => new URLSearchParams(hash).get('token') ?? '' })
   if (data && !data.setup_needed && !busy) {
     return (
       <Frame title="Set-up is done" lead="This server has its first user already. The set-up link works once.">
