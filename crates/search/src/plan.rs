@@ -5,9 +5,9 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::functions_aggregate::expr_fn::{
-    approx_percentile_cont, avg, count, count_distinct, first_value, last_value, max, min, sum,
+    approx_percentile_cont, avg, count, count_distinct, first_value, max, min, sum,
 };
-use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, ident, lit};
+use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use pugmark_event::fields::{ATTRIBUTES, EVENT_ID, EVENT_TIME, Kind, ORIGINAL};
 use pugmark_event::time::Micros;
@@ -282,10 +282,13 @@ fn within(field: &FieldRef, value: Expr, low: i64, high: i64) -> Expr {
 
 fn figure(function: Function, input: Option<Expr>) -> Result<Expr, SearchError> {
     let Some(input) = input else { return Ok(count(lit(1i64))) };
+    // Absent values sort behind all others. A FILTER would say the same, but grouped partial
+    // states of first_value and last_value mix up groups whose rows are all filtered out.
+    let absent_last = input.clone().is_null().sort(true, false);
     let by_time = |ascending| {
-        ["t", "i"].iter().map(|key| ident(*key).sort(ascending, false)).collect::<Vec<_>>()
+        let times = ["t", "i"].iter().map(|key| ident(*key).sort(ascending, false));
+        std::iter::once(absent_last.clone()).chain(times).collect::<Vec<_>>()
     };
-    let present = input.clone().is_not_null();
     Ok(match function {
         Function::Count => count(input),
         Function::Distinct => count_distinct(input),
@@ -296,12 +299,8 @@ fn figure(function: Function, input: Option<Expr>) -> Result<Expr, SearchError> 
         Function::Percentile(percent) => {
             approx_percentile_cont(input.sort(true, false), lit(f64::from(percent) / 100.0), None)
         }
-        Function::First => {
-            first_value(input, by_time(true)).filter(present).build().map_err(failed)?
-        }
-        Function::Last => {
-            last_value(input, by_time(true)).filter(present).build().map_err(failed)?
-        }
+        Function::First => first_value(input, by_time(true)),
+        Function::Last => first_value(input, by_time(false)),
     })
 }
 
