@@ -216,10 +216,10 @@ impl Server {
         // A server may answer before it has read a body that it refuses.
         let _ = stream.write_all(body);
         let mut answer = Vec::new();
-        if let Err(error) = stream.read_to_end(&mut answer) {
-            if answer.is_empty() {
-                return Err(error);
-            }
+        if let Err(error) = stream.read_to_end(&mut answer)
+            && answer.is_empty()
+        {
+            return Err(error);
         }
         parse_answer(&answer)
     }

@@ -12,7 +12,7 @@ const FILE: &str = "LOCK";
 /// Held while a process may write to the folder; the system lets go when the process ends.
 #[derive(Debug)]
 pub(crate) struct FolderLock {
-    _file: File,
+    file: File,
 }
 
 impl FolderLock {
@@ -46,7 +46,15 @@ impl FolderLock {
             .and_then(|()| file.rewind())
             .and_then(|()| writeln!(file, "{}", std::process::id()))
             .map_err(not_writable)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that is just being started may still
+        // have a copy of it, and with it the lock.
+        let _ = self.file.unlock();
     }
 }
 
