@@ -19,8 +19,9 @@ use crate::intake::{IngestError, Intake, Receipt};
 use crate::pipeline::Pipeline;
 use crate::status::{Counters, Status};
 
-/// Notices that a slow listener may lag behind before it misses some.
-const NOTICES_MAX: usize = 1024;
+/// Notices that a slow listener may lag behind before it misses some. Each may hold the events of a
+/// block (about 1 MiB of records), so this also bounds the memory that a slow listener costs.
+const NOTICES_MAX: usize = 64;
 
 /// How the engine runs.
 #[derive(Debug, Clone)]
