@@ -181,7 +181,23 @@ await step('Start makes a token and shows the first event live', async () => {
   const answer = await ingest(`${HOSTILE}\n`)
   expect(answer.received === 1 && answer.stored === 1, `ingest said ${JSON.stringify(answer)}`)
   await page.waitForSelector('[data-arrivals]:not([data-arrivals="0"])')
+  await page.waitForSelector('[data-arrivals] >> text=First event from source')
   await page.screenshot({ path: `${shots}start.png` })
+})
+
+/** A server that started empty needs something to show: password guessing from one address within a minute. */
+function guesses() {
+  const lines = Array.from({ length: 40 }, (_, i) => {
+    const time = new Date(Date.now() - 60_000 + i * 1_000).toISOString()
+    return `<38>1 ${time} web-1 sshd ${4000 + i} - - Failed password for ${['root', 'admin', 'ana'][i % 3]} from 203.0.113.7 port ${40_000 + i} ssh2`
+  })
+  return `${lines.join('\n')}\n`
+}
+
+await step('password guessing raises an alert that the browser shows by itself', async () => {
+  await goto('/alerts?status=all')
+  await ingest(guesses(), 'e2e-auth')
+  await page.waitForSelector('[role=table][aria-label=Alerts] >> text=203.0.113.7', { timeout: 30_000 })
 })
 
 // --- every page, both themes --------------------------------------------------------------------------------------------

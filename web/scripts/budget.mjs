@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 
 const limits = { entry: 130_000, route: 220_000, dist: 600_000 }
 const dist = new URL('../dist/', import.meta.url).pathname
-const manifest = JSON.parse(readFileSync(join(dist, '../.manifest.json'), 'utf8'))
+const manifest = JSON.parse(readFileSync(join(dist, '../node_modules/.pugmark-manifest.json'), 'utf8'))
 const sizes = new Map()
 
 function size(file) {

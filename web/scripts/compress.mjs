@@ -19,7 +19,7 @@ for (const entry of readdirSync(dist, { recursive: true, withFileTypes: true }))
   files += 1
 }
 // The manifest is for scripts/budget.mjs only and must not be served.
-rmSync(join(dist, '../.manifest.json'), { force: true })
-renameSync(join(dist, '.vite/manifest.json'), join(dist, '../.manifest.json'))
+rmSync(join(dist, '../node_modules/.pugmark-manifest.json'), { force: true })
+renameSync(join(dist, '.vite/manifest.json'), join(dist, '../node_modules/.pugmark-manifest.json'))
 rmSync(join(dist, '.vite'), { recursive: true })
 console.log(`compressed ${files} files`)
