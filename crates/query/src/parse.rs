@@ -6,7 +6,7 @@ use crate::check::{Check, TextCheck};
 use crate::cursor::{Cursor, JOINERS, Word};
 use crate::diagnostic::Diagnostic;
 use crate::pipes;
-use crate::plan::{Bound, FieldRef, Filter, Pattern, Piece, Plan, Target, Test};
+use crate::plan::{Bound, FieldRef, Filter, Piece, Plan, Target, Test};
 
 /// Longest text of a question.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -26,7 +26,8 @@ pub fn parse(text: &str) -> Result<Plan, Vec<Diagnostic>> {
             format!("a query has at most {TEXT_BYTES_MAX} bytes; this has {}", text.len());
         return Err(vec![Diagnostic::new(0, text.len(), message)]);
     }
-    let mut parser = Parser { cursor: Cursor::new(text), depth: 0, tests: 0, table: None };
+    let mut parser =
+        Parser { cursor: Cursor::new(text), depth: 0, tests: 0, regexes: 0, table: None };
     let filter = match parser.whole_filter() {
         Ok(filter) => filter,
         Err(fault) => return Err(vec![fault]),
@@ -35,11 +36,15 @@ pub fn parse(text: &str) -> Result<Plan, Vec<Diagnostic>> {
     Ok(Plan { filter, pipes })
 }
 
+/// Regular expressions in one question: each may take memory far beyond its text.
+const REGEXES_MAX: usize = 32;
+
 /// Where the reading stands.
 pub(crate) struct Parser<'a> {
     pub(crate) cursor: Cursor<'a>,
     depth: usize,
     tests: usize,
+    regexes: usize,
     /// Columns of the table that the pipes so far make; `None` while the rows are events.
     pub(crate) table: Option<Vec<String>>,
 }
@@ -260,7 +265,13 @@ impl<'a> Parser<'a> {
 
     /// One value with its operator.
     fn test(&mut self, field: &FieldRef) -> Result<Test, Diagnostic> {
+        let from = self.cursor.at;
         if let Some(regex) = self.cursor.regex() {
+            self.regexes += 1;
+            if self.regexes > REGEXES_MAX {
+                let message = format!("a query has at most {REGEXES_MAX} regular expressions");
+                return Err(self.cursor.fault(from, message).hint("join some with |"));
+            }
             return Ok(Test::Regex(regex));
         }
         if matches!(self.cursor.peek(), Some('[' | '{')) {
@@ -364,7 +375,7 @@ fn plain(field: &FieldRef, word: Word<'_>) -> Test {
     if word.pattern.0 == [Piece::Any] {
         return Test::Exists;
     }
-    let Some(text) = word.pattern.literal() else { return Test::Like(pattern_of(word)) };
+    let Some(text) = word.pattern.literal() else { return Test::Like(word.pattern) };
     let kind = match field.target {
         Target::Column(id) => Some(id.field().kind),
         Target::Attribute(_) => None,
@@ -392,10 +403,6 @@ fn plain(field: &FieldRef, word: Word<'_>) -> Test {
         }
     }
     Test::Equals(text.to_string())
-}
-
-fn pattern_of(word: Word<'_>) -> Pattern {
-    word.pattern
 }
 
 #[cfg(test)]
@@ -507,6 +514,7 @@ mod tests {
             "\"".repeat(65_535),
             "a ".repeat(30_000),
             "x".repeat(65_537),
+            "a:/\\pL{50}/ ".repeat(1000),
         ] {
             assert!(parse(&text).is_err(), "{}", &text[..10]);
         }

@@ -282,8 +282,8 @@ fn within(field: &FieldRef, value: Expr, low: i64, high: i64) -> Expr {
 
 fn figure(function: Function, input: Option<Expr>) -> Result<Expr, SearchError> {
     let Some(input) = input else { return Ok(count(lit(1i64))) };
-    // Absent values sort behind all others. A FILTER would say the same, but grouped partial
-    // states of first_value and last_value mix up groups whose rows are all filtered out.
+    // Absent values sort behind all others. A FILTER would say the same, but the builder that adds
+    // one to a call drops the call's order.
     let absent_last = input.clone().is_null().sort(true, false);
     let by_time = |ascending| {
         let times = ["t", "i"].iter().map(|key| ident(*key).sort(ascending, false));

@@ -10,7 +10,7 @@ use pugmark_query::eval::{self, Cell};
 use pugmark_query::{Request, Search};
 
 const WORLDS: usize = 5;
-const QUERIES: usize = 150;
+const QUERIES: usize = 100;
 
 const VALUES: &[&str] =
     &["root", "Root", "bob", "müller", "MÜLLER", "", "a*b", "22", "022", "9", "1.5", "-3", "1e2"];

@@ -55,13 +55,10 @@ async fn sql_reads() {
         ("SELECT count(*) FROM events WHERE attributes['absent'] IS NULL", "5"),
         ("SELECT count(*) FROM events WHERE event_time >= '2026-11-24T00:00:00Z'", "1"),
         ("SELECT count(*) FROM events WHERE cidr_match(source_ip, '10.0.0.0/30')", "4"),
-        ("SELECT count(*) FROM events WHERE user_name = 'root' AND event_id IN (0, 1, 2)", ""),
         ("SELECT event_time FROM events ORDER BY event_time DESC LIMIT 1", "2026-11-24T11:00:00Z"),
     ] {
         let found = sql(&world, text).await.unwrap_or_else(|e| panic!("{text}: {e}"));
-        if !expected.is_empty() {
-            assert_eq!(found, expected, "{text}");
-        }
+        assert_eq!(found, expected, "{text}");
     }
     assert!(sql(&world, "EXPLAIN SELECT 1").await.unwrap().contains("Projection"));
 }
