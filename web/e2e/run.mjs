@@ -296,6 +296,10 @@ await step('Explore finds by words, with completion and diagnostics', async () =
   await page.keyboard.press('Control+A')
   await page.keyboard.type('(failed', { delay: 5 })
   await page.waitForSelector('text=/Character \\d+:/')
+  await page.keyboard.press('Control+A')
+  await page.keyboard.type('* | stast count()', { delay: 5 })
+  await page.click('text=Use it')
+  await page.waitForFunction(() => document.querySelector('[data-querybar] .cm-content')?.textContent === '* | stats count()')
 })
 
 await step('hostile text is inert everywhere', async () => {

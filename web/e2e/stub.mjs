@@ -282,7 +282,7 @@ function parse({ query }) {
   try {
     const { stages } = compile(query)
     const unknown = stages.find((stage) => !/^(stats|timechart|sort|head|fields)\b/.test(stage))
-    if (unknown !== undefined) { const at = query.indexOf(unknown, query.indexOf('|')); const word = unknown.split(' ')[0]; return { ok: false, kind: 'events', diagnostics: [{ from: at, to: at + word.length, severity: 'error', message: `There is no command "${word}".`, fix: word.startsWith('sta') ? 'stats' : null }] } }
+    if (unknown !== undefined) { const at = query.indexOf(unknown, query.indexOf('|')); const word = unknown.split(' ')[0]; return { ok: false, kind: 'events', diagnostics: [{ from: at, to: at + word.length, severity: 'error', message: `There is no command "${word}".`, fix: word.startsWith('sta') ? 'did you mean `stats`?' : 'known are stats, timechart, sort, head, fields' }] } }
     return { ok: true, kind: stages.length ? 'table' : 'events', diagnostics: [] }
   } catch (e) {
     return { ok: false, kind: 'events', diagnostics: [{ from: e.from ?? 0, to: e.to ?? query.length, severity: 'error', message: `${e.message}.`, fix: null }] }

@@ -95,8 +95,8 @@ export function ErrorBox({ error, retry }: { error: unknown; retry?: () => void 
         <Icon name="warn" />
       </span>
       <div className="min-w-0 flex-1">
-        <p className="font-semibold break-words">{visible(message)}</p>
-        {hint && <p className="text-muted break-words">{visible(hint)}</p>}
+        <p className="font-semibold break-words first-letter:uppercase">{visible(message)}</p>
+        {hint && <p className="text-muted break-words first-letter:uppercase">{visible(hint)}</p>}
         {error instanceof ApiError && error.status >= 500 && <p className="text-muted text-sm">Code {error.code}, HTTP {error.status}</p>}
       </div>
       {retry && <Button onClick={retry}>Retry</Button>}

@@ -57,7 +57,7 @@ function Item({ operation }: { operation: Operation }) {
           <Icon name="right" size={12} />
         </span>
         <span className="data w-14 font-semibold">{operation.method}</span>
-        <span className="data break-all">{operation.path}</span>
+        <span className="data shrink-0">{operation.path}</span>
         <span className="text-muted ml-auto text-right">{operation.summary}</span>
       </summary>
       <div className="flex flex-col gap-3 px-3 pt-1 pb-3 pl-9">

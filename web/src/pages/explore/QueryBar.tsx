@@ -7,7 +7,7 @@ import { type RefObject, useEffect, useRef, useState } from 'react'
 import type { Diagnostic } from '@/api/types'
 import { visible } from '@/lib/escape'
 import { getPrefs } from '@/lib/prefs'
-import { queryLanguage } from './language'
+import { queryLanguage, replacement } from './language'
 
 interface Props {
   value: string
@@ -69,8 +69,9 @@ export function QueryBar({ value, onRun, readText }: Props) {
 
   const applyFix = (diagnostic: Diagnostic) => {
     const editor = view.current
-    if (!editor || diagnostic.fix === null) return
-    editor.dispatch({ changes: { from: diagnostic.from, to: Math.min(diagnostic.to, editor.state.doc.length), insert: diagnostic.fix } })
+    const insert = replacement(diagnostic)
+    if (!editor || insert === null) return
+    editor.dispatch({ changes: { from: diagnostic.from, to: Math.min(diagnostic.to, editor.state.doc.length), insert } })
     editor.focus()
   }
   return (
@@ -81,10 +82,11 @@ export function QueryBar({ value, onRun, readText }: Props) {
           <p className="mt-1 flex min-h-6 items-center gap-2 text-sm">
             <span className="min-w-0 break-words">
               <span className="text-muted">Character {problem.from + 1}:</span> {visible(problem.message)}
+              {problem.fix !== null && <span className="text-muted">; {visible(problem.fix)}</span>}
             </span>
-            {problem.fix !== null && (
+            {replacement(problem) !== null && (
               <button type="button" className="text-accent h-6 shrink-0 font-semibold" onClick={() => applyFix(problem)}>
-                Use “{visible(problem.fix)}”
+                Use it
               </button>
             )}
           </p>

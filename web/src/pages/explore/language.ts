@@ -51,6 +51,11 @@ export function queryLanguage(onDiagnostics: (list: Diagnostic[]) => void): Exte
   ]
 }
 
+/** A fix is advice in words; only a suggested word can be put in place of the wrong one. */
+export function replacement(diagnostic: Diagnostic): string | null {
+  return /^did you mean `([^`]+)`\?$/i.exec(diagnostic.fix ?? '')?.[1] ?? null
+}
+
 async function complete(context: CompletionContext): Promise<CompletionResult | null> {
   const text = context.state.doc.toString()
   const controller = new AbortController()
@@ -78,7 +83,7 @@ async function diagnose(text: string, onDiagnostics: (list: Diagnostic[]) => voi
       from: each.from,
       to: Math.max(each.to, each.from),
       severity: each.severity === 'error' ? 'error' : 'warning',
-      message: each.fix ? `${each.message} Did you mean ${each.fix}?` : each.message,
+      message: each.fix ? `${each.message}; ${each.fix}` : each.message,
     }))
   } catch (cause) {
     if (!isAbort(cause)) onDiagnostics([])

@@ -34,8 +34,8 @@ export default function Home() {
       <div className="grid grid-cols-12 gap-3 px-4">
         <ByLevel status={state.data} />
         <Numbers status={state.data} />
-        <Section title="Newest alerts" className="col-span-12 xl:col-span-7" aside={<Link to="/alerts">All open alerts</Link>}>
-          {open.error ? <ErrorBox error={open.error} /> : <Newest alerts={open.data} />}
+        <Section title="Open alerts, the most severe first" className="col-span-12 xl:col-span-7" aside={<Link to="/alerts">All open alerts</Link>}>
+          {open.error ? <ErrorBox error={open.error} /> : <Urgent alerts={open.data} />}
         </Section>
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-5">
           <Health />
@@ -98,7 +98,7 @@ function Tile({ label, value, note }: { label: string; value: ReactNode; note: R
   )
 }
 
-function Newest({ alerts }: { alerts: Alert[] | undefined }) {
+function Urgent({ alerts }: { alerts: Alert[] | undefined }) {
   if (!alerts) return <Loading rows={8} />
   if (alerts.length === 0) {
     return (
@@ -109,7 +109,7 @@ function Newest({ alerts }: { alerts: Alert[] | undefined }) {
   }
   return (
     <ul>
-      {alerts.slice(0, 12).map((alert) => (
+      {alerts.toSorted(bySeverity).slice(0, 12).map((alert) => (
         <li key={alert.id} className="border-line border-b last:border-b-0">
           <Link
             to="/alerts/$id"
@@ -136,6 +136,11 @@ function Newest({ alerts }: { alerts: Alert[] | undefined }) {
       ))}
     </ul>
   )
+}
+
+/** The list comes newest first; sorting keeps that order within a severity. */
+function bySeverity(a: Alert, b: Alert): number {
+  return LEVELS.indexOf(a.severity) - LEVELS.indexOf(b.severity)
 }
 
 function Health() {
