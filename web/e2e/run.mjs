@@ -298,6 +298,9 @@ await step('Explore finds by words, with completion and diagnostics', async () =
   await page.waitForSelector('text=/Character \\d+:/')
   await page.keyboard.press('Control+A')
   await page.keyboard.type('* | stast count()', { delay: 5 })
+  await page.waitForSelector('text=Use it')
+  // The list of completions lies over it.
+  await page.keyboard.press('Escape')
   await page.click('text=Use it')
   await page.waitForFunction(() => document.querySelector('[data-querybar] .cm-content')?.textContent === '* | stats count()')
 })
