@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+/// The words after `cargo` that build everything that tests need, in one set of features.
+pub(crate) const BUILD: &[&str] = &["build", "--workspace", "--lib", "--bins", "--tests"];
+
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

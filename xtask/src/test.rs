@@ -157,7 +157,7 @@ fn clippy() -> Result<Outcome> {
 
 /// All kinds of target in one call: one set of features, so that no dependency is built twice.
 fn build() -> Result<Outcome> {
-    cargo(&["build", "--workspace", "--lib", "--bins", "--tests"])
+    cargo(shell::BUILD)
 }
 
 fn tests() -> Result<Outcome> {
