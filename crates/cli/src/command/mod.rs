@@ -97,8 +97,9 @@ fn start_log(verbose: u8, quiet: bool, settings: impl Fn() -> Result<Settings, C
         _ => "trace".into(),
     };
     // Libraries have their own ideas of what is worth saying.
-    let filter = std::env::var("PUGMARK_LOG")
-        .unwrap_or_else(|_| format!("warn,evtx=error,pugmark={level},{}", levels_of_crates(&level)));
+    let filter = std::env::var("PUGMARK_LOG").unwrap_or_else(|_| {
+        format!("warn,evtx=error,pugmark={level},{}", levels_of_crates(&level))
+    });
     let _ = tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::new(filter))
         .with_writer(std::io::stderr)
