@@ -10,6 +10,8 @@ use pugmark_event::json::RowWriter;
 use pugmark_event::time::Micros;
 use pugmark_parse::{Input, Parser, frame};
 
+use crate::status::not_understood;
+
 /// Decompressed bytes of one file at most: a bomb ends there, with an error that says so.
 pub const FILE_BYTES_MAX: u64 = 64 << 30;
 
@@ -89,13 +91,6 @@ impl Hunt {
         }
         report
     }
-}
-
-fn not_understood(batch: &Batch) -> u64 {
-    let issues = batch.text(pugmark_event::fields::ISSUES);
-    issues.map_or(0, |issues| {
-        issues.iter().flatten().filter(|i| i.contains("not_understood")).count() as u64
-    })
 }
 
 fn findings(batch: &Batch, detections: Vec<Detection>, found: &mut impl FnMut(Finding)) {

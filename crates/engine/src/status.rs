@@ -67,9 +67,7 @@ impl Counters {
     /// Counts the events of a batch and those that nothing understood.
     pub(crate) fn count_issues(&self, batch: &Batch) {
         self.events.fetch_add(batch.rows() as u64, Ordering::Relaxed);
-        let Some(issues) = batch.text(fields::ISSUES) else { return };
-        let odd = issues.iter().flatten().filter(|i| i.contains("not_understood")).count();
-        self.not_understood.fetch_add(odd as u64, Ordering::Relaxed);
+        self.not_understood.fetch_add(not_understood(batch), Ordering::Relaxed);
     }
 
     pub(crate) fn count_detections(&self, count: usize) {
@@ -107,6 +105,14 @@ impl Counters {
             _ => 0.0,
         }
     }
+}
+
+/// Events of a batch that no format understood.
+pub(crate) fn not_understood(batch: &Batch) -> u64 {
+    let issues = batch.text(fields::ISSUES);
+    issues.map_or(0, |issues| {
+        issues.iter().flatten().filter(|i| i.contains("not_understood")).count() as u64
+    })
 }
 
 #[cfg(test)]
