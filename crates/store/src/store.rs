@@ -20,6 +20,7 @@ use crate::lock::FolderLock;
 use crate::manifest::{Commit, Loaded, Manifest, Shed};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
+use crate::retention::{Classify, OneClass};
 use crate::scan::Snapshot;
 use crate::segment::{self, Segment};
 use crate::state::accounts::Accounts;
@@ -50,6 +51,8 @@ pub struct Options {
     pub disk_free_bytes_min: u64,
     /// Durable blocks that wait for the engine at most.
     pub blocks_max: usize,
+    /// Says which retention class an event belongs to; a segment holds events of one class.
+    pub classify: Arc<dyn Classify>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             queue_bytes_max: 64 << 20,
             disk_free_bytes_min: 256 << 20,
             blocks_max: 64,
+            classify: Arc::new(OneClass),
         }
     }
 }
