@@ -8,6 +8,7 @@
 //!
 //! Floor 3. The only crate that names parquet and sqlx.
 
+mod codec;
 mod disk;
 mod error;
 mod ledger;
@@ -27,8 +28,8 @@ pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use retention::{ClassId, Classify, DEFAULT as DEFAULT_CLASS, OneClass};
-pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
-pub use segment::FILES_PER_FLUSH_MAX;
+pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};

@@ -4,22 +4,24 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
-use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowFilter,
-};
+use pugmark_event::Batch;
 use pugmark_event::batch::{align, schema};
-use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME};
+use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ORIGINAL};
 use pugmark_event::time::Micros;
 
+use crate::codec::words::has_word;
 use crate::error::StoreError;
 use crate::memtable::Entry;
-use crate::segment::{Segment, has_bounds};
+use crate::segment::Segment;
+use crate::segment::index::GROUP_ROWS;
+use crate::segment::layout::has_bounds;
+use crate::segment::read::SegmentScan;
 
-/// Rows of a batch that a scan returns, about.
+/// Rows of a batch that a scan of memory returns, at most.
 const BATCH_ROWS: usize = 8192;
 
 /// What to read.
@@ -34,8 +36,23 @@ pub struct Scan {
     /// Conditions that every wanted row meets. Parts use them to skip what cannot match; rows that
     /// do not match may still come.
     pub filters: Vec<Prune>,
+    /// More such conditions: the values of which a column has one.
+    pub any_of: Vec<AnyOf>,
+    /// Words that the record of every wanted row has: longest runs of ASCII letters, digits and
+    /// underscores, letters in lower case. No other row comes.
+    pub words: Vec<String>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
+}
+
+/// A condition on a column: it has one of these values, text in upper or lower case of its ASCII
+/// letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyOf {
+    /// Column name.
+    pub column: String,
+    /// The values.
+    pub values: Vec<PruneValue>,
 }
 
 /// A condition on a column: a null never meets it.
@@ -104,7 +121,7 @@ impl Scan {
     }
 
     /// The rows of a batch with `event_id` and `event_time` that are wanted.
-    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+    pub(crate) fn keep(&self, batch: &RecordBatch) -> BooleanArray {
         let longs = |name: &str| -> Option<Vec<i64>> {
             let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
             Some(column.as_primitive::<Int64Type>().values().to_vec())
@@ -133,7 +150,11 @@ impl Snapshot {
     pub fn scan(&self, scan: Scan) -> Vec<ScanPart> {
         let scan = Arc::new(scan);
         let fresh = self.entries.iter().map(|entry| Origin::Memory(entry.clone()));
-        let stored = self.segments.iter().map(|segment| Origin::Segment(segment.clone()));
+        let stored = self.segments.iter().flat_map(|segment| {
+            // The writer fills each row group before it begins the next.
+            let groups = segment.info.rows.div_ceil(GROUP_ROWS as u64).max(1) as usize;
+            (0..groups).map(move |group| Origin::Segment(segment.clone(), group, groups))
+        });
         let mut parts: Vec<ScanPart> = fresh
             .chain(stored)
             .map(|origin| ScanPart { scan: scan.clone(), origin })
@@ -166,7 +187,8 @@ pub struct ScanPart {
 #[derive(Debug, Clone)]
 enum Origin {
     Memory(Arc<Entry>),
-    Segment(Arc<Segment>),
+    /// A segment, one of its row groups, and how many it has.
+    Segment(Arc<Segment>, usize, usize),
 }
 
 /// Batches of a part.
@@ -177,7 +199,10 @@ impl ScanPart {
     pub fn rows(&self) -> u64 {
         match &self.origin {
             Origin::Memory(entry) => entry.batch.rows() as u64,
-            Origin::Segment(segment) => segment.info.rows,
+            Origin::Segment(segment, group, _) => {
+                let before = (*group * GROUP_ROWS) as u64;
+                segment.info.rows.saturating_sub(before).min(GROUP_ROWS as u64)
+            }
         }
     }
 
@@ -185,7 +210,7 @@ impl ScanPart {
     pub fn times(&self) -> (Micros, Micros) {
         match &self.origin {
             Origin::Memory(entry) => entry.times,
-            Origin::Segment(segment) => segment.info.times,
+            Origin::Segment(segment, ..) => segment.info.times,
         }
     }
 
@@ -193,7 +218,7 @@ impl ScanPart {
     fn ids(&self) -> (i64, i64) {
         match &self.origin {
             Origin::Memory(entry) => (entry.ids.0, entry.ids.1 - 1),
-            Origin::Segment(segment) => segment.info.ids,
+            Origin::Segment(segment, ..) => segment.info.ids,
         }
     }
 
@@ -202,7 +227,9 @@ impl ScanPart {
         let all = self.scan.covers(self.times(), self.ids());
         let result = match &self.origin {
             Origin::Memory(entry) => read_memory(&self.scan, entry, all),
-            Origin::Segment(segment) => read_segment(&self.scan, segment, all),
+            Origin::Segment(segment, group, of) => {
+                read_segment(&self.scan, segment, (*group, *of), all)
+            }
         };
         result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
     }
@@ -212,7 +239,14 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     let wanted = scan.schema()?;
     let columns = entry.batch.columns();
     // Cut the columns first: filtering copies.
-    let keep = if all { None } else { Some(scan.keep(columns)) };
+    let mut keep = if all { None } else { Some(scan.keep(columns)) };
+    if !scan.words.is_empty() {
+        let with_words = with_words(&entry.batch, &scan.words);
+        keep = Some(match keep {
+            Some(keep) => and(&keep, &with_words)?,
+            None => with_words,
+        });
+    }
     let columns = align(columns, &wanted)?;
     let columns = match keep {
         Some(keep) => filter_record_batch(&columns, &keep)?,
@@ -228,44 +262,31 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     ))
 }
 
+/// Events whose record has every word.
+fn with_words(batch: &Batch, words: &[String]) -> BooleanArray {
+    let records = batch.text(ORIGINAL);
+    let record = |row| records.filter(|r| r.is_valid(row)).map_or("", |r| r.value(row)).as_bytes();
+    (0..batch.rows())
+        .map(|row| Some(words.iter().all(|word| has_word(record(row), word.as_bytes()))))
+        .collect()
+}
+
 fn read_segment(
     scan: &Arc<Scan>,
     segment: &Arc<Segment>,
+    (group, of): (usize, usize),
     all: bool,
 ) -> Result<Batches, StoreError> {
-    let wanted = scan.schema()?;
     let file = segment.open()?;
-    let footer = segment.footer(&file)?;
-    let groups = row_groups(scan, segment, &footer)?;
+    let tail = segment.tail(&file)?;
+    let mut groups = row_groups(scan, segment, &tail.footer)?;
+    // Files of format 1 may cut their groups elsewhere: the last part takes what is beyond.
+    groups.retain(|g| *g == group || group + 1 == of && *g >= of);
     if groups.is_empty() {
         return Ok(Box::new(std::iter::empty()));
     }
-    let roots = |names: &dyn Fn(&str) -> bool| {
-        let fields = footer.schema().fields().iter().enumerate();
-        let roots = fields.filter(|(_, f)| names(f.name())).map(|(i, _)| i);
-        ProjectionMask::roots(footer.parquet_schema(), roots)
-    };
-    let mask = roots(&|name| wanted.column_with_name(name).is_some());
-    let bounds = roots(&|name| name == EVENT_TIME.column() || name == EVENT_ID.column());
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
-        .with_batch_size(BATCH_ROWS)
-        .with_row_groups(groups)
-        .with_projection(mask);
-    if !all {
-        let scan = scan.clone();
-        let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
-        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
-    }
-    let reader = builder.build().map_err(StoreError::parquet(&segment.path))?;
-    // The segment is held until the last batch is read, so that its file stays.
-    let segment = segment.clone();
-    Ok(Box::new(reader.map(move |batch| {
-        let batch = batch.map_err(|error| StoreError::Segment {
-            path: segment.path.clone(),
-            message: error.to_string(),
-        })?;
-        Ok(align(&batch, &wanted)?)
-    })))
+    let (scan, segment) = (scan.clone(), segment.clone());
+    Ok(Box::new(SegmentScan { scan, segment, file, tail, groups, all }.read()?))
 }
 
 /// Row groups that may hold a wanted row.

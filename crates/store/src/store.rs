@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,8 @@ use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
 use crate::retention::{Classify, OneClass};
 use crate::scan::Snapshot;
-use crate::segment::{self, Segment};
+use crate::segment::write::SegmentWriter;
+use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::wal::recover::Replay;
@@ -54,6 +55,9 @@ pub struct Options {
     pub blocks_max: usize,
     /// Says which retention class an event belongs to; a segment holds events of one class.
     pub classify: Arc<dyn Classify>,
+    /// Memory for footers, filters and indexes of segments, in bytes; what does not fit is read
+    /// again for each question.
+    pub tail_bytes_max: usize,
     /// Where files are kept.
     pub disk: Arc<dyn Disk>,
 }
@@ -67,6 +71,7 @@ impl Default for Options {
             disk_free_bytes_min: 256 << 20,
             blocks_max: 64,
             classify: Arc::new(OneClass),
+            tail_bytes_max: 128 << 20,
             disk: Arc::new(RealDisk),
         }
     }
@@ -138,7 +143,6 @@ struct Inner {
     state: Mutex<State>,
     /// One flush at a time.
     flushing: tokio::sync::Mutex<()>,
-    footers: Arc<AtomicUsize>,
     recovery: Recovery,
     /// `None` when opened for reading.
     writing: Option<Writing>,
@@ -149,6 +153,7 @@ struct Writing {
     queue: Arc<Queue>,
     thread: Mutex<Option<JoinHandle<()>>>,
     lock: Mutex<Option<FolderLock>>,
+    segments: Arc<SegmentWriter>,
 }
 
 /// What is in memory. Held for moments only: nothing is written while it is locked.
@@ -215,13 +220,13 @@ impl Store {
         let lock = FolderLock::take(dir)?;
         let manifest = Manifest::open(dir).await?;
         let loaded = manifest.load().await?;
-        let footers = Arc::new(AtomicUsize::new(0));
-        let segments = handles(dir, &loaded, &footers);
+        let tails = Tails::new(options.tail_bytes_max);
+        let segments = handles(&options.disk, dir, &loaded, &tails);
         let mark = loaded.mark;
         let (folder, known) = (dir.to_path_buf(), segments.clone());
         let disk = options.disk.clone();
         let (wal_dir, recovered) = blocking(move || {
-            segment::remove_orphans(&folder, &known)?;
+            segment::remove_orphans(&*disk, &folder, &known)?;
             let wal_dir = folder.join("wal");
             disk.make_dirs(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
             disk.sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
@@ -239,18 +244,22 @@ impl Store {
             .name("wal".into())
             .spawn(move || writer.run(&jobs, &out, replay))
             .map_err(StoreError::io("start the WAL thread for", dir))?;
+        let (files, classify) = (options.disk.clone(), options.classify.clone());
+        // Every flush counts commits up, and writes far fewer files than this leaves room for.
+        let serial = (loaded.commits.max(0) as u64) << 16;
+        let segment_writer = SegmentWriter::new(files, dir, classify, tails.clone(), serial);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
             recovery: recovered.report,
             writing: Some(Writing {
                 queue,
                 thread: Mutex::new(Some(thread)),
                 lock: Mutex::new(Some(lock)),
+                segments: Arc::new(segment_writer),
             }),
         };
         let store = Arc::new(Store { inner: Arc::new(inner) });
@@ -270,15 +279,14 @@ impl Store {
         let manifest = Manifest::open_read_only(dir).await?;
         let options = Options::default();
         let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
-        let footers = Arc::new(AtomicUsize::new(0));
-        let segments = handles(dir, &loaded, &footers);
+        let tails = Tails::new(options.tail_bytes_max);
+        let segments = handles(&options.disk, dir, &loaded, &tails);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
             recovery,
             writing: None,
         };
@@ -620,9 +628,14 @@ impl Inner {
     /// Seals, writes segments, commits, and swaps memory for segments.
     async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
         let Some((sealed, shed)) = self.seal() else { return Ok(()) };
-        let (dir, entries) = (self.dir.clone(), sealed.entries.clone());
-        let footers = self.footers.clone();
-        let written = blocking(move || segment::write(&dir, &entries, &footers)).await;
+        let batches: Vec<Batch> = sealed.entries.iter().map(|e| e.batch.clone()).collect();
+        let written = match &self.writing {
+            Some(writing) => {
+                let writer = writing.segments.clone();
+                blocking(move || writer.write(&batches)).await
+            }
+            None => Err(StoreError::ReadOnly),
+        };
         let result = match written {
             Ok(segments) => self.commit(&sealed, &shed, segments).await,
             Err(error) => Err(error),
@@ -737,9 +750,14 @@ fn add_totals(ledger: &mut BTreeMap<String, Counts>, book: &Book) {
     }
 }
 
-fn handles(dir: &Path, loaded: &Loaded, footers: &Arc<AtomicUsize>) -> Vec<Arc<Segment>> {
+fn handles(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    loaded: &Loaded,
+    tails: &Arc<Tails>,
+) -> Vec<Arc<Segment>> {
     let infos = loaded.segments.iter();
-    infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers))).collect()
+    infos.map(|info| Arc::new(Segment::new(disk, dir, info.clone(), tails))).collect()
 }
 
 fn file_problem(disk: &dyn Disk, segment: &Segment) -> Option<String> {

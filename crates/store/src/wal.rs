@@ -47,8 +47,3 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<WalFile>> {
     files.sort_by_key(|f| f.first_id);
     Ok(files)
 }
-
-/// Makes a rename, a creation or a removal in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    RealDisk.sync_dir(dir)
-}
