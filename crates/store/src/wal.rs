@@ -13,7 +13,7 @@ pub(crate) mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 
 pub use recover::Recovery;
 pub(crate) use recover::recover;

@@ -13,7 +13,7 @@ pub(crate) mod read;
 mod tests;
 pub(crate) mod write;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
@@ -21,31 +21,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
-use pugmark_event::time::Micros;
 
 use self::file::SegmentFile;
 use self::index::Index;
 use self::layout::Layout;
 use crate::disk::{Disk, DiskRead};
 use crate::error::StoreError;
-
-/// What the manifest says of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SegmentInfo {
-    /// Path below the data folder, with forward slashes.
-    pub(crate) path: String,
-    /// The UTC day of all events in it, or `mixed`.
-    pub(crate) partition: String,
-    pub(crate) rows: u64,
-    /// Size of the file.
-    pub(crate) bytes: u64,
-    /// Earliest and latest event time.
-    pub(crate) times: (Micros, Micros),
-    /// Smallest and largest event id.
-    pub(crate) ids: (i64, i64),
-    /// Rows of each source.
-    pub(crate) sources: BTreeMap<String, u64>,
-}
+use crate::manifest::SegmentInfo;
 
 /// What a reader must know before it reads rows.
 #[derive(Debug)]

@@ -22,11 +22,12 @@ use pugmark_event::time::{DAY, Micros};
 use super::assemble::{Assembled, assemble};
 use super::file::Checked;
 use super::index::{BLOCK_ROWS, GROUP_ROWS, IndexBuilder};
-use super::layout::{FOOTER_KEY, Layout};
-use super::{Segment, SegmentInfo, Tails};
+use super::layout::{FOOTER_KEY, FORMAT, Layout};
+use super::{Segment, Tails};
 use crate::codec::encode::Encoder;
 use crate::disk::Disk;
 use crate::error::StoreError;
+use crate::manifest::SegmentInfo;
 use crate::retention::Classify;
 
 /// Files that one flush writes at most, however far its event times are spread.
@@ -196,10 +197,13 @@ impl SegmentWriter {
             path: format!("{folder}/{name}"),
             partition: partition.day.clone(),
             rows: facts.rows,
-            bytes: 0,
+            raw_bytes: facts.raw_bytes,
+            class: partition.class.clone(),
+            format: FORMAT,
             times: facts.times,
             ids: facts.ids,
             sources: facts.sources.clone(),
+            ..SegmentInfo::default()
         };
         OpenSegment::create(&self.disk, &self.dir, info, &assembled.columns, effort)
     }
@@ -319,9 +323,9 @@ impl OpenSegment {
         let writer = self.writer.take();
         let Some(writer) = writer else { return Err(StoreError::ReadOnly) };
         let file = writer.into_inner().map_err(&failed)?;
-        let (bytes, _checksum) = file.finish().map_err(io("sync the segment"))?;
+        let (bytes, checksum) = file.finish().map_err(io("sync the segment"))?;
         self.disk.rename(&unfinished, &self.path).map_err(io("rename"))?;
-        self.info.bytes = bytes;
+        (self.info.bytes, self.info.checksum, self.info.tail_offset) = (bytes, checksum, start);
         Ok(self.info.clone())
     }
 }
