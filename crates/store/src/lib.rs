@@ -8,6 +8,7 @@
 //!
 //! Floor 3. The only crate that names parquet and sqlx.
 
+mod derived;
 mod error;
 mod ledger;
 mod lock;
@@ -23,7 +24,7 @@ mod wal;
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
-pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
 pub use segment::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
