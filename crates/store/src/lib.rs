@@ -10,6 +10,7 @@
 
 mod audit;
 mod codec;
+mod derived;
 mod disk;
 mod error;
 mod ledger;

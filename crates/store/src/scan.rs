@@ -8,18 +8,21 @@ use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
+use parquet::file::metadata::RowGroupMetaData;
 use pugmark_event::Batch;
-use pugmark_event::batch::{align, schema};
-use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ORIGINAL};
+use pugmark_event::batch::schema;
+use pugmark_event::conflict;
+use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL};
 use pugmark_event::time::Micros;
 
 use crate::codec::words::has_word;
+use crate::derived;
 use crate::error::StoreError;
 use crate::memtable::Entry;
-use crate::segment::Segment;
 use crate::segment::index::GROUP_ROWS;
 use crate::segment::layout::has_bounds;
 use crate::segment::read::SegmentScan;
+use crate::segment::{Segment, Tail};
 
 /// Rows of a batch that a scan of memory returns, at most.
 const BATCH_ROWS: usize = 8192;
@@ -27,14 +30,16 @@ const BATCH_ROWS: usize = 8192;
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
-    /// Columns in the order wanted, by column name; `None` means all of the registry.
+    /// Columns in the order wanted, by column name; `None` means all of the registry. Also
+    /// `attributes.NAME`, the text of an attribute (null where it is absent, empty where it has no
+    /// value), and `conflicts.COLUMN`, the list of a field's values that did not fit its column.
     pub columns: Option<Vec<String>>,
     /// Earliest event time, inclusive.
     pub from: Option<Micros>,
     /// Latest event time, exclusive.
     pub to: Option<Micros>,
-    /// Conditions that every wanted row meets. Parts use them to skip what cannot match; rows that
-    /// do not match may still come.
+    /// Conditions that every wanted row meets, in the column or with a value that did not fit it.
+    /// Parts use them to skip what cannot match; rows that do not match may still come.
     pub filters: Vec<Prune>,
     /// More such conditions: the values of which a column has one.
     pub any_of: Vec<AnyOf>,
@@ -43,16 +48,6 @@ pub struct Scan {
     pub words: Vec<String>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
-}
-
-/// A condition on a column: it has one of these values, text in upper or lower case of its ASCII
-/// letters.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AnyOf {
-    /// Column name.
-    pub column: String,
-    /// The values.
-    pub values: Vec<PruneValue>,
 }
 
 /// A condition on a column: a null never meets it.
@@ -64,6 +59,16 @@ pub struct Prune {
     pub op: PruneOp,
     /// The other side.
     pub value: PruneValue,
+}
+
+/// A condition on a column: it has one of these values, text in upper or lower case of its ASCII
+/// letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyOf {
+    /// Column name.
+    pub column: String,
+    /// The values.
+    pub values: Vec<PruneValue>,
 }
 
 /// A comparison.
@@ -99,8 +104,8 @@ impl Scan {
         let all = schema();
         let Some(columns) = &self.columns else { return Ok(all) };
         let field = |name: &String| {
-            let found = all.fields().iter().find(|f| f.name() == name);
-            found.cloned().ok_or_else(|| StoreError::Column(name.clone()))
+            let found = all.fields().iter().find(|f| f.name() == name).cloned();
+            found.or_else(|| derived::field(name)).ok_or_else(|| StoreError::Column(name.clone()))
         };
         let fields = columns.iter().map(field).collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Schema::new(fields)))
@@ -247,7 +252,7 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
             None => with_words,
         });
     }
-    let columns = align(columns, &wanted)?;
+    let columns = derived::align(columns, &wanted)?;
     let columns = match keep {
         Some(keep) => filter_record_batch(&columns, &keep)?,
         None => columns,
@@ -279,7 +284,7 @@ fn read_segment(
 ) -> Result<Batches, StoreError> {
     let file = segment.open()?;
     let tail = segment.tail(&file)?;
-    let mut groups = row_groups(scan, segment, &tail.footer)?;
+    let mut groups = row_groups(scan, segment, &tail)?;
     // Files of format 1 may cut their groups elsewhere: the last part takes what is beyond.
     groups.retain(|g| *g == group || group + 1 == of && *g >= of);
     if groups.is_empty() {
@@ -290,11 +295,8 @@ fn read_segment(
 }
 
 /// Row groups that may hold a wanted row.
-fn row_groups(
-    scan: &Scan,
-    segment: &Segment,
-    footer: &ArrowReaderMetadata,
-) -> Result<Vec<usize>, StoreError> {
+fn row_groups(scan: &Scan, segment: &Segment, tail: &Tail) -> Result<Vec<usize>, StoreError> {
+    let footer = &tail.footer;
     let mut conditions = scan.filters.clone();
     let mut bound = |column: fields::FieldId, op, value| {
         let (column, value) = (column.column().to_string(), PruneValue::Long(value));
@@ -311,11 +313,56 @@ fn row_groups(
         bound(EVENT_ID, PruneOp::LtEq, last);
     }
     let mut kept = vec![true; footer.metadata().num_row_groups()];
+    let parquet = StoreError::parquet(&segment.path);
+    let odd = with_issues(footer);
+    let mut cut = |column: &str, may: Vec<bool>| {
+        // A value that did not fit its column is not in the column's bounds.
+        let field = fields::by_name(column).filter(|f| conflict::possible(*f));
+        let field = field.filter(|f| tail.index.as_ref().is_none_or(|index| index.conflicts(*f)));
+        for ((kept, may), odd) in kept.iter_mut().zip(may).zip(&odd) {
+            *kept &= may || field.is_some() && *odd;
+        }
+    };
     for condition in &conditions {
-        let may = may_meet(condition, footer).map_err(StoreError::parquet(&segment.path))?;
-        kept.iter_mut().zip(may).for_each(|(kept, may)| *kept &= may);
+        cut(&condition.column, may_meet(condition, footer).map_err(&parquet)?);
+    }
+    for condition in &scan.any_of {
+        let mut may = vec![false; footer.metadata().num_row_groups()];
+        for value in &condition.values {
+            let (low, high) = cases(value);
+            let bound = |op, value| Prune { column: condition.column.clone(), op, value };
+            let low = may_meet(&bound(PruneOp::GtEq, low), footer).map_err(&parquet)?;
+            let high = may_meet(&bound(PruneOp::LtEq, high), footer).map_err(&parquet)?;
+            may.iter_mut().zip(low).zip(high).for_each(|((may, l), h)| *may |= l && h);
+        }
+        cut(&condition.column, may);
     }
     Ok(kept.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
+}
+
+/// Least and greatest value that is this one, whatever the case of its ASCII letters.
+fn cases(value: &PruneValue) -> (PruneValue, PruneValue) {
+    match value {
+        PruneValue::Text(text) => (
+            PruneValue::Text(text.to_ascii_uppercase()),
+            PruneValue::Text(text.to_ascii_lowercase()),
+        ),
+        long => (long.clone(), long.clone()),
+    }
+}
+
+/// For every row group whether an event in it has issues.
+fn with_issues(footer: &ArrowReaderMetadata) -> Vec<bool> {
+    let Some((column, _)) = footer.schema().column_with_name(ISSUES.column()) else {
+        return vec![false; footer.metadata().num_row_groups()];
+    };
+    let leaf = (0..footer.parquet_schema().num_columns())
+        .find(|i| footer.parquet_schema().get_column_root_idx(*i) == column);
+    let nulls = |group: &RowGroupMetaData| {
+        group.column(leaf?).statistics().and_then(|s| s.null_count_opt())
+    };
+    let groups = footer.metadata().row_groups().iter();
+    groups.map(|group| nulls(group) != Some(group.num_rows() as u64)).collect()
 }
 
 /// For every row group whether some row in it may meet `condition`.

@@ -65,17 +65,6 @@ impl Stored {
         let word = std::str::from_utf8(&rest[..len]).ok()?;
         (len > 0 && self.fits(word)).then_some(len)
     }
-
-    /// The Arrow type of the column.
-    pub(crate) fn data_type(self) -> DataType {
-        match self {
-            Self::Integer => DataType::Int64,
-            Self::Hex => DataType::Binary,
-            Self::Uuid => DataType::FixedSizeBinary(16),
-            Self::Address => DataType::UInt32,
-            Self::Text => DataType::Utf8,
-        }
-    }
 }
 
 fn is_hex(word: &[u8]) -> bool {
@@ -257,7 +246,7 @@ mod tests {
             let taken = builder.set(2, text);
             assert_eq!(taken, stored.fits(text), "{text:?} as {stored:?}");
             let column = builder.finish(4);
-            assert_eq!((column.len(), column.data_type()), (4, &stored.data_type()));
+            assert_eq!(column.len(), 4);
             let mut back = String::new();
             assert_eq!(push_text(&column, 2, &mut back), taken.then_some(()));
             assert_eq!(back, if taken { text } else { "" });

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BooleanArray, Int32Builder, MapArray, RecordBatch, StringArray, StringBuilder,
-    StructArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int32Builder, MapArray, RecordBatch, StringArray,
+    StringBuilder, StructArray,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::compute::nullif;
@@ -54,6 +54,8 @@ pub(crate) fn assemble(
     let mut records = Records::default();
     let mut attributes = AttributeSplit::new(&layout);
     let shapes = shapes(&rows);
+    let issues = batch.column_by_name(fields::ISSUES.column());
+    let issues = issues.and_then(|column| column.as_string_opt::<i32>());
     for row in 0..rows.len() {
         match encoder.encode(&rows, shapes[row], row) {
             Some(template) => {
@@ -71,6 +73,9 @@ pub(crate) fn assemble(
             }
         }
         attributes.row(&rows, row, &mut index);
+        if let Some(issues) = issues.filter(|issues| issues.is_valid(row)) {
+            index.issues(issues.value(row));
+        }
         index.end_row();
     }
     let columns = join(batch, records, attributes, &layout)?;

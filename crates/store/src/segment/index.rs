@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use hashbrown::HashSet;
-use pugmark_event::fields::FieldId;
+use pugmark_event::conflict;
+use pugmark_event::fields::{FIELDS, FieldId};
 use twox_hash::XxHash3_64;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
@@ -70,6 +71,8 @@ pub(crate) struct IndexBuilder {
     filters: Vec<u8>,
     groups: Vec<Vec<u8>>,
     map_names: HashSet<u64>,
+    conflicts: HashSet<u64>,
+    issues: String,
 }
 
 impl IndexBuilder {
@@ -89,7 +92,20 @@ impl IndexBuilder {
             filters: Vec::new(),
             groups: Vec::new(),
             map_names: HashSet::new(),
+            conflicts: HashSet::new(),
+            issues: String::new(),
         }
+    }
+
+    /// Notes the fields of which an event with these issues has a value that did not fit.
+    pub(crate) fn issues(&mut self, issues: &str) {
+        if self.issues == issues {
+            return;
+        }
+        self.issues = issues.to_string();
+        let noted = FIELDS.iter().enumerate().map(|(at, _)| FieldId(at as u16));
+        let noted = noted.filter(|id| conflict::noted(issues, *id));
+        self.conflicts.extend(noted.map(|id| XxHash3_64::oneshot(id.name().as_bytes())));
     }
 
     /// Notes that some row has this attribute in the map.
@@ -242,6 +258,7 @@ impl IndexBuilder {
             put_text(&mut out, &template.text);
         }
         put_hashes(&mut out, self.map_names.into_iter().collect());
+        put_hashes(&mut out, self.conflicts.into_iter().collect());
         put(&mut out, self.groups.len() as u32);
         for group in &self.groups {
             out.extend_from_slice(group);
@@ -275,6 +292,7 @@ fn put_hashes(out: &mut Vec<u8>, mut hashes: Vec<u64>) {
 pub(crate) struct Index {
     pub(crate) templates: Vec<Arc<Template>>,
     map_names: Vec<u32>,
+    conflicts: Vec<u32>,
     pub(crate) groups: Vec<GroupIndex>,
     filters: Bytes,
 }
@@ -296,7 +314,7 @@ impl Index {
         let texts = read.many(|read| read.text())?;
         let templates =
             texts.iter().map(|text| Template::parse(text).map(Arc::new)).collect::<Option<_>>()?;
-        let map_names = read.hashes()?;
+        let (map_names, conflicts) = (read.hashes()?, read.hashes()?);
         let groups = read.many(|read| {
             Some(GroupIndex {
                 rows: read.number()? as usize,
@@ -306,7 +324,7 @@ impl Index {
                 blocks: read.many(|read| Some((read.number()?, read.number()?)))?,
             })
         })?;
-        Some(Self { templates, map_names, groups, filters })
+        Some(Self { templates, map_names, conflicts, groups, filters })
     }
 
     /// Memory that it takes, about.
@@ -324,6 +342,12 @@ impl Index {
     pub(crate) fn in_map(&self, name: &str) -> bool {
         let hash = XxHash3_64::oneshot(name.as_bytes()) as u32;
         self.map_names.binary_search(&hash).is_ok()
+    }
+
+    /// True when some row may have a value of this field that did not fit its column.
+    pub(crate) fn conflicts(&self, id: FieldId) -> bool {
+        let hash = XxHash3_64::oneshot(id.name().as_bytes()) as u32;
+        self.conflicts.binary_search(&hash).is_ok()
     }
 
     /// True when the block may have this word or value among many.

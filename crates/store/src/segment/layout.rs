@@ -15,6 +15,7 @@ use parquet::file::metadata::ParquetMetaData;
 use pugmark_event::fields::{self, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES, TRACE_ID};
 use pugmark_event::{Field, Kind};
 
+use super::assemble::COMPOSITES;
 use crate::codec::stored::Stored;
 
 /// The format that is written.
@@ -146,8 +147,9 @@ pub(crate) fn is_entity(id: FieldId) -> bool {
 
 /// True for a column whose statistics are worth a look.
 pub(crate) fn has_bounds(field: &Field) -> bool {
-    !matches!(field.kind, Kind::Bytes)
-        && ![ORIGINAL.column(), ORIGINAL_BYTES.column()].contains(&field.column)
+    // Fields that may be made up of pieces are null in their column though they have a value.
+    let made_up = [ORIGINAL, ORIGINAL_BYTES].into_iter().chain(COMPOSITES);
+    !matches!(field.kind, Kind::Bytes) && !made_up.into_iter().any(|id| id.column() == field.column)
 }
 
 #[cfg(test)]

@@ -15,8 +15,10 @@ use parquet::arrow::arrow_reader::{
     RowSelection, RowSelector,
 };
 use pugmark_event::batch::Attributes;
+use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
 use pugmark_event::fields::{
-    ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, FieldId, ORIGINAL, ORIGINAL_BYTES,
+    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, FieldId, ISSUES, ORIGINAL,
+    ORIGINAL_BYTES,
 };
 
 use super::assemble::{COMPOSITES, attribute_columns, columns_of, map};
@@ -139,8 +141,12 @@ impl SegmentScan {
     }
 
     fn blocks(&self, index: &Index, group: &GroupIndex, words: &Words<'_>) -> Vec<Block> {
+        // A value that did not fit its column is not among the column's values.
+        let fits =
+            |any: &&AnyOf| !fields::by_name(&any.column).is_some_and(|id| index.conflicts(id));
+        let asked = self.scan.any_of.iter().filter(fits);
         let places: Vec<(&AnyOf, Vec<Where>)> =
-            self.scan.any_of.iter().map(|any| (any, places(any, group))).collect();
+            asked.map(|any| (any, places(any, group))).collect();
         (0..group.blocks())
             .map(|block| {
                 let possible = places.iter().all(|(any, places)| {
@@ -173,7 +179,13 @@ impl SegmentScan {
                     columns.extend(promoted);
                     columns.extend([ATTRIBUTES.into(), ATTRIBUTE_KINDS.column().into()]);
                 }
-                None => self.stored(name, &mut columns),
+                None => match conflicts_of(name) {
+                    Some(id) if self.tail.index.as_ref().is_none_or(|i| i.conflicts(id)) => {
+                        columns.extend(self.needed(&[ATTRIBUTES, ISSUES.column()]));
+                    }
+                    Some(_) => drop(columns.insert(EVENT_ID.column().to_string())),
+                    None => self.stored(name, &mut columns),
+                },
             }
         }
         columns
@@ -429,6 +441,23 @@ fn value_has(
     })
 }
 
+fn conflicts_of(name: &str) -> Option<FieldId> {
+    fields::by_name(name.strip_prefix(CONFLICTS_PREFIX)?)
+}
+
+/// The values of a field that did not fit its column.
+fn conflicts(batch: &RecordBatch, layout: &Layout, id: FieldId) -> Result<ArrayRef, StoreError> {
+    let issues = batch.column_by_name(ISSUES.column());
+    let Some(issues) = issues.filter(|issues| issues.null_count() < issues.len()) else {
+        return Ok(new_null_array(&conflict::data_type(), batch.num_rows()));
+    };
+    let (map, kinds) = attributes(batch, layout)?;
+    let columns = [(ISSUES.column(), issues.clone()), (ATTRIBUTES, map)];
+    let columns = columns.into_iter().chain([(ATTRIBUTE_KINDS.column(), kinds)]);
+    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))?;
+    Ok(Arc::new(conflict::column(&batch, id)))
+}
+
 fn composite(name: &str) -> Option<FieldId> {
     COMPOSITES.into_iter().find(|id| id.column() == name)
 }
@@ -457,9 +486,10 @@ fn events(
                 let (map, kinds) = merged.clone().unzip();
                 if name == ATTRIBUTES { map } else { kinds }
             }
-            None => match name.strip_prefix(ATTRIBUTE_PREFIX) {
-                Some(name) => Some(attribute(&decoder, layout, name, rows)),
-                None => stored.cloned(),
+            None => match (name.strip_prefix(ATTRIBUTE_PREFIX), conflicts_of(name)) {
+                (Some(name), _) => Some(attribute(&decoder, layout, name, rows)),
+                (_, Some(id)) => Some(conflicts(batch, layout, id)?),
+                _ => stored.cloned(),
             },
         };
         columns.push(column.unwrap_or_else(|| new_null_array(field.data_type(), rows)));
