@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use arrow::array::new_null_array;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringBuilder};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
-use pugmark_event::fields::{self, ATTRIBUTES, FieldId, ISSUES};
+use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
 
 /// What stands before an attribute's name in the name of its column.
 const ATTRIBUTES_PREFIX: &str = "attributes.";
@@ -78,6 +78,7 @@ fn attribute(batch: &RecordBatch, name: &str) -> ArrayRef {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::datatypes::Schema;
     use pugmark_event::{BatchBuilder, Value};
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod audit;
 mod codec;
+mod compact;
 mod derived;
 mod disk;
 mod error;
@@ -25,6 +26,7 @@ mod state;
 mod store;
 mod wal;
 
+pub use compact::Compacted;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};

@@ -14,6 +14,7 @@ use pugmark_event::time::{MINUTE, Micros};
 use pugmark_event::{Batch, Records};
 use tokio::sync::oneshot;
 
+use crate::compact::Retired;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
@@ -146,6 +147,8 @@ pub(crate) struct Inner {
     pub(crate) state: Mutex<State>,
     /// One flush at a time.
     pub(crate) flushing: tokio::sync::Mutex<()>,
+    /// One compaction at a time.
+    pub(crate) compacting: tokio::sync::Mutex<Retired>,
     pub(crate) recovery: Recovery,
     /// `None` when opened for reading.
     pub(crate) writing: Option<Writing>,
@@ -257,6 +260,7 @@ impl Store {
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
             recovery: recovered.report,
             writing: Some(Writing {
                 queue,
@@ -292,6 +296,7 @@ impl Store {
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
             recovery,
             writing: None,
         };
@@ -821,7 +826,7 @@ async fn read_consistently(
 }
 
 /// Runs work that blocks on a thread made for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -9,6 +9,7 @@ use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
 use pugmark_event::time::Micros;
 
 use super::clock::Pattern;
+use super::encode::Found;
 use super::stored::push_text;
 use super::template::{Form, Piece, Template, backslashes};
 use crate::segment::layout::{Layout, TEMPLATE};
@@ -109,6 +110,28 @@ impl<'a> Decoder<'a> {
         self.bind(key, known)?;
         let bound = self.bound[key].as_ref()?;
         self.render(&bound.parts, row, out)
+    }
+
+    /// As [`Decoder::record`], and says where the values stand.
+    pub(crate) fn record_found(
+        &mut self,
+        row: usize,
+        known: &mut Templates,
+        out: &mut String,
+        found: &mut Vec<Found>,
+    ) -> Option<Arc<Template>> {
+        found.clear();
+        let key = self.key(row)?;
+        let template = self.bind(key, known)?.template.clone();
+        let bound = self.bound[key].as_ref()?;
+        for (piece, part) in bound.parts.iter().enumerate() {
+            let start = out.len();
+            self.render(std::slice::from_ref(part), row, out)?;
+            if !matches!(part, Part::Literal(_) | Part::Mark) {
+                found.push(Found { piece, start, end: out.len() });
+            }
+        }
+        Some(template)
     }
 
     /// Writes the value of a field that is made up of pieces. `None` when the row's template does

@@ -24,9 +24,9 @@ use crate::codec::template::{Piece, Template, Variable};
 use crate::error::StoreError;
 
 /// Attributes that get columns of their own in one file.
-const PROMOTED_MAX: usize = 192;
+pub(super) const PROMOTED_MAX: usize = 192;
 /// Rows that must have an attribute before it gets a column: one in so many.
-const PROMOTED_SHARE: usize = 512;
+pub(super) const PROMOTED_SHARE: usize = 512;
 /// And at least so many.
 const PROMOTED_ROWS_MIN: usize = 16;
 /// Values that decide how a column holds them; one that does not fit later stays in the map.
@@ -281,7 +281,7 @@ fn samples(rows: &Rows<'_>, names: &[&str]) -> Vec<Stored> {
 }
 
 /// Attributes on their way to columns of their own and to the map.
-struct AttributeSplit<'a> {
+pub(super) struct AttributeSplit<'a> {
     layout: &'a Layout,
     columns: Vec<StoredBuilder>,
     places: FastMap<&'a str, usize>,
@@ -293,7 +293,7 @@ struct AttributeSplit<'a> {
 }
 
 impl<'a> AttributeSplit<'a> {
-    fn new(layout: &'a Layout) -> Self {
+    pub(super) fn new(layout: &'a Layout) -> Self {
         let promoted = layout.promoted.iter();
         Self {
             layout,
@@ -307,7 +307,7 @@ impl<'a> AttributeSplit<'a> {
         }
     }
 
-    fn row(&mut self, rows: &Rows<'_>, row: usize, index: &mut IndexBuilder) {
+    pub(super) fn row(&mut self, rows: &Rows<'_>, row: usize, index: &mut IndexBuilder) {
         let kinds = rows.kinds(row);
         self.row_kinds.clear();
         let mut in_map = 0;
@@ -333,7 +333,11 @@ impl<'a> AttributeSplit<'a> {
         }
     }
 
-    fn finish(mut self, rows: usize) -> Result<(ArrayRef, ArrayRef, Vec<ArrayRef>), StoreError> {
+    /// The map, the kinds, and the promoted columns in the order of the layout.
+    pub(super) fn finish(
+        mut self,
+        rows: usize,
+    ) -> Result<(ArrayRef, ArrayRef, Vec<ArrayRef>), StoreError> {
         let kinds = self.kinds.finish();
         let map = map(self.keys.finish(), self.values.finish(), self.offsets, &kinds)?;
         let columns = self.columns.into_iter().map(|column| column.finish(rows)).collect();

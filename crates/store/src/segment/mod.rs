@@ -8,6 +8,7 @@ pub(crate) mod assemble;
 mod file;
 pub(crate) mod index;
 pub(crate) mod layout;
+pub(crate) mod merge;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
@@ -56,6 +58,8 @@ impl Tails {
 pub(crate) struct Segment {
     pub(crate) info: SegmentInfo,
     pub(crate) path: PathBuf,
+    /// When it came into use in this process.
+    pub(crate) since: Instant,
     disk: Arc<dyn Disk>,
     doomed: AtomicBool,
     tail: OnceLock<(Arc<Tail>, usize)>,
@@ -71,7 +75,8 @@ impl Segment {
     ) -> Self {
         let path = dir.join(&info.path);
         let doomed = AtomicBool::new(false);
-        Self { info, path, disk: disk.clone(), doomed, tail: OnceLock::new(), tails: tails.clone() }
+        let (disk, tails, since) = (disk.clone(), tails.clone(), Instant::now());
+        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails }
     }
 
     /// The file is removed when the last holder lets go.

@@ -564,7 +564,10 @@ fn attribute(decoder: &Decoder<'_>, layout: &Layout, name: &str, rows: usize) ->
 }
 
 /// The map and the kinds with the promoted attributes back in them.
-fn attributes(batch: &RecordBatch, layout: &Layout) -> Result<(ArrayRef, ArrayRef), StoreError> {
+pub(super) fn attributes(
+    batch: &RecordBatch,
+    layout: &Layout,
+) -> Result<(ArrayRef, ArrayRef), StoreError> {
     let promoted: Vec<_> = layout
         .promoted
         .iter()

@@ -11,9 +11,10 @@ use pugmark_event::time::Micros;
 use pugmark_event::{Records, json};
 use pugmark_parse::{Input, Parser, frame};
 
-use super::Tails;
+use super::merge::merge;
 use super::read::SegmentScan;
 use super::write::SegmentWriter;
+use super::{Segment, Tails};
 use crate::disk::{Disk, RealDisk};
 use crate::retention::OneClass;
 use crate::scan::Scan;
@@ -45,17 +46,66 @@ impl Folder {
         let mut found = Vec::new();
         for segment in self.writer.write(std::slice::from_ref(batch)).unwrap() {
             assert!(segment.path.starts_with(self.dir.path()));
-            let file = segment.open().unwrap();
-            let tail = segment.tail(&file).unwrap();
-            let groups = (0..tail.footer.metadata().num_row_groups()).collect();
-            let (scan, segment) = (Arc::new(scan.clone()), segment.clone());
-            let read =
-                SegmentScan { scan, segment: segment.clone(), file, tail, groups, all: true };
-            found.extend(read.read().unwrap().map(Result::unwrap));
+            found.extend(read(&segment, scan));
             segment.doom();
         }
         found
     }
+}
+
+fn read(segment: &Arc<Segment>, scan: &Scan) -> Vec<RecordBatch> {
+    let file = segment.open().unwrap();
+    let tail = segment.tail(&file).unwrap();
+    let groups = (0..tail.footer.metadata().num_row_groups()).collect();
+    let (scan, segment) = (Arc::new(scan.clone()), segment.clone());
+    let read = SegmentScan { scan, segment, file, tail, groups, all: true };
+    read.read().unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn merged_segments_hold_what_went_in() {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let mut segments = Vec::new();
+    let mut expected = Vec::new();
+    for part in 0..5i64 {
+        let line = |i: i64| match (part + i) % 4 {
+            0 => format!("<86>1 2026-11-23T09:00:{:02}Z srv{} sshd {i} - - Failed password for u{} from 192.0.2.{} port {i} ssh2", i % 60, i % 7, i % 11, i % 250),
+            1 => format!(r#"{{"@timestamp":"2026-11-23T08:{:02}:00Z","message":"took {i} ms","only{part}":"x{i}","n":{i},"url":{{"original":"/a?b={i}"}}}}"#, i % 60),
+            2 => format!("{i} café {}", "x".repeat((i % 9) as usize)),
+            _ => format!("192.0.2.7 - - [23/Nov/2026:09:00:00 +0100] \"GET /a/{i}?c={i} HTTP/1.1\" 200 {i} \"-\" \"curl\""),
+        };
+        let lines: Vec<String> = (0..300).map(line).collect();
+        let mut records: Records = lines.iter().map(String::as_bytes).collect();
+        records.push(b"odd \xff bytes");
+        let source = ["web", "db"][(part % 2) as usize];
+        let first_id = 1 + 1000 * part;
+        let input = Input { source, records: &records, first_id, received: RECEIVED, format: None };
+        let batch = parser.parse(&input);
+        expected.extend(rows(&batch));
+        segments.extend(folder.writer.write(&[batch]).unwrap());
+    }
+    let info = merge(&folder.writer, &segments, &mut || true).unwrap().unwrap();
+    assert_eq!((info.rows, info.sources["web"]), (1505, 903));
+    let merged = folder.writer.handle(info);
+    for word in [None, Some("failed"), Some("only3"), Some("x77"), Some("odd"), Some("took")] {
+        let words: Vec<String> = word.iter().map(ToString::to_string).collect();
+        let scan = Scan { words, ..Scan::default() };
+        let mut found: Vec<_> = read(&merged, &scan)
+            .into_iter()
+            .flat_map(|batch| rows(&Batch::new(batch).unwrap()))
+            .collect();
+        found.sort();
+        let has = |row: &&(i64, Vec<u8>, String)| {
+            word.is_none_or(|word| crate::codec::words::has_word(&row.1, word.as_bytes()))
+        };
+        let expected: Vec<_> = expected.iter().filter(has).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{word:?}");
+    }
+    // Half-way is nowhere.
+    assert!(merge(&folder.writer, &segments, &mut || false).unwrap().is_none());
+    let left = std::fs::read_dir(merged.path.parent().unwrap()).unwrap().count();
+    assert_eq!(left, segments.len() + 1);
 }
 
 /// Every event as text: its id, its exact record, and its row as JSON with sorted keys.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arrow::array::UInt32Array;
 use arrow::compute::take_record_batch;
+use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
 use parking_lot::Mutex;
@@ -116,7 +117,7 @@ impl SegmentWriter {
             let assembled = assemble(&sorted, &mut encoder)?;
             let facts = Facts::of(&Batch::new(sorted)?);
             let info = self.write_file(&partition, &facts, assembled, Effort::Flush)?;
-            written.push(Arc::new(Segment::new(&self.disk, &self.dir, info, &self.tails)));
+            written.push(self.handle(info));
         }
         let mut folders: Vec<PathBuf> =
             written.iter().filter_map(|s| Some(s.path.parent()?.to_path_buf())).collect();
@@ -130,6 +131,20 @@ impl SegmentWriter {
             self.disk.sync_dir(&folder).map_err(StoreError::io("sync the folder", &folder))?;
         }
         Ok(())
+    }
+
+    /// A handle of a file that was just written.
+    pub(crate) fn handle(&self, info: SegmentInfo) -> Arc<Segment> {
+        Arc::new(Segment::new(&self.disk, &self.dir, info, &self.tails))
+    }
+
+    /// Makes the names in the folder of a segment durable.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub(crate) fn sync_folder(&self, segment: &Segment) -> Result<(), StoreError> {
+        let Some(folder) = segment.path.parent() else { return Ok(()) };
+        self.disk.sync_dir(folder).map_err(StoreError::io("sync the folder", folder))
     }
 
     /// Rows by partition, in the order in which they are written: by source, then time.
@@ -175,7 +190,7 @@ impl SegmentWriter {
         assembled: Assembled,
         effort: Effort,
     ) -> Result<SegmentInfo, StoreError> {
-        let mut file = self.begin(partition, facts, &assembled, effort)?;
+        let mut file = self.begin(partition, facts, &assembled.columns.schema(), effort)?;
         for start in (0..assembled.columns.num_rows()).step_by(BLOCK_ROWS) {
             let rows = BLOCK_ROWS.min(assembled.columns.num_rows() - start);
             file.write(&assembled.columns.slice(start, rows))?;
@@ -183,11 +198,12 @@ impl SegmentWriter {
         file.finish(assembled.layout, assembled.index)
     }
 
-    fn begin(
+    /// Begins a file. Dropped before it is finished, it leaves nothing.
+    pub(super) fn begin(
         &self,
         partition: &Partition,
         facts: &Facts,
-        assembled: &Assembled,
+        schema: &SchemaRef,
         effort: Effort,
     ) -> Result<OpenSegment, StoreError> {
         let serial = self.serial.fetch_add(1, Ordering::SeqCst);
@@ -205,7 +221,7 @@ impl SegmentWriter {
             sources: facts.sources.clone(),
             ..SegmentInfo::default()
         };
-        OpenSegment::create(&self.disk, &self.dir, info, &assembled.columns, effort)
+        OpenSegment::create(&self.disk, &self.dir, info, schema, effort)
     }
 }
 
@@ -236,6 +252,27 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
+    /// Those of files whose rows are put into one.
+    pub(super) fn sum<'a>(infos: impl Iterator<Item = &'a SegmentInfo>) -> Self {
+        let mut sum = Self {
+            rows: 0,
+            raw_bytes: 0,
+            times: (i64::MAX, i64::MIN),
+            ids: (i64::MAX, i64::MIN),
+            sources: BTreeMap::new(),
+        };
+        let wider = |a: (i64, i64), b: (i64, i64)| (a.0.min(b.0), a.1.max(b.1));
+        for info in infos {
+            sum.rows += info.rows;
+            sum.raw_bytes += info.raw_bytes;
+            (sum.times, sum.ids) = (wider(sum.times, info.times), wider(sum.ids, info.ids));
+            for (source, rows) in &info.sources {
+                *sum.sources.entry(source.clone()).or_default() += rows;
+            }
+        }
+        sum
+    }
+
     fn of(batch: &Batch) -> Self {
         let bounds = |values: &[i64]| {
             values.iter().fold((i64::MAX, i64::MIN), |(min, max), v| (min.min(*v), max.max(*v)))
@@ -260,7 +297,7 @@ impl Facts {
 }
 
 /// A segment being written.
-struct OpenSegment {
+pub(super) struct OpenSegment {
     disk: Arc<dyn Disk>,
     info: SegmentInfo,
     path: PathBuf,
@@ -274,7 +311,7 @@ impl OpenSegment {
         disk: &Arc<dyn Disk>,
         dir: &Path,
         info: SegmentInfo,
-        columns: &RecordBatch,
+        schema: &SchemaRef,
         effort: Effort,
     ) -> Result<Self, StoreError> {
         let path = dir.join(&info.path);
@@ -285,8 +322,8 @@ impl OpenSegment {
         let file = disk.create(&unfinished);
         let file = file.map_err(StoreError::io("create the segment", &unfinished))?;
         let mut open = Self { disk: disk.clone(), info, path, unfinished, writer: None };
-        let properties = properties(columns, effort)?;
-        let writer = ArrowWriter::try_new(Checked::new(file), columns.schema(), Some(properties));
+        let properties = properties(schema, effort)?;
+        let writer = ArrowWriter::try_new(Checked::new(file), schema.clone(), Some(properties));
         open.writer = Some(writer.map_err(StoreError::parquet(&open.unfinished))?);
         Ok(open)
     }
@@ -297,13 +334,13 @@ impl OpenSegment {
         self.writer.as_mut().ok_or(finished)
     }
 
-    fn write(&mut self, columns: &RecordBatch) -> Result<(), StoreError> {
+    pub(super) fn write(&mut self, columns: &RecordBatch) -> Result<(), StoreError> {
         let written = self.writer()?.write(columns);
         written.map_err(StoreError::parquet(&self.unfinished))
     }
 
     /// Adds filters, index and footer, syncs the file, and gives it its name.
-    fn finish(
+    pub(super) fn finish(
         mut self,
         mut layout: Layout,
         index: IndexBuilder,
@@ -357,10 +394,9 @@ fn day_name(day: i64) -> String {
     }
 }
 
-fn properties(columns: &RecordBatch, effort: Effort) -> Result<WriterProperties, StoreError> {
+fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties, StoreError> {
     let level = ZstdLevel::try_new(effort.zstd_level());
     let level = level.map_err(StoreError::parquet(Path::new("zstd")))?;
-    let schema = columns.schema();
     let sorting = [fields::EVENT_SOURCE, fields::EVENT_TIME]
         .iter()
         .filter_map(|id| schema.index_of(id.column()).ok())
