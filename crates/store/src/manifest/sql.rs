@@ -17,7 +17,7 @@ use tokio::sync::OwnedMutexGuard;
 use crate::error::StoreError;
 
 /// Rows in one statement of [`Tx::insert`]. Few sizes, so that each statement is prepared once.
-const ROWS_PER_STATEMENT: [usize; 3] = [256, 16, 1];
+const ROWS_PER_STATEMENT: [usize; 5] = [256, 64, 16, 4, 1];
 /// PostgreSQL holds no zero byte in text; the picture of one stands for it.
 const ZERO_PICTURE: &str = "\u{2400}";
 
@@ -321,12 +321,14 @@ impl Tx {
         tail: &str,
         args: &[Arg<'_>],
     ) -> Result<(), StoreError> {
+        // SQLite looks for the name of a value in all names: thousands of them take their time.
+        let numbered = matches!(self.kind, Kind::Postgres(_));
         let mut rest = args;
         for rows in ROWS_PER_STATEMENT {
             if rest.len() < rows * width {
                 continue;
             }
-            let sql = insert_sql(head, width, rows, tail);
+            let sql = insert_sql(head, width, rows, tail, numbered);
             while rest.len() >= rows * width {
                 let (now, later) = rest.split_at(rows * width);
                 self.run(sql.clone(), now).await?;
@@ -343,8 +345,8 @@ impl Tx {
     pub(crate) async fn script(&mut self, sql: String) -> Result<(), StoreError> {
         let sql = AssertSqlSafe(sql);
         match &mut self.kind {
-            Kind::Sqlite(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
-            Kind::Postgres(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
+            Kind::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
+            Kind::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
         }
         Ok(())
     }
@@ -362,9 +364,10 @@ impl Tx {
 }
 
 /// Our own texts and numbers alone: nothing that came from outside is in it.
-fn insert_sql(head: &str, width: usize, rows: usize, tail: &str) -> SqlStr {
+fn insert_sql(head: &str, width: usize, rows: usize, tail: &str, numbered: bool) -> SqlStr {
+    let value = |i: usize| if numbered { format!("${}", i + 1) } else { "?".to_string() };
     let row = |row: usize| {
-        let values: Vec<_> = (0..width).map(|i| format!("${}", row * width + i + 1)).collect();
+        let values: Vec<_> = (row * width..(row + 1) * width).map(value).collect();
         format!("({})", values.join(", "))
     };
     let rows: Vec<_> = (0..rows).map(row).collect();
@@ -378,8 +381,10 @@ mod tests {
 
     #[test]
     fn values_are_numbered_through_all_rows() {
-        let sql = insert_sql("INSERT INTO t", 2, 2, "RETURNING id");
-        assert_eq!(sql.as_str(), "INSERT INTO t VALUES ($1, $2), ($3, $4) RETURNING id");
+        let sql = |numbered| insert_sql("INSERT INTO t", 2, 2, "RETURNING id", numbered);
+        let postgres = "INSERT INTO t VALUES ($1, $2), ($3, $4) RETURNING id";
+        assert_eq!(sql(true).as_str(), postgres);
+        assert_eq!(sql(false).as_str(), "INSERT INTO t VALUES (?, ?), (?, ?) RETURNING id");
     }
 
     #[test]
