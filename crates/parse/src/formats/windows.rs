@@ -6,8 +6,9 @@
 //! `Channel`, `Provider_Name`, `Computer`, and the names of the event data without blanks.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use pugmark_event::{FieldId, Severity, fields};
 
 use super::json::{self, severity_field};
@@ -74,11 +75,12 @@ const ENVELOPE: &[(&str, FieldId)] = &[
     ("host.name", fields::HOST_NAME),
 ];
 
+/// A record without one of these is no Windows event.
+static MARKS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["\"EventID\"", "\"event_id\"", "\"winlog.event_id\""].map(Finder::new));
+
 fn looks(record: &[u8]) -> bool {
-    record.first() == Some(&b'{')
-        && (memmem::find(record, b"\"EventID\"").is_some()
-            || memmem::find(record, b"\"event_id\"").is_some()
-            || memmem::find(record, b"\"winlog.event_id\"").is_some())
+    record.first() == Some(&b'{') && MARKS.iter().any(|mark| mark.find(record).is_some())
 }
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
