@@ -329,6 +329,7 @@ impl<'a> Walk<'a> {
         found.pairs.push(Pair { name, value });
     }
 
+    #[inline]
     fn scalar(&mut self) -> Option<Val<'a>> {
         match self.peek()? {
             b'"' => Some(Val::Text(self.string()?)),
@@ -358,6 +359,7 @@ impl<'a> Walk<'a> {
         is_number(number.as_bytes()).then_some(Val::Number(Cow::Borrowed(number)))
     }
 
+    #[inline]
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;

@@ -118,6 +118,10 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 /// Gives a flattened pair its native name.
 fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
     let Pair { name, value } = pair;
+    let is_flat = !name.starts_with("Event.") && !name.starts_with("winlog.") && name != "message";
+    if is_flat {
+        return push(without_blanks(name), value, found);
+    }
     if let Some(at) = section(&name, "Event.System.") {
         let short = &name[at..];
         let named = HEADER.iter().find(|(long, _)| *long == short).map(|(_, native)| *native);
@@ -195,7 +199,10 @@ fn array<'a>(name: &str, json: &'a str, found: &mut Found<'a>) {
 
 /// Defender writes `Threat Name`; rules ask for `ThreatName`.
 fn without_blanks(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name }
+    match memchr::memchr(b' ', name.as_bytes()) {
+        Some(_) => Cow::Owned(name.replace(' ', "")),
+        None => name,
+    }
 }
 
 fn push<'a>(name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {
