@@ -344,7 +344,7 @@ impl Pack {
     fn match_message<'p, 'r>(&'p self, message: &'r str, meaning: &mut Meaning<'p, 'r>) {
         let matched = cut(message, MATCHED_BYTES_MAX);
         for pattern in &self.patterns {
-            if !matched.starts_with(&pattern.prefix) {
+            if !pattern.prefix.is_empty() && !matched.starts_with(&pattern.prefix) {
                 continue;
             }
             let Some(captures) = pattern.regex.captures(matched) else { continue };
