@@ -88,6 +88,7 @@ pub(crate) struct Bench {
     /// The server with the whole corpus.
     server: Option<Server>,
     peers: Option<Vec<Peer>>,
+    peer_versions: Vec<String>,
 }
 
 /// `pugmark-bench run ...`
@@ -102,7 +103,8 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
     let folder = plan.work.join(format!("run-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let report = Report::default();
-    let mut bench = Bench { plan, corpus, report, folder, server: None, peers: None };
+    let (server, peers, peer_versions) = (None, None, Vec::new());
+    let mut bench = Bench { plan, corpus, report, folder, server, peers, peer_versions };
     for measure in measures {
         println!("\n{}: {}", measure.name, measure.about);
         if let Err(error) = (measure.run)(&mut bench) {
@@ -119,10 +121,10 @@ pub(crate) fn run(words: &[String]) -> Result<()> {
 
 fn plan(words: &[String]) -> Result<Plan> {
     let args = Args::parse(words, &KNOWN)?;
-    let date = Parts::of(now_us()).date();
+    let (date, corpus) = (Parts::of(now_us()).date(), args.text("corpus", "mixed"));
     let out = match args.path("out") {
         Ok(out) => out,
-        Err(_) => report::fresh_folder(Path::new("bench/runs"), &date),
+        Err(_) => report::fresh_folder(&Path::new("bench/runs").join(date), &corpus),
     };
     let count = |name: &str, default: u64, most: u64| -> Result<usize> {
         Ok(usize::try_from(args.number(name, default)?.clamp(1, most))?)
@@ -133,7 +135,7 @@ fn plan(words: &[String]) -> Result<Plan> {
     };
     Ok(Plan {
         binary: args.path("pugmark")?.canonicalize().context("--pugmark names no file")?,
-        corpus: args.text("corpus", "mixed"),
+        corpus,
         data: args.text("data", "../shared/data").into(),
         seed: args.number("seed", 1)?,
         mb: args.number("mb", 200)?,
@@ -207,6 +209,12 @@ impl Bench {
         Ok(())
     }
 
+    /// Ends that server and the peers: what follows has the machine for itself.
+    pub(crate) fn clear(&mut self) -> Result<()> {
+        self.peers = None;
+        self.unload()
+    }
+
     /// The peers, loaded; none where they cannot be had, which the report then says.
     pub(crate) fn peers(&mut self) -> &mut [Peer] {
         if self.peers.is_none() {
@@ -221,7 +229,10 @@ impl Bench {
             (false, _) => "--no-peers".to_string(),
             (_, true) => "no typed table was written for these logs".to_string(),
             _ => match peers::start(&self.plan.work, &self.corpus) {
-                Ok(peers) => return peers,
+                Ok(peers) => {
+                    self.peer_versions = peers.iter().map(|peer| peer.version.clone()).collect();
+                    return peers;
+                }
                 Err(error) => format!("{error:#}"),
             },
         };
@@ -241,14 +252,13 @@ impl Bench {
         if settings.is_empty() {
             settings.push("the defaults".into());
         }
-        let peers = self.peers.iter().flatten().map(|peer| peer.version.clone());
         let mut about = vec![
             ("date", Parts::of(now_us()).date()),
             ("machine", report::machine()),
             ("version", report::words(&binary, &["--version"])),
             ("commit", report::words("git", &["describe", "--always", "--dirty", "--abbrev=12"])),
             ("compiler", report::words("rustc", &["--version"])),
-            ("peers", peers.collect::<Vec<_>>().join("; ")),
+            ("peers", self.peer_versions.join("; ")),
             ("corpus", format!("{}: {records} records, {bytes} bytes", corpus.name)),
             ("sources", sources.join(", ")),
             ("settings", settings.join(", ")),

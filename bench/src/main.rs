@@ -34,7 +34,7 @@ usage: pugmark-bench corpus --out DIR [--corpus NAME] [--mb N] [--seed N]
                          [--quiet-seconds N] [--rules DIR] [--work DIR] [--out DIR] [--note TEXT]
 
   corpus   writes one file per kind of log, and all.log with all of them
-  run      measures a binary and writes raw.csv and summary.md under bench/runs/
+  run      measures a binary and writes raw.csv and summary.md in bench/runs/DATE/NAME
 
 Corpora: mixed (text and JSON), ndjson, and shared (real logs below --data).
 ";

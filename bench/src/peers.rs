@@ -18,6 +18,9 @@ const PACKAGES: [&str; 4] = ["duckdb", "chdb", "pyarrow", "pytz"];
 /// Name and script; the second reads what the first wrote.
 const PEERS: [(&str, &str); 2] = [("ClickHouse", "clickhouse.py"), ("DuckDB", "duck.py")];
 
+/// Where their tables are kept. Another number when scripts/ makes other tables.
+const TABLES: &str = "peers-v1";
+
 /// A peer with the corpus loaded.
 pub(crate) struct Peer {
     pub(crate) name: &'static str,
@@ -41,7 +44,7 @@ pub(crate) struct Asked {
 pub(crate) fn start(work: &Path, corpus: &Corpus) -> Result<Vec<Peer>> {
     let python = environment(work)?;
     let scripts = scripts::write(work)?;
-    let tables = corpus.folder.join("peers");
+    let tables = corpus.folder.join(TABLES);
     fs::create_dir_all(&tables)?;
     let mut peers = Vec::new();
     for (name, script) in PEERS {

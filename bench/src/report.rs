@@ -108,11 +108,11 @@ impl Report {
     }
 }
 
-/// `bench/runs/<date>`, with a number after it when that is taken.
-pub(crate) fn fresh_folder(runs: &Path, date: &str) -> PathBuf {
+/// A folder of this name below `runs`, with a number after it when that is taken.
+pub(crate) fn fresh_folder(runs: &Path, name: &str) -> PathBuf {
     let names = (1..).map(|count| match count {
-        1 => date.to_string(),
-        _ => format!("{date}-{count}"),
+        1 => name.to_string(),
+        _ => format!("{name}-{count}"),
     });
     let mut folders = names.map(|name| runs.join(name));
     folders.find(|folder| !folder.exists()).expect("counting does not end")

@@ -14,7 +14,7 @@ pub(crate) const MEASURE: Measure =
 const NAME: &str = "compaction";
 
 fn run(bench: &mut Bench) -> Result<()> {
-    bench.unload()?;
+    bench.clear()?;
     if !bench.has_setting("store", "compaction")? {
         bench.report.note("compaction skipped: the binary has no setting store.compaction".into());
         return Ok(());
