@@ -260,10 +260,7 @@ fn read_segment(
     // The segment is held until the last batch is read, so that its file stays.
     let segment = segment.clone();
     Ok(Box::new(reader.map(move |batch| {
-        let batch = batch.map_err(|error| StoreError::Segment {
-            path: segment.path.clone(),
-            message: error.to_string(),
-        })?;
+        let batch = batch.map_err(|error| StoreError::segment(&segment.path, error.to_string()))?;
         Ok(align(&batch, &wanted)?)
     })))
 }

@@ -25,9 +25,13 @@ use pugmark_event::fields::{self, Kind};
 use pugmark_event::time::{DAY, Micros};
 use pugmark_event::{Batch, Field};
 
+use crate::disk::{Disk, RealDisk};
 use crate::error::StoreError;
-use crate::manifest::SegmentInfo;
+use crate::manifest::{SegmentInfo, Tier};
 use crate::memtable::Entry;
+use crate::reader::FileReader;
+use crate::retention::age::body;
+use crate::tier::{Tiers, tail_path};
 use crate::wal::sync_dir;
 
 /// Files that one flush writes at most, however far its event times are spread.
@@ -52,6 +56,8 @@ pub(crate) struct Segment {
     doomed: AtomicBool,
     footer: OnceLock<ArrowReaderMetadata>,
     footers: Arc<AtomicUsize>,
+    /// Reads the file when it is cold.
+    tiers: Option<Arc<Tiers>>,
 }
 
 impl Segment {
@@ -63,7 +69,14 @@ impl Segment {
             doomed: AtomicBool::new(false),
             footer: OnceLock::new(),
             footers: footers.clone(),
+            tiers: None,
         }
+    }
+
+    /// The same, read through `tiers` when it is cold.
+    pub(crate) fn on(mut self, tiers: &Option<Arc<Tiers>>) -> Self {
+        self.tiers = tiers.clone();
+        self
     }
 
     /// The file is removed when the last holder lets go.
@@ -71,12 +84,34 @@ impl Segment {
         self.doomed.store(true, Ordering::SeqCst);
     }
 
-    pub(crate) fn open(&self) -> Result<File, StoreError> {
-        File::open(&self.path).map_err(StoreError::io("open the segment", &self.path))
+    pub(crate) fn open(&self) -> Result<FileReader, StoreError> {
+        let file = match (self.info.tier, &self.tiers, &self.info.object) {
+            (Tier::Hot, ..) => {
+                RealDisk.open(&self.path).map_err(StoreError::io("open the segment", &self.path))?
+            }
+            (Tier::Cold, Some(tiers), Some(object)) => tiers.open_segment(body(self), object)?,
+            (Tier::Cold, _, object) => {
+                return Err(StoreError::Cold(format!(
+                    "the cold segment {} could not be read: it lies on object storage as {}, and \
+                     the settings name none; set store.cold.url",
+                    self.info.path,
+                    object.as_deref().unwrap_or("an object without a name")
+                )));
+            }
+        };
+        Ok(FileReader::new(file))
+    }
+
+    /// What lies on the local disk: the file, or the tail of one that is cold.
+    pub(crate) fn local_path(&self) -> PathBuf {
+        match self.info.tier {
+            Tier::Hot => self.path.clone(),
+            Tier::Cold => tail_path(&self.path),
+        }
     }
 
     /// The footer with the page index.
-    pub(crate) fn footer(&self, file: &File) -> Result<ArrowReaderMetadata, StoreError> {
+    pub(crate) fn footer(&self, file: &FileReader) -> Result<ArrowReaderMetadata, StoreError> {
         if let Some(footer) = self.footer.get() {
             return Ok(footer.clone());
         }
@@ -98,7 +133,7 @@ impl Drop for Segment {
             self.footers.fetch_sub(1, Ordering::Relaxed);
         }
         if *self.doomed.get_mut()
-            && let Err(error) = std::fs::remove_file(&self.path)
+            && let Err(error) = std::fs::remove_file(self.local_path())
         {
             // The next start removes files that the manifest does not know.
             tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");

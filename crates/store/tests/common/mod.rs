@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod cold;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
