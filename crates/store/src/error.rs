@@ -71,6 +71,19 @@ pub enum StoreError {
         /// What is wrong with it.
         message: String,
     },
+    /// A data folder with a manifest that is not its own.
+    #[error(
+        "the data folder {} and the manifest in {place} do not belong together: {problem}; check \
+         the data folder and store.manifest, or restore both from one backup", dir.display()
+    )]
+    NotTogether {
+        /// The data folder.
+        dir: PathBuf,
+        /// Where the manifest is.
+        place: String,
+        /// Why not.
+        problem: &'static str,
+    },
     /// Another process writes to the manifest.
     #[error(
         "the manifest in {place} is in use by {holder}; stop that Pugmark, or give this data \

@@ -12,6 +12,7 @@
 mod change;
 mod check;
 mod migrations;
+mod owner;
 mod place;
 mod sql;
 #[cfg(test)]
@@ -233,10 +234,13 @@ impl Manifest {
     /// Opens or makes the manifest of `dir`, brings its schema up to date, and takes over writing.
     ///
     /// # Errors
-    /// When the database refuses, another process writes, or a newer version wrote it.
+    /// When the database refuses, another process writes, a newer version wrote it, or it is not the
+    /// manifest of this folder.
     pub(crate) async fn open(dir: &Path, at: &ManifestAt) -> Result<Self, StoreError> {
+        owner::check_place(dir, at)?;
         let writer = at.writer(dir).await?;
         migrations::migrate(&writer).await?;
+        owner::check_database(dir, at, &writer).await?;
         let sql = "UPDATE writer SET epoch = epoch + 1 RETURNING epoch";
         let row = writer.row(sql, args![]).await?;
         let missing =

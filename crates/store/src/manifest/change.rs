@@ -22,7 +22,8 @@ const QUARANTINE_BYTES_PER_INSERT: usize = 4 << 20;
 type Reasons<'a> = BTreeMap<(&'a str, Micros, Fate, &'a str), i64>;
 
 impl Manifest {
-    /// A transaction that changes something. Fails when another process has taken over.
+    /// A transaction that changes something. Until it is finished or dropped, every other change
+    /// waits: begin no second one in the same task.
     ///
     /// # Errors
     /// When the store was opened for reading, another process has taken over, or the database
@@ -48,16 +49,22 @@ impl Manifest {
     pub(crate) async fn finish(&self, mut tx: Tx) -> Result<(), StoreError> {
         let turn = tx.turn.take();
         let Err(error) = tx.commit().await else { return Ok(()) };
-        let Some((turn, change)) = turn else { return Err(error.into()) };
-        // The turn is still ours, so nobody counted in between: the next number is one higher if
-        // this change counts, and the same if it does not.
-        match self.begin_in_turn(turn).await {
-            Ok(next) => match &next.turn {
-                Some((_, number)) if *number == change => Err(error.into()),
-                _ => Ok(()),
-            },
+        let Some(turn) = turn else { return Err(error.into()) };
+        match self.counts(turn).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(error.into()),
             Err(_) => Err(StoreError::Uncertain(error)),
         }
+    }
+
+    /// Whether the change of this turn counts. The turn is still ours, so nobody counted in
+    /// between: the next number is one higher if it does, and the same if it does not.
+    pub(super) async fn counts(
+        &self,
+        (turn, change): (OwnedMutexGuard<()>, i64),
+    ) -> Result<bool, StoreError> {
+        let next = self.begin_in_turn(turn).await?;
+        Ok(next.turn.as_ref().is_some_and(|(_, number)| *number != change))
     }
 
     /// Adds a flush.

@@ -21,6 +21,14 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 /// A writer that was killed a moment ago may still seem to be there: PostgreSQL has to notice.
 const TAKE_TRIES_MAX: u32 = 20;
 const TAKE_WAIT: Duration = Duration::from_millis(100);
+/// Whatever the database's own settings are: a commit is on its disk when it is answered, and a
+/// writer whose machine is gone lets go of the lock after half a minute, not after two hours.
+const WRITER_OPTIONS: [(&str, &str); 4] = [
+    ("synchronous_commit", "on"),
+    ("tcp_keepalives_idle", "15"),
+    ("tcp_keepalives_interval", "5"),
+    ("tcp_keepalives_count", "3"),
+];
 /// The lock that a writer holds in PostgreSQL while it is connected: "pugm", and the schema.
 const TAKE: &str = "SELECT pg_try_advisory_lock(1886742381, hashtext(current_schema()))";
 /// Who holds it.
@@ -29,6 +37,7 @@ const HOLDER: &str = "SELECT format('process %s of PostgreSQL (%s, from %s, sinc
     coalesce(host(a.client_addr), 'this machine'), to_char(a.backend_start, 'YYYY-MM-DD HH24:MI')) \
     FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
     WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 1886742381 AND l.objsubid = 2 \
+    AND l.objid = (hashtext(current_schema())::BIGINT & 4294967295)::OID \
     AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())";
 
 /// Where the manifest and the state beside it (alerts, users, tokens) are kept.
@@ -130,7 +139,8 @@ impl ManifestAt {
                             }
                         })
                     });
-                Ok(Pool::Postgres(pool.connect_with(at.options.clone()).await?))
+                let options = at.options.clone().options(WRITER_OPTIONS);
+                Ok(Pool::Postgres(pool.connect_with(options).await?))
             }
         }
     }
@@ -179,7 +189,7 @@ async fn take(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
     sqlx::query(TAKE).fetch_one(connection).await?.try_get(0)
 }
 
-fn path(dir: &Path) -> PathBuf {
+pub(super) fn path(dir: &Path) -> PathBuf {
     dir.join(FILE)
 }
 

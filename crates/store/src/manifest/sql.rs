@@ -343,8 +343,8 @@ impl Tx {
     pub(crate) async fn script(&mut self, sql: String) -> Result<(), StoreError> {
         let sql = AssertSqlSafe(sql);
         match &mut self.kind {
-            Kind::Sqlite(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
-            Kind::Postgres(tx) => drop(sqlx::raw_sql(sql).execute(&mut **tx).await?),
+            Kind::Sqlite(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
+            Kind::Postgres(tx) => sqlx::raw_sql(sql).execute(&mut **tx).await.map(|_| ())?,
         }
         Ok(())
     }

@@ -1,10 +1,14 @@
 //! A PostgreSQL server for the tests of one process: a cluster in a folder of its own, reached
 //! through a unix socket there. It goes when the process goes, however that ends.
 
+#![allow(dead_code, missing_docs, unreachable_pub, reason = "each user of it uses a part")]
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -33,13 +37,20 @@ pub struct Server {
     _child: Option<Child>,
 }
 
-/// The server of this process; `None`, with a word about it, where PostgreSQL is not installed.
+/// The server of this process; `None` where PostgreSQL is not installed, with a word about it and
+/// how many tests were skipped so far.
+#[allow(clippy::print_stderr, reason = "a test that skips itself says so")]
 pub fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    static SKIPPED: AtomicUsize = AtomicUsize::new(0);
     let server = SERVER.get_or_init(|| match std::env::var_os(SOCKET) {
         Some(socket) => Some(Server { socket: socket.into(), _child: None }),
         None => programs().map(|bin| Server::start(&bin)),
     });
+    if server.is_none() {
+        let skipped = SKIPPED.fetch_add(1, Ordering::Relaxed) + 1;
+        eprintln!("skipped: PostgreSQL is not installed ({skipped} tests so far)");
+    }
     server.as_ref()
 }
 
@@ -91,9 +102,15 @@ impl Server {
         let url =
             |name: &str| format!("postgres:///{name}?host={}&user=pugmark", self.socket.display());
         let mut connection = PgConnection::connect(&url("postgres")).await.unwrap();
-        let sql = AssertSqlSafe(format!("CREATE DATABASE {name}"));
-        if let Err(error) = sqlx::raw_sql(sql).execute(&mut connection).await {
-            assert!(error.to_string().contains("already exists"), "{error}");
+        loop {
+            let sql = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+            match sqlx::raw_sql(sql).execute(&mut connection).await {
+                Ok(_) => break,
+                Err(error) if error.to_string().contains("already exists") => break,
+                // Being made at this moment, by a process that was killed meanwhile.
+                Err(error) => assert!(error.to_string().contains("duplicate key"), "{error}"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
         connection.close().await.unwrap();
         url(name)
