@@ -18,6 +18,15 @@ use crate::settings::Settings;
 /// Opens `dir` for everything: intake, detection, questions. One process at a time can.
 pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliError> {
     let options = store_options(settings)?;
+    let (low, min) = (options.disk_free_bytes_low, options.disk_free_bytes_min);
+    if (1..=min).contains(&low) {
+        tracing::warn!(
+            low,
+            min,
+            "a full disk refuses logs before old segments make room: set \
+             store.disk_free_bytes_low above store.disk_free_bytes_min"
+        );
+    }
     // Rules and parsers come first: when they are wrong, nothing was opened yet.
     let rules = load_rules(settings)?;
     let parser = parser()?;

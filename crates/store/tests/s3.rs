@@ -2,6 +2,8 @@
 //!
 //! `cargo xtask test` installs it. Without it the cases are skipped, and say so.
 
+#![allow(clippy::print_stderr, reason = "it says what it skips and what it measured")]
+
 mod common;
 
 use std::net::{TcpListener, TcpStream};
@@ -100,7 +102,7 @@ fn wait_until_ready(port: u16, dir: &Path) {
 #[test]
 fn cold_segments_on_a_real_s3_server() {
     let Some(program) = program() else {
-        println!("skipped: {CASES} cases on a real S3 server; `cargo xtask test` installs one");
+        eprintln!("skipped: {CASES} cases on a real S3 server; `cargo xtask test` installs one");
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -137,13 +139,13 @@ async fn large_segments_go_in_parts(dir: &Path, objects: Arc<dyn Objects>) {
     assert_eq!(node.store.age(NOW).await.unwrap().moved.segments, 1);
     let seconds = begun.elapsed().as_secs_f64();
     let megabytes = bytes as f64 / 1e6;
-    println!(
+    eprintln!(
         "moved {megabytes:.1} MB in {seconds:.2} s, {:.0} MB/s: read, sent, read back, compared",
         megabytes / seconds
     );
     let begun = Instant::now();
     assert_eq!(read(&node.store, Scan::default()).len(), rows);
-    println!("read it cold in {:.2} s", begun.elapsed().as_secs_f64());
+    eprintln!("read it cold in {:.2} s", begun.elapsed().as_secs_f64());
     node.close().await;
 }
 
@@ -159,12 +161,12 @@ async fn a_server_that_is_away_is_no_disaster(dir: &Path, port: u16) {
 
     let begun = Instant::now();
     let error = read_error(&node.store);
-    println!("away: {error}");
+    eprintln!("away: {error}");
     assert!(error.contains("could not be read from s3://logs/away"), "{error}");
     let hot = Scan { from: Some(NOW - pugmark_event::time::DAY * 9 / 2), ..Scan::default() };
     assert_eq!(read(&node.store, hot).len(), 100);
     let problem = node.store.age(NOW).await.unwrap().problem.unwrap();
-    println!("away: {problem}");
+    eprintln!("away: {problem}");
     assert!(problem.contains("could not be moved to s3://logs/away"), "{problem}");
     assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
     add(&node, 0, 10).await;

@@ -12,7 +12,8 @@ use common::cold::{self, add, classes, files, folder, options};
 use common::{NOW, Node, check_ledger, read};
 use pugmark_store::{Cold, DiskRead, ObjectError, Objects, Options, Scan};
 
-#[tokio::test]
+common::both!(old_segments_move_and_older_ones_go);
+
 async fn old_segments_move_and_older_ones_go() {
     let dir = tempfile::tempdir().unwrap();
     cold::moves_and_reads(&dir.path().join("data"), folder(&dir.path().join("cold")), 300).await;
@@ -32,7 +33,8 @@ async fn wrong_bytes_on_the_storage_are_noticed() {
         .await;
 }
 
-#[tokio::test]
+common::both!(what_expires_is_removed_everywhere_unless_it_is_held);
+
 async fn what_expires_is_removed_everywhere_unless_it_is_held() {
     let dir = tempfile::tempdir().unwrap();
     let objects = folder(&dir.path().join("cold"));

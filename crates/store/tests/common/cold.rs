@@ -1,5 +1,7 @@
 //! Cases of the cold tier that hold for every object storage, and what they need.
 
+#![allow(clippy::print_stderr, reason = "it says what it measured")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +11,7 @@ use pugmark_store::{
     Store,
 };
 
-use super::{NOW, Node, check_ledger, read};
+use super::{NOW, Node, at, check_ledger, read};
 
 /// What the cache may hold in these tests: a few chunks.
 pub const CACHE_BYTES_MAX: u64 = 600 << 10;
@@ -120,7 +122,8 @@ pub async fn moves_and_reads(dir: &Path, objects: Arc<dyn Objects>, rows: usize)
     assert!(read(&node.store, Scan::default()).iter().eq(left.iter().copied()));
     check_ledger(&node.store).await;
     node.close().await;
-    let (reader, _) = Store::open_read_only(dir, options(Some(objects))).await.unwrap();
+    let options = at(dir, options(Some(objects))).await;
+    let (reader, _) = Store::open_read_only(dir, options).await.unwrap();
     assert!(read(&reader, Scan::default()).iter().eq(left.iter().copied()));
 }
 
@@ -137,7 +140,7 @@ pub async fn cache_is_bounded(dir: &Path, objects: Arc<dyn Objects>, rows: usize
     let needle = || Scan { ids: Some((first, last)), ..Scan::default() };
     assert_eq!(read(&node.store, needle()).len(), 1);
     let once = fetched();
-    println!("a needle in a cold segment of {bytes} bytes: {once} bytes were read");
+    eprintln!("a needle in a cold segment of {bytes} bytes: {once} bytes were read");
     assert!(once > 0 && once < bytes / 2, "{once} of {bytes}");
     assert_eq!(read(&node.store, needle()).len(), 1);
     assert!(once > CACHE_BYTES_MAX || fetched() == once, "the cache has what was just read");
