@@ -49,8 +49,8 @@ pub async fn add(node: &Node, days: i64, count: usize) {
         .collect();
     for texts in texts.chunks(2000) {
         node.append(texts).await.unwrap();
+        node.settle().await;
     }
-    node.settle().await;
     node.store.flush().await.unwrap();
 }
 
