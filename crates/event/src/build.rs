@@ -22,6 +22,9 @@ use crate::value::{Value, exact_address, exact_integer};
 pub const ATTRIBUTES_PER_EVENT_MAX: usize = 512;
 /// Longest attribute name in bytes; longer names are cut.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of `event.issues` after which no more are added: a record with thousands of odd fields must
+/// not grow a list of thousands of issues.
+pub const ISSUES_BYTES_MAX: usize = 200;
 /// An event time this far after the time of receipt is a wrong clock.
 pub const CLOCK_AHEAD_MAX: Micros = DAY;
 /// 2000-01-01: an event time before it is a clock that was never set.
@@ -167,8 +170,8 @@ impl BatchBuilder {
 
     /// Notes that something went wrong, as a short code: `time_missing`, `type:source.port`.
     pub fn issue(&mut self, code: &str) {
-        // A record with thousands of odd fields must not grow a list of thousands of issues.
-        if self.issues.len() < 200 && !self.issues.split(',').any(|seen| seen == code) {
+        if self.issues.len() < ISSUES_BYTES_MAX && !self.issues.split(',').any(|seen| seen == code)
+        {
             if !self.issues.is_empty() {
                 self.issues.push(',');
             }

@@ -150,7 +150,7 @@ impl Book {
 }
 
 /// Bytes of each record.
-fn raw_bytes(batch: &Batch) -> Vec<usize> {
+pub(crate) fn raw_bytes(batch: &Batch) -> Vec<usize> {
     let exact = batch.columns().column_by_name(fields::ORIGINAL_BYTES.column());
     let exact = exact.and_then(|column| column.as_binary_opt::<i32>());
     let text = batch.text(fields::ORIGINAL);

@@ -9,6 +9,8 @@
 //! Floor 3. The only crate that names parquet and sqlx.
 
 mod audit;
+mod codec;
+mod derived;
 mod disk;
 mod error;
 mod ledger;
@@ -17,7 +19,6 @@ mod manifest;
 mod memtable;
 mod pressure;
 mod quarantine;
-mod reader;
 mod retention;
 mod scan;
 mod segment;
@@ -35,8 +36,8 @@ pub use retention::{
     Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,
     DEFAULT as DEFAULT_CLASS, Hold, OneClass, Preview,
 };
-pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
-pub use segment::FILES_PER_FLUSH_MAX;
+pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};

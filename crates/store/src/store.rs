@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,8 @@ use crate::quarantine::{self, Aside, QuarantineEntry};
 use crate::retention::age::remove_leftovers;
 use crate::retention::{Aging, Claims, Classes, Classify, OneClass};
 use crate::scan::Snapshot;
-use crate::segment::{self, Segment};
+use crate::segment::write::SegmentWriter;
+use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
@@ -65,6 +66,9 @@ pub struct Options {
     pub classes: Classes,
     /// Object storage for cold segments.
     pub cold: Option<Cold>,
+    /// Memory for footers, filters and indexes of segments, in bytes; what does not fit is read
+    /// again for each question.
+    pub tail_bytes_max: usize,
     /// Where files are kept.
     pub disk: Arc<dyn Disk>,
     /// Where the manifest is.
@@ -83,6 +87,7 @@ impl Default for Options {
             classify: Arc::new(OneClass),
             classes: Classes::default(),
             cold: None,
+            tail_bytes_max: 128 << 20,
             disk: Arc::new(RealDisk),
             manifest: ManifestAt::Folder,
         }
@@ -157,7 +162,6 @@ pub(crate) struct Inner {
     pub(crate) state: Mutex<State>,
     /// One flush at a time.
     pub(crate) flushing: tokio::sync::Mutex<()>,
-    pub(crate) footers: Arc<AtomicUsize>,
     pub(crate) recovery: Recovery,
     /// The cold tier, when there is object storage.
     pub(crate) tiers: Option<Arc<Tiers>>,
@@ -173,6 +177,7 @@ pub(crate) struct Writing {
     pub(crate) queue: Arc<Queue>,
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<FolderLock>>,
+    pub(crate) segments: Arc<SegmentWriter>,
 }
 
 /// What is in memory. Held for moments only: nothing is written while it is locked.
@@ -239,14 +244,14 @@ impl Store {
         let lock = FolderLock::take(dir)?;
         let manifest = Manifest::open(dir, &options.manifest).await?;
         let loaded = manifest.load(EVENTS).await?;
-        let footers = Arc::new(AtomicUsize::new(0));
+        let tails = Tails::new(options.tail_bytes_max);
         let tiers = tiers(dir, &options)?;
-        let segments = handles(dir, &loaded, &footers, &tiers);
+        let segments = handles(&options.disk, dir, &loaded, &tails, &tiers);
         let mark = loaded.mark;
         let (folder, known) = (dir.to_path_buf(), segments.clone());
         let (disk, cold) = (options.disk.clone(), tiers.clone());
         let (wal_dir, recovered) = blocking(move || {
-            segment::remove_orphans(&folder, &known)?;
+            segment::remove_orphans(&*disk, &folder, &known)?;
             remove_leftovers(cold.as_ref(), &*disk, &folder, &known)?;
             let wal_dir = folder.join("wal");
             disk.make_dirs(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
@@ -265,13 +270,16 @@ impl Store {
             .name("wal".into())
             .spawn(move || writer.run(&jobs, &out, replay))
             .map_err(StoreError::io("start the WAL thread for", dir))?;
+        let (files, classify) = (options.disk.clone(), options.classify.clone());
+        // Every flush counts commits up, and writes far fewer files than this leaves room for.
+        let serial = (loaded.commits.max(0) as u64) << 16;
+        let segment_writer = SegmentWriter::new(files, dir, classify, tails.clone(), serial);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
             recovery: recovered.report,
             tiers,
             aging: Aging::default(),
@@ -280,6 +288,7 @@ impl Store {
                 queue,
                 thread: Mutex::new(Some(thread)),
                 lock: Mutex::new(Some(lock)),
+                segments: Arc::new(segment_writer),
             }),
         };
         let store = Arc::new(Store { inner: Arc::new(inner) });
@@ -301,18 +310,17 @@ impl Store {
     ) -> Result<(Store, Vec<Block>), StoreError> {
         let manifest = Manifest::open_read_only(dir, &options.manifest).await?;
         let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
-        let footers = Arc::new(AtomicUsize::new(0));
         let cold = options.cold.as_ref();
         let tiers =
             cold.map(|cold| Arc::new(Tiers::open_read_only(dir, options.disk.clone(), cold)));
-        let segments = handles(dir, &loaded, &footers, &tiers);
+        let tails = Tails::new(options.tail_bytes_max);
+        let segments = handles(&options.disk, dir, &loaded, &tails, &tiers);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
             recovery,
             tiers,
             aging: Aging::default(),
@@ -669,9 +677,14 @@ impl Inner {
     /// Seals, writes segments, commits, and swaps memory for segments.
     async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
         let Some((sealed, shed)) = self.seal() else { return Ok(()) };
-        let (dir, entries) = (self.dir.clone(), sealed.entries.clone());
-        let footers = self.footers.clone();
-        let written = blocking(move || segment::write(&dir, &entries, &footers)).await;
+        let batches: Vec<Batch> = sealed.entries.iter().map(|e| e.batch.clone()).collect();
+        let written = match &self.writing {
+            Some(writing) => {
+                let writer = writing.segments.clone();
+                blocking(move || writer.write(&batches)).await
+            }
+            None => Err(StoreError::ReadOnly),
+        };
         let result = match written {
             Ok(segments) => self.commit(&sealed, &shed, segments).await,
             Err(error) => Err(error),
@@ -792,13 +805,14 @@ fn tiers(dir: &Path, options: &Options) -> Result<Option<Arc<Tiers>>, StoreError
 }
 
 fn handles(
+    disk: &Arc<dyn Disk>,
     dir: &Path,
     loaded: &Loaded,
-    footers: &Arc<AtomicUsize>,
+    tails: &Arc<Tails>,
     tiers: &Option<Arc<Tiers>>,
 ) -> Vec<Arc<Segment>> {
     let infos = loaded.segments.iter();
-    infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers).on(tiers))).collect()
+    infos.map(|info| Arc::new(Segment::new(disk, dir, info.clone(), tails).on(tiers))).collect()
 }
 
 fn file_problem(disk: &dyn Disk, segment: &Segment) -> Option<String> {

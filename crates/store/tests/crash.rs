@@ -208,7 +208,7 @@ both!(files_of_an_unfinished_flush_are_removed);
 async fn files_of_an_unfinished_flush_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let whole = crashed(dir.path(), 10).await;
-    let day = dir.path().join("segments/2026-11-23");
+    let day = dir.path().join("segments/default/2026-11-23");
     std::fs::write(day.join("0000000000000099-0000000000000100.parquet"), "orphan").unwrap();
     std::fs::write(day.join("x.parquet.tmp"), "half").unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -224,7 +224,7 @@ async fn a_missing_segment_is_reported() {
     node.append(&["one".to_string()]).await.unwrap();
     node.settle().await;
     node.close().await;
-    std::fs::remove_dir_all(dir.path().join("segments/2026-11-23")).unwrap();
+    std::fs::remove_dir_all(dir.path().join("segments/default/2026-11-23")).unwrap();
     let node = Node::open(dir.path(), small()).await;
     let check = node.store.check_ledger().await.unwrap();
     assert!(!check.balanced && check.problems[0].contains("2026-11-23"), "{check:?}");

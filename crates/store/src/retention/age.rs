@@ -3,7 +3,8 @@
 //! One run at a time, each of bounded work. A segment is deleted in one transaction with its entry
 //! in the audit trail; its file goes when no question reads it any more, its object after that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -11,6 +12,7 @@ use pugmark_event::time::{self, Micros};
 use serde_json::json;
 
 use super::{Action, Amount, Classes, Conditions, Kept, Preview, Step, plan, preview};
+use crate::disk::{Disk, DiskEntry};
 use crate::error::StoreError;
 use crate::manifest::{AuditEntry, SegmentInfo, Tier, args};
 use crate::segment::Segment;
@@ -213,7 +215,7 @@ impl Inner {
         self.manifest.move_to(path, Tier::Cold, Some(&object), Some(&audit)).await?;
         let mut info = old.info.clone();
         (info.tier, info.object) = (Tier::Cold, Some(object.clone()));
-        let new = Segment::new(&self.dir, info, &self.footers).on(&self.tiers);
+        let new = old.moved(info).on(&self.tiers);
         self.replace_in_memory(&[path], vec![Arc::new(new)]);
         self.aging.add(&old);
         old.doom();
@@ -382,29 +384,21 @@ pub(crate) fn body(segment: &Segment) -> Body<'_> {
 /// When a folder cannot be read or a file cannot be removed.
 pub(crate) fn remove_leftovers(
     tiers: Option<&Arc<Tiers>>,
-    disk: &dyn crate::disk::Disk,
-    dir: &std::path::Path,
+    disk: &dyn Disk,
+    dir: &Path,
     segments: &[Arc<Segment>],
 ) -> Result<(), StoreError> {
-    let cold: std::collections::HashSet<std::path::PathBuf> = segments
+    let cold: HashSet<PathBuf> = segments
         .iter()
         .filter(|segment| segment.info.tier == Tier::Cold)
         .map(|segment| segment.path.clone())
         .collect();
-    let root = dir.join("segments");
-    for folder in list(disk, &root)?.into_iter().filter(|entry| entry.is_dir) {
-        for file in list(disk, &folder.path)? {
-            let name = file.path.to_string_lossy();
-            let left = match name.strip_suffix(".tail") {
-                Some(body) => !cold.contains(std::path::Path::new(body)),
-                // Without storage in the settings the local file is all that can be read.
-                None => {
-                    name.ends_with(".tail.tmp") || (tiers.is_some() && cold.contains(&file.path))
-                }
-            };
-            // The whole file is worth more than the tail: it goes only when the tail is there.
-            let safe = !cold.contains(&file.path) || disk.open(&tail_path(&file.path)).is_ok();
-            if left && safe {
+    let mut folders = vec![dir.join("segments")];
+    while let Some(folder) = folders.pop() {
+        for file in list(disk, &folder)? {
+            if file.is_dir {
+                folders.push(file.path);
+            } else if is_leftover(&file.path, tiers.is_some(), disk, &cold) {
                 tracing::info!(file = %file.path.display(), "removing what a crash left of a move");
                 disk.remove(&file.path).map_err(StoreError::io("remove", &file.path))?;
             }
@@ -413,10 +407,18 @@ pub(crate) fn remove_leftovers(
     Ok(())
 }
 
-fn list(
-    disk: &dyn crate::disk::Disk,
-    dir: &std::path::Path,
-) -> Result<Vec<crate::disk::DiskEntry>, StoreError> {
+fn is_leftover(file: &Path, has_storage: bool, disk: &dyn Disk, cold: &HashSet<PathBuf>) -> bool {
+    if cold.contains(file) {
+        // The whole file is worth more than the tail: it goes only when the tail is there, and
+        // there is storage to read the rest from.
+        return has_storage && disk.open(&tail_path(file)).is_ok();
+    }
+    let name = file.to_string_lossy();
+    let body = name.strip_suffix(".tail").map(Path::new);
+    name.ends_with(".tail.tmp") || body.is_some_and(|body| !cold.contains(body))
+}
+
+fn list(disk: &dyn Disk, dir: &Path) -> Result<Vec<DiskEntry>, StoreError> {
     match disk.list(dir) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         entries => entries.map_err(StoreError::io("list", dir)),

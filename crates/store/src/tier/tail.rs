@@ -17,7 +17,7 @@ use crc32fast::Hasher;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaDataReader};
 
 use crate::disk::{Disk, DiskRead};
-use crate::reader::FileReader;
+use crate::segment::file::SegmentFile;
 
 /// Bytes of a chunk: what is fetched, checked and cached as one. Object storage answers in some
 /// tens of milliseconds; this much more is there in a few, and a needle needs no more.
@@ -90,7 +90,7 @@ pub(crate) fn pieces(from: u64, to: u64, bytes: u64) -> impl Iterator<Item = (u6
 /// Where the tail of a segment's file begins: after the last byte of its columns.
 pub(crate) fn body_bytes(file: &Arc<dyn DiskRead>) -> io::Result<u64> {
     let mut reader = ParquetMetaDataReader::new().with_page_index_policy(PageIndexPolicy::Skip);
-    reader.try_parse(&FileReader::new(file.clone())).map_err(io::Error::other)?;
+    reader.try_parse(&SegmentFile(file.clone())).map_err(io::Error::other)?;
     let metadata = reader.finish().map_err(io::Error::other)?;
     let columns = metadata.row_groups().iter().flat_map(|group| group.columns());
     let ends = columns.map(|column| {
