@@ -7,5 +7,6 @@ mod crash;
 mod harness;
 mod hunt;
 mod main_path;
+mod retention;
 mod settings;
 mod syslog;

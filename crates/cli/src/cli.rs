@@ -35,6 +35,7 @@ pub(crate) enum Command {
     Alerts(command::alerts::Args),
     Ledger(command::ledger::Args),
     Quarantine(command::quarantine::Args),
+    Retention(command::retention::Args),
     Config(command::config::Args),
     Completions(command::completions::Args),
     #[command(hide = true)]

@@ -13,6 +13,7 @@ use pugmark_query::Search;
 use pugmark_store::{Block, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 
+use crate::aging;
 use crate::clock::Clock;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
@@ -111,6 +112,7 @@ impl Engine {
             .name("pipeline".into())
             .spawn(move || pipeline.run(&blocks))
             .expect("the system gives a thread at the start");
+        tokio::spawn(aging::run(parts.store.clone(), parts.clock.clone(), stopped.clone()));
         tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
         let inner = Inner {
             intake: Intake::new(parts.store.clone(), parts.clock.clone()),

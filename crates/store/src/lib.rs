@@ -18,12 +18,14 @@ mod ledger;
 mod lock;
 mod manifest;
 mod memtable;
+mod pressure;
 mod quarantine;
 mod retention;
 mod scan;
 mod segment;
 mod state;
 mod store;
+mod tier;
 mod wal;
 
 pub use compact::Compacted;
@@ -32,12 +34,18 @@ pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{AuditEntry, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
-pub use retention::{ClassId, Classify, DEFAULT as DEFAULT_CLASS, OneClass};
+pub use retention::{
+    Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,
+    DEFAULT as DEFAULT_CLASS, Hold, OneClass, Preview,
+};
 pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
 pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};
+pub use tier::{
+    Cold, ColdUsage, ObjectError, ObjectStorage, Objects, StorageError, StorageSettings,
+};
 pub use wal::Recovery;
 
 /// The time now, in microseconds since the epoch.

@@ -32,11 +32,10 @@ use crate::error::StoreError;
 use crate::ledger::{Book, Counts};
 use crate::memtable::Sealed;
 use crate::quarantine::{self, QuarantineEntry};
+use crate::retention::DEFAULT as DEFAULT_CLASS;
 
 /// The dataset of events. Others have segments, tiers and a ledger of the same kind.
 pub(crate) const EVENTS: &str = "events";
-/// The retention class of what no class was named for.
-pub(crate) const DEFAULT_CLASS: &str = "default";
 
 /// The manifest of one data folder. Cheap to clone.
 #[derive(Debug, Clone)]

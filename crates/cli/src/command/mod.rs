@@ -9,6 +9,7 @@ pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod quarantine;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
@@ -75,6 +76,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, settings()?)),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, settings()?)),
         Command::Quarantine(args) => runtime()?.block_on(quarantine::run(args, settings()?)),
+        Command::Retention(args) => runtime()?.block_on(retention::run(args, settings()?)),
         Command::Hunt(args) => hunt::run(args),
         Command::Rules(args) => rules::run(args),
         Command::Config(args) => config::run(args, config),

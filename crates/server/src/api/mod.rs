@@ -8,6 +8,7 @@ pub(crate) mod fields;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod query;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod sources;

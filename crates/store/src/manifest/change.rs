@@ -129,7 +129,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When it is not there, and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn move_to(
         &self,
         path: &str,
@@ -151,7 +150,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When one of them is not there, and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn expire(
         &self,
         paths: &[&str],
@@ -213,6 +211,24 @@ impl Manifest {
         add_audit(&mut tx, audit).await?;
         self.finish(tx).await?;
         Ok(minutes)
+    }
+
+    /// Keeps a value under a name, with an entry in the audit trail.
+    ///
+    /// # Errors
+    /// As for every change.
+    pub(crate) async fn keep(
+        &self,
+        name: &str,
+        value: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) \
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let mut tx = self.begin().await?;
+        tx.run(SQL, args![name, value]).await?;
+        add_audit(&mut tx, Some(audit)).await?;
+        self.finish(tx).await
     }
 
     /// Adds an entry to the audit trail.
