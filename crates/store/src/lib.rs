@@ -8,6 +8,7 @@
 //!
 //! Floor 3. The only crate that names parquet and sqlx.
 
+mod disk;
 mod error;
 mod ledger;
 mod lock;
@@ -20,6 +21,7 @@ mod state;
 mod store;
 mod wal;
 
+pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};

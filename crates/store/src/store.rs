@@ -14,6 +14,7 @@ use pugmark_event::time::{MINUTE, Micros};
 use pugmark_event::{Batch, Records};
 use tokio::sync::oneshot;
 
+use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
@@ -36,7 +37,7 @@ const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a reading process tries while a writing one moves on.
 const READ_TRIES_MAX: usize = 20;
 
-/// Sizes of the store.
+/// Sizes of the store, and the disk under it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Size at which a new WAL file is begun, in bytes.
@@ -50,6 +51,8 @@ pub struct Options {
     pub disk_free_bytes_min: u64,
     /// Durable blocks that wait for the engine at most.
     pub blocks_max: usize,
+    /// Where files are kept.
+    pub disk: Arc<dyn Disk>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             queue_bytes_max: 64 << 20,
             disk_free_bytes_min: 256 << 20,
             blocks_max: 64,
+            disk: Arc::new(RealDisk),
         }
     }
 }
@@ -211,16 +215,17 @@ impl Store {
         let segments = handles(dir, &loaded, &footers);
         let mark = loaded.mark;
         let (folder, known) = (dir.to_path_buf(), segments.clone());
+        let disk = options.disk.clone();
         let (wal_dir, recovered) = blocking(move || {
             segment::remove_orphans(&folder, &known)?;
             let wal_dir = folder.join("wal");
-            std::fs::create_dir_all(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
-            wal::sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
-            let recovered = wal::recover(&wal_dir, mark, true)?;
+            disk.make_dirs(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
+            disk.sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
+            let recovered = wal::recover(&*disk, &wal_dir, mark, true)?;
             Ok((wal_dir, recovered))
         })
         .await?;
-        let replay = Replay::new(&recovered, mark);
+        let replay = Replay::new(options.disk.clone(), &recovered, mark);
         let (queue, jobs) =
             Queue::new(wal_dir.clone(), &options, recovered.next_id, recovered.files);
         let writer = Writer::new(queue.clone(), &options, recovered.next_id)
@@ -259,12 +264,13 @@ impl Store {
     /// When there are no data, or they cannot be read.
     pub async fn open_read_only(dir: &Path) -> Result<(Store, Vec<Block>), StoreError> {
         let manifest = Manifest::open_read_only(dir).await?;
-        let (loaded, recovery, blocks) = read_consistently(dir, &manifest).await?;
+        let options = Options::default();
+        let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
         let footers = Arc::new(AtomicUsize::new(0));
         let segments = handles(dir, &loaded, &footers);
         let inner = Inner {
             dir: dir.to_path_buf(),
-            options: Options::default(),
+            options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
@@ -461,8 +467,11 @@ impl Store {
             problems.push(format!("{}: the account in memory does not balance", row.source));
         }
         let segments = self.inner.state.lock().segments.clone();
-        let files = blocking(move || Ok(segments.iter().filter_map(|s| file_problem(s)).collect()));
-        let files: Vec<String> = files.await?;
+        let disk = self.inner.options.disk.clone();
+        let files: Vec<String> = blocking(move || {
+            Ok(segments.iter().filter_map(|segment| file_problem(&*disk, segment)).collect())
+        })
+        .await?;
         problems.extend(files);
         Ok(LedgerCheck { balanced: problems.is_empty(), problems })
     }
@@ -729,13 +738,13 @@ fn handles(dir: &Path, loaded: &Loaded, footers: &Arc<AtomicUsize>) -> Vec<Arc<S
     infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers))).collect()
 }
 
-fn file_problem(segment: &Segment) -> Option<String> {
-    match std::fs::metadata(&segment.path) {
-        Ok(meta) if meta.len() == segment.info.bytes => None,
-        Ok(meta) => Some(format!(
+fn file_problem(disk: &dyn Disk, segment: &Segment) -> Option<String> {
+    match disk.open(&segment.path) {
+        Ok(file) if file.len() == segment.info.bytes => None,
+        Ok(file) => Some(format!(
             "{}: the file has {} bytes, the manifest says {}",
             segment.info.path,
-            meta.len(),
+            file.len(),
             segment.info.bytes
         )),
         Err(error) => Some(format!("{}: {error}", segment.info.path)),
@@ -754,6 +763,7 @@ fn from_mark(batch: Batch, mark: i64) -> Option<Batch> {
 
 /// Manifest and WAL that fit together, while another process may be writing both.
 async fn read_consistently(
+    disk: &Arc<dyn Disk>,
     dir: &Path,
     manifest: &Manifest,
 ) -> Result<(Loaded, Recovery, Vec<Block>), StoreError> {
@@ -761,9 +771,10 @@ async fn read_consistently(
     loop {
         let loaded = manifest.load().await?;
         let (wal_dir, mark) = (dir.join("wal"), loaded.mark);
+        let disk = disk.clone();
         let read = blocking(move || {
-            let recovered = wal::recover(&wal_dir, mark, false)?;
-            let blocks: Vec<Block> = Replay::new(&recovered, mark).collect();
+            let recovered = wal::recover(&*disk, &wal_dir, mark, false)?;
+            let blocks: Vec<Block> = Replay::new(disk, &recovered, mark).collect();
             Ok((recovered.report, blocks))
         })
         .await;

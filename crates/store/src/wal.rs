@@ -13,6 +13,8 @@ pub(crate) mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::{Disk, RealDisk};
+
 pub use recover::Recovery;
 pub(crate) use recover::recover;
 pub(crate) use writer::{Job, Queue, Writer};
@@ -34,14 +36,13 @@ pub(crate) fn file_path(dir: &Path, first_id: i64) -> PathBuf {
 }
 
 /// The files of `dir` in the order of their ids.
-pub(crate) fn list(dir: &Path) -> io::Result<Vec<WalFile>> {
+pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<WalFile>> {
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let Some(stem) = name.to_str().and_then(|n| n.strip_suffix(".wal")) else { continue };
+    for entry in disk.list(dir)? {
+        let name = entry.path.file_name().and_then(|n| n.to_str());
+        let Some(stem) = name.and_then(|n| n.strip_suffix(".wal")) else { continue };
         let Ok(first_id) = stem.parse() else { continue };
-        files.push(WalFile { first_id, path: entry.path(), bytes: entry.metadata()?.len() });
+        files.push(WalFile { first_id, path: entry.path, bytes: entry.bytes });
     }
     files.sort_by_key(|f| f.first_id);
     Ok(files)
@@ -49,20 +50,5 @@ pub(crate) fn list(dir: &Path) -> io::Result<Vec<WalFile>> {
 
 /// Makes a rename, a creation or a removal in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // Only Unix lets a folder be opened and synced; elsewhere the file system does it itself.
-    if cfg!(unix) { std::fs::File::open(dir)?.sync_all() } else { Ok(()) }
-}
-
-/// Bytes that this user may still write to the disk of `dir`; `None` where nobody can tell.
-pub(crate) fn free_bytes(dir: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        let stat = rustix::fs::statvfs(dir).ok()?;
-        Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        None
-    }
+    RealDisk.sync_dir(dir)
 }

@@ -1,14 +1,15 @@
 //! Reads what a crash left of the WAL.
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use pugmark_event::Records;
 
 use super::frame::{self, FrameAt};
-use super::{WalFile, list, sync_dir};
+use super::{WalFile, list};
 use crate::Block;
+use crate::disk::Disk;
 use crate::error::StoreError;
 
 /// Source under which records of a damaged piece of the WAL are counted.
@@ -51,9 +52,15 @@ pub(crate) enum Item {
 ///
 /// # Errors
 /// When a file cannot be read or repaired.
-pub(crate) fn recover(dir: &Path, mark: i64, repair: bool) -> Result<Recovered, StoreError> {
-    let mut files = list(dir).map_err(StoreError::io("list", dir))?;
+pub(crate) fn recover(
+    disk: &dyn Disk,
+    dir: &Path,
+    mark: i64,
+    repair: bool,
+) -> Result<Recovered, StoreError> {
+    let mut files = list(disk, dir).map_err(StoreError::io("list", dir))?;
     let mut scan = Scan {
+        disk,
         dir,
         mark,
         repair,
@@ -71,6 +78,7 @@ pub(crate) fn recover(dir: &Path, mark: i64, repair: bool) -> Result<Recovered, 
 }
 
 struct Scan<'a> {
+    disk: &'a dyn Disk,
     dir: &'a Path,
     mark: i64,
     repair: bool,
@@ -82,7 +90,7 @@ struct Scan<'a> {
 
 impl Scan<'_> {
     fn file(&mut self, index: usize, file: &mut WalFile, last: bool) -> Result<(), StoreError> {
-        let bytes = std::fs::read(&file.path).map_err(StoreError::io("read", &file.path))?;
+        let bytes = self.disk.read(&file.path).map_err(StoreError::io("read", &file.path))?;
         let mut pos = 0;
         while pos < bytes.len() {
             if let Some(at) = self.frame(&bytes, pos) {
@@ -150,9 +158,14 @@ impl Scan<'_> {
             file = %path.display(), at, bytes = piece.len(), copy = %copy.display(),
             "a piece of the WAL is damaged; it is set aside and the rest is read"
         );
-        std::fs::create_dir_all(&dir)
-            .and_then(|()| std::fs::write(&copy, piece))
-            .map_err(StoreError::io("set aside a damaged piece in", &copy))
+        let write = || {
+            self.disk.make_dirs(&dir)?;
+            let mut file = self.disk.create(&copy)?;
+            file.write_all(piece)?;
+            file.sync()?;
+            self.disk.sync_dir(&dir)
+        };
+        write().map_err(StoreError::io("set aside a damaged piece in", &copy))
     }
 
     fn cut(&mut self, file: &mut WalFile, at: usize, len: usize) -> Result<(), StoreError> {
@@ -164,13 +177,10 @@ impl Scan<'_> {
             file = %file.path.display(), at, bytes = len - at,
             "the WAL ends in a write that was not finished and not acknowledged; it is cut"
         );
-        let cut = || -> io::Result<()> {
-            let open = File::options().write(true).open(&file.path)?;
-            open.set_len(at as u64)?;
-            open.sync_all()?;
-            sync_dir(self.dir)
-        };
-        cut().map_err(StoreError::io("cut the torn end of", &file.path))?;
+        self.disk
+            .cut(&file.path, at as u64)
+            .and_then(|()| self.disk.sync_dir(self.dir))
+            .map_err(StoreError::io("cut the torn end of", &file.path))?;
         file.bytes = at as u64;
         Ok(())
     }
@@ -178,21 +188,22 @@ impl Scan<'_> {
 
 /// Reads the items back one file at a time.
 pub(crate) struct Replay {
+    disk: Arc<dyn Disk>,
     files: Vec<PathBuf>,
     items: std::vec::IntoIter<Item>,
     mark: i64,
-    open: Option<(usize, Vec<u8>)>,
+    open: Option<(usize, Bytes)>,
 }
 
 impl Replay {
-    pub(crate) fn new(recovered: &Recovered, mark: i64) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, recovered: &Recovered, mark: i64) -> Self {
         let files = recovered.files.iter().map(|f| f.path.clone()).collect();
-        Self { files, items: recovered.items.clone().into_iter(), mark, open: None }
+        Self { disk, files, items: recovered.items.clone().into_iter(), mark, open: None }
     }
 
     fn block(&mut self, file: usize, at: FrameAt) -> Option<Block> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != file) {
-            self.open = Some((file, std::fs::read(&self.files[file]).ok()?));
+            self.open = Some((file, self.disk.read(&self.files[file]).ok()?));
         }
         let (_, bytes) = self.open.as_ref()?;
         // Checked again: the file was read once before.
@@ -225,7 +236,7 @@ fn lost(first_id: i64, count: usize, why: String) -> Block {
     let records = Records::from_parts(Vec::new(), vec![0; count]).unwrap_or_default();
     Block {
         source: DAMAGED_SOURCE.into(),
-        records: std::sync::Arc::new(records),
+        records: Arc::new(records),
         first_id,
         received: crate::now(),
         format: None,
@@ -240,5 +251,5 @@ fn from_mark(block: Block, mark: i64) -> Block {
     }
     let known = (mark - block.first_id) as usize;
     let records = block.records.iter().skip(known).collect();
-    Block { records: std::sync::Arc::new(records), first_id: mark, ..block }
+    Block { records: Arc::new(records), first_id: mark, ..block }
 }

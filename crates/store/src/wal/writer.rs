@@ -1,8 +1,7 @@
 //! The thread that writes the WAL, and the queue in front of it.
 
 use std::collections::VecDeque;
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use tokio::sync::oneshot;
 
 use super::frame::{BLOCK_BYTES_MAX, Encoder};
 use super::recover::Replay;
-use super::{WalFile, file_path, free_bytes, sync_dir};
+use super::{WalFile, file_path};
+use crate::disk::{Disk, DiskWrite};
 use crate::error::AppendError;
 use crate::{Appended, Block, Options};
 
@@ -47,6 +47,7 @@ pub(crate) fn block_bytes(block: &Block) -> usize {
 
 /// The writer's queue and what others may know of the writer.
 pub(crate) struct Queue {
+    disk: Arc<dyn Disk>,
     dir: PathBuf,
     jobs: Mutex<Option<Sender<Job>>>,
     in_flight: Mutex<InFlight>,
@@ -81,6 +82,7 @@ impl Queue {
         // The channel has no bound of its own: `in_flight` bounds it by bytes.
         let (sender, receiver) = crossbeam_channel::unbounded();
         let queue = Self {
+            disk: options.disk.clone(),
             dir,
             jobs: Mutex::new(Some(sender)),
             in_flight: Mutex::default(),
@@ -185,7 +187,7 @@ impl Queue {
             if end > mark {
                 break;
             }
-            if let Err(error) = std::fs::remove_file(&file.path)
+            if let Err(error) = self.disk.remove(&file.path)
                 && error.kind() != io::ErrorKind::NotFound
             {
                 tracing::warn!(file = %file.path.display(), %error, "cannot remove a WAL file");
@@ -194,7 +196,7 @@ impl Queue {
             files.pop_front();
         }
         // A file that comes back after a crash is below the mark and does no harm.
-        let _ = sync_dir(&self.dir);
+        let _ = self.disk.sync_dir(&self.dir);
     }
 }
 
@@ -212,7 +214,7 @@ pub(crate) struct Writer {
 }
 
 struct Open {
-    file: File,
+    file: Box<dyn DiskWrite>,
     path: PathBuf,
     /// Bytes that are durable.
     len: u64,
@@ -361,7 +363,7 @@ impl Writer {
         }
         let open = self.file.as_mut().expect("a file was opened above");
         open.file.write_all(&self.buffer)?;
-        open.file.sync_data()?;
+        open.file.sync()?;
         open.len += self.buffer.len() as u64;
         if let Some(file) = self.queue.files.lock().back_mut() {
             file.bytes = open.len;
@@ -373,9 +375,9 @@ impl Writer {
     /// A new file, named by the next id, known to the disk before anything in it is acknowledged.
     fn create(&self) -> io::Result<Open> {
         let path = file_path(&self.queue.dir, self.next_id);
-        let file = File::options().create(true).write(true).truncate(true).open(&path)?;
-        file.sync_all()?;
-        sync_dir(&self.queue.dir)?;
+        let mut file = self.queue.disk.create(&path)?;
+        file.sync()?;
+        self.queue.disk.sync_dir(&self.queue.dir)?;
         let mut files = self.queue.files.lock();
         // A file without a single frame has the same name as its successor.
         files.retain(|f| f.path != path);
@@ -396,16 +398,14 @@ impl Writer {
 
     fn cut_uncut(&mut self) -> io::Result<()> {
         let Some((path, len)) = &self.uncut else { return Ok(()) };
-        let file = File::options().write(true).open(path)?;
-        file.set_len(*len)?;
-        file.sync_all()?;
+        self.queue.disk.cut(path, *len)?;
         self.uncut = None;
         Ok(())
     }
 
     /// Notes whether the disk has room for `bytes` and the reserve; returns the problem.
     fn look_at_disk(&self, bytes: u64) -> Option<String> {
-        let problem = free_bytes(&self.queue.dir).and_then(|free| {
+        let problem = self.queue.disk.free_bytes(&self.queue.dir).and_then(|free| {
             let needed = self.disk_free_bytes_min.saturating_add(bytes);
             (free < needed).then(|| disk_full(&self.queue.dir, free, self.disk_free_bytes_min))
         });
