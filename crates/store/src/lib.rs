@@ -8,6 +8,7 @@
 //!
 //! Floor 3. The only crate that names parquet and sqlx.
 
+mod audit;
 mod disk;
 mod error;
 mod ledger;
@@ -24,6 +25,7 @@ mod wal;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
+pub use manifest::{AuditEntry, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
 pub use segment::FILES_PER_FLUSH_MAX;

@@ -26,6 +26,7 @@ use pugmark_event::time::{DAY, Micros};
 use pugmark_event::{Batch, Field};
 
 use crate::error::StoreError;
+use crate::manifest::SegmentInfo;
 use crate::memtable::Entry;
 use crate::wal::sync_dir;
 
@@ -42,24 +43,6 @@ const ZSTD_LEVEL: i32 = 3;
 const MIXED: &str = "mixed";
 /// Footers kept in memory at most; beyond it they are read again.
 const FOOTERS_MAX: usize = 2000;
-
-/// What the manifest says of a segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct SegmentInfo {
-    /// Path below the data folder, with forward slashes.
-    pub(crate) path: String,
-    /// The UTC day of all events in it, or `mixed`.
-    pub(crate) partition: String,
-    pub(crate) rows: u64,
-    /// Size of the file.
-    pub(crate) bytes: u64,
-    /// Earliest and latest event time.
-    pub(crate) times: (Micros, Micros),
-    /// Smallest and largest event id.
-    pub(crate) ids: (i64, i64),
-    /// Rows of each source.
-    pub(crate) sources: BTreeMap<String, u64>,
-}
 
 /// A segment in use. The file goes when the manifest has let go of it and no snapshot holds it.
 #[derive(Debug)]
@@ -250,6 +233,7 @@ fn write_file(
         times,
         ids,
         sources,
+        ..SegmentInfo::default()
     })
 }
 

@@ -18,7 +18,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
-use crate::manifest::{Commit, Loaded, Manifest, Shed};
+use crate::manifest::{Commit, EVENTS, Loaded, Manifest, ManifestAt, Shed};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
 use crate::scan::Snapshot;
@@ -37,7 +37,7 @@ const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a reading process tries while a writing one moves on.
 const READ_TRIES_MAX: usize = 20;
 
-/// Sizes of the store, and the disk under it.
+/// Sizes and places of the store.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Size at which a new WAL file is begun, in bytes.
@@ -53,6 +53,8 @@ pub struct Options {
     pub blocks_max: usize,
     /// Where files are kept.
     pub disk: Arc<dyn Disk>,
+    /// Where the manifest is.
+    pub manifest: ManifestAt,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             disk_free_bytes_min: 256 << 20,
             blocks_max: 64,
             disk: Arc::new(RealDisk),
+            manifest: ManifestAt::Folder,
         }
     }
 }
@@ -124,46 +127,46 @@ pub struct Usage {
 
 /// The store. One process writes to a folder; any number may read it.
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    dir: PathBuf,
-    options: Options,
-    manifest: Manifest,
-    state: Mutex<State>,
+pub(crate) struct Inner {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) manifest: Manifest,
+    pub(crate) state: Mutex<State>,
     /// One flush at a time.
-    flushing: tokio::sync::Mutex<()>,
-    footers: Arc<AtomicUsize>,
-    recovery: Recovery,
+    pub(crate) flushing: tokio::sync::Mutex<()>,
+    pub(crate) footers: Arc<AtomicUsize>,
+    pub(crate) recovery: Recovery,
     /// `None` when opened for reading.
-    writing: Option<Writing>,
+    pub(crate) writing: Option<Writing>,
 }
 
 /// What only the writing process has.
-struct Writing {
-    queue: Arc<Queue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    lock: Mutex<Option<FolderLock>>,
+pub(crate) struct Writing {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) lock: Mutex<Option<FolderLock>>,
 }
 
 /// What is in memory. Held for moments only: nothing is written while it is locked.
 #[derive(Default)]
-struct State {
-    memtable: Memtable,
+pub(crate) struct State {
+    pub(crate) memtable: Memtable,
     /// Being written; visible until it is.
-    frozen: Sealed,
-    frozen_shed: Shed,
-    segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) frozen: Sealed,
+    pub(crate) frozen_shed: Shed,
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
     /// Everything below is in segments or in quarantine.
-    mark: i64,
-    commits: i64,
+    pub(crate) mark: i64,
+    pub(crate) commits: i64,
     /// Everything below has been inserted or set aside.
-    processed: i64,
+    pub(crate) processed: i64,
     /// The ledger as the manifest has it.
-    ledger: BTreeMap<String, Counts>,
-    shed: Shed,
-    shed_since: Option<Instant>,
+    pub(crate) ledger: BTreeMap<String, Counts>,
+    pub(crate) shed: Shed,
+    pub(crate) shed_since: Option<Instant>,
 }
 
 impl State {
@@ -209,8 +212,8 @@ impl Store {
         options: Options,
     ) -> Result<(Arc<Store>, Receiver<Block>), StoreError> {
         let lock = FolderLock::take(dir)?;
-        let manifest = Manifest::open(dir).await?;
-        let loaded = manifest.load().await?;
+        let manifest = Manifest::open(dir, &options.manifest).await?;
+        let loaded = manifest.load(EVENTS).await?;
         let footers = Arc::new(AtomicUsize::new(0));
         let segments = handles(dir, &loaded, &footers);
         let mark = loaded.mark;
@@ -262,9 +265,11 @@ impl Store {
     ///
     /// # Errors
     /// When there are no data, or they cannot be read.
-    pub async fn open_read_only(dir: &Path) -> Result<(Store, Vec<Block>), StoreError> {
-        let manifest = Manifest::open_read_only(dir).await?;
-        let options = Options::default();
+    pub async fn open_read_only(
+        dir: &Path,
+        options: Options,
+    ) -> Result<(Store, Vec<Block>), StoreError> {
+        let manifest = Manifest::open_read_only(dir, &options.manifest).await?;
         let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
         let footers = Arc::new(AtomicUsize::new(0));
         let segments = handles(dir, &loaded, &footers);
@@ -400,9 +405,11 @@ impl Store {
         if count == 0 {
             return;
         }
+        let (source, now) = (Arc::<str>::from(source), crate::now());
+        let key = (source.clone(), now.div_euclid(MINUTE) * MINUTE, reason);
         let mut state = self.inner.state.lock();
-        state.shed.book.add(&source.into(), &Counts::shed(count, crate::now()));
-        *state.shed.reasons.entry((source.to_string(), reason)).or_default() += count;
+        state.shed.book.add(&source, &Counts::shed(count, now));
+        *state.shed.reasons.entry(key).or_default() += count;
         state.shed_since.get_or_insert_with(Instant::now);
     }
 
@@ -441,7 +448,9 @@ impl Store {
                 let state = self.inner.state.lock();
                 (state.commits, state.pending())
             };
-            let (seen, mut minutes) = self.inner.manifest.minutes(since).await?;
+            let (seen, minutes) = self.inner.manifest.minutes(since).await?;
+            let mut minutes: BTreeMap<_, _> =
+                minutes.into_iter().map(|(key, counts)| (key, counts.received)).collect();
             if seen == commits {
                 for ((source, minute), counts) in pending.minutes {
                     if minute >= since {
@@ -696,19 +705,15 @@ impl Inner {
         shed: &Shed,
         segments: Vec<Arc<Segment>>,
     ) -> Result<Vec<Arc<Segment>>, StoreError> {
-        let commits = self.state.lock().commits;
-        let commit = Commit { segments: segments.iter().map(|s| &s.info).collect(), sealed, shed };
-        let Err(error) = self.manifest.commit(&commit).await else { return Ok(segments) };
-        // An error at the very end may come after the disk has the transaction.
-        match self.manifest.load().await {
-            Ok(loaded) if loaded.commits == commits + 1 => Ok(segments),
-            Ok(_) => {
-                segments.iter().for_each(|segment| segment.doom());
-                Err(error)
-            }
-            // Nobody knows: the files stay, and the next start removes what is not in the manifest.
-            Err(_) => Err(error),
+        let from = self.state.lock().mark;
+        let infos = segments.iter().map(|s| &s.info).collect();
+        let commit = Commit { from, segments: infos, sealed, shed };
+        let result = self.manifest.commit(&commit).await;
+        // When nobody knows, the files stay: the next start removes what is not in the manifest.
+        if result.as_ref().is_err_and(|error| !matches!(error, StoreError::Uncertain(_))) {
+            segments.iter().for_each(|segment| segment.doom());
         }
+        result.map(|()| segments)
     }
 
     fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {
@@ -769,7 +774,7 @@ async fn read_consistently(
 ) -> Result<(Loaded, Recovery, Vec<Block>), StoreError> {
     let mut tries = 0;
     loop {
-        let loaded = manifest.load().await?;
+        let loaded = manifest.load(EVENTS).await?;
         let (wal_dir, mark) = (dir.join("wal"), loaded.mark);
         let disk = disk.clone();
         let read = blocking(move || {

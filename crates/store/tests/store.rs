@@ -158,7 +158,7 @@ async fn quarantined_records_are_kept_and_counted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_process_writes_and_others_read() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Store::open_read_only(dir.path()).await.err().unwrap();
+    let missing = Store::open_read_only(dir.path(), Options::default()).await.err().unwrap();
     assert!(matches!(missing, StoreError::NoData(_)), "{missing}");
     let node = Node::open(dir.path(), small()).await;
     let second = Store::open(dir.path(), small()).await.err().unwrap();
@@ -171,7 +171,7 @@ async fn one_process_writes_and_others_read() {
     let why = Some("odd".to_string());
     node.store.append("web".into(), records(&["x"]), NOW, None, why).await.unwrap();
     let look = || async {
-        let (reader, tail) = Store::open_read_only(dir.path()).await.unwrap();
+        let (reader, tail) = Store::open_read_only(dir.path(), Options::default()).await.unwrap();
         tail.iter().for_each(|block| reader.insert(parse(block)));
         assert_eq!(read(&reader, Scan::default()).len(), 15);
         assert_eq!(reader.ledger().await.unwrap()[0].received, 16);
@@ -198,7 +198,8 @@ async fn a_reader_sees_everything_while_the_writer_flushes() {
             let store = node.store.clone();
             node.settle().await;
             let flush = tokio::spawn(async move { store.flush().await.unwrap() });
-            let (reader, tail) = Store::open_read_only(dir.path()).await.unwrap();
+            let (reader, tail) =
+                Store::open_read_only(dir.path(), Options::default()).await.unwrap();
             tail.iter().for_each(|block| reader.insert(parse(block)));
             assert_eq!(read(&reader, Scan::default()).len(), appended);
             assert_eq!(read(&node.store, Scan::default()).len(), appended);
