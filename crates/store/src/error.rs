@@ -121,6 +121,14 @@ pub enum StoreError {
         /// What is wrong.
         message: String,
     },
+    /// A backup cannot be made or used.
+    #[error("{}: {message}", path.display())]
+    Backup {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
+    },
     /// The store was opened for reading.
     #[error("the data folder was opened for reading only")]
     ReadOnly,

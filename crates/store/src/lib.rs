@@ -9,6 +9,7 @@
 //! Floor 3. The only crate that names parquet and sqlx.
 
 mod audit;
+mod care;
 mod disk;
 mod error;
 mod ledger;
@@ -22,6 +23,11 @@ mod state;
 mod store;
 mod wal;
 
+pub use care::account::{LedgerFilter, LedgerMinute};
+pub use care::backup::{BackupReport, RestoreReport, backup, restore};
+pub use care::check::{Depth, Finding, Level, Report, check};
+pub use care::reparse::{Rewrite, RewriteScope, Rewritten};
+pub use care::replay::ReplayFilter;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
@@ -33,6 +39,7 @@ pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};
 pub use wal::Recovery;
+pub use wal::recover::DAMAGED_SOURCE;
 
 /// The time now, in microseconds since the epoch.
 fn now() -> pugmark_event::time::Micros {

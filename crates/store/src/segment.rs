@@ -205,8 +205,13 @@ fn write_file(
     let (ids, times) = (of(ids), of(times));
     let folder = dir.join("segments").join(partition);
     std::fs::create_dir_all(&folder).map_err(StoreError::io("make the folder", &folder))?;
-    // First and last id make the name unique: ids are never given twice.
-    let name = format!("{:016}-{:016}.parquet", ids.0, ids.1);
+    // Events that are made anew have the ids of the old ones: never write over a file.
+    let stem = format!("{:016}-{:016}", ids.0, ids.1);
+    let names = (0..).map(|serial| match serial {
+        0 => format!("{stem}.parquet"),
+        _ => format!("{stem}-{serial}.parquet"),
+    });
+    let name = names.into_iter().find(|name| !folder.join(name).exists()).unwrap_or_default();
     let path = folder.join(&name);
     let unfinished = folder.join(format!("{name}.tmp"));
     let result = write_parquet(&unfinished, batch.columns(), rows).and_then(|bytes| {

@@ -186,7 +186,7 @@ impl State {
     }
 
     /// Counts of what the manifest does not have yet.
-    fn pending(&self) -> Book {
+    pub(crate) fn pending(&self) -> Book {
         let active = Sealed {
             entries: self.memtable.entries().to_vec(),
             asides: self.memtable.asides().to_vec(),
@@ -471,7 +471,8 @@ impl Store {
     /// # Errors
     /// When the manifest cannot be read.
     pub async fn check_ledger(&self) -> Result<LedgerCheck, StoreError> {
-        let mut problems = self.inner.manifest.check().await?;
+        let imbalances = self.inner.manifest.check().await?;
+        let mut problems: Vec<String> = imbalances.iter().map(ToString::to_string).collect();
         for row in self.ledger().await?.iter().filter(|row| !row.balanced()) {
             problems.push(format!("{}: the account in memory does not balance", row.source));
         }
@@ -738,7 +739,11 @@ fn add_totals(ledger: &mut BTreeMap<String, Counts>, book: &Book) {
     }
 }
 
-fn handles(dir: &Path, loaded: &Loaded, footers: &Arc<AtomicUsize>) -> Vec<Arc<Segment>> {
+pub(crate) fn handles(
+    dir: &Path,
+    loaded: &Loaded,
+    footers: &Arc<AtomicUsize>,
+) -> Vec<Arc<Segment>> {
     let infos = loaded.segments.iter();
     infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers))).collect()
 }
@@ -799,7 +804,7 @@ async fn read_consistently(
 }
 
 /// Runs work that blocks on a thread made for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;
