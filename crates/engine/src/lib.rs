@@ -5,6 +5,7 @@
 //! events from memory into segments. The engine holds `Arc<dyn query::Search>` and so compiles
 //! without the query engine behind it.
 
+pub mod care;
 pub mod clock;
 pub mod engine;
 pub mod flusher;
@@ -12,8 +13,10 @@ pub mod hunt;
 pub mod intake;
 pub mod pipeline;
 pub mod rules;
+pub mod self_check;
 pub mod status;
 
+pub use care::{ReparseState, Replayed};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineError, Notice, Options};
 pub use intake::{IngestError, Receipt};
