@@ -3,6 +3,7 @@
 #![allow(clippy::print_stderr, reason = "a test that skips itself says so")]
 
 mod bad_input;
+mod care;
 mod crash;
 mod harness;
 mod hunt;

@@ -72,7 +72,8 @@ pub(crate) fn parser() -> Result<Arc<Parser>, CliError> {
     Ok(Arc::new(Parser::builtin().map_err(anyhow::Error::from)?))
 }
 
-fn store_options(settings: &Settings) -> Result<pugmark_store::Options, CliError> {
+/// What the settings say of the store.
+pub(crate) fn store_options(settings: &Settings) -> Result<pugmark_store::Options, CliError> {
     let manifest = settings.store.manifest.parse().map_err(|error| {
         CliError::usage(format!("{error}")).hint("change store.manifest in the settings")
     })?;

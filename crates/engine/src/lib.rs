@@ -6,6 +6,7 @@
 //! without the query engine behind it.
 
 pub mod aging;
+pub mod care;
 pub mod clock;
 pub mod engine;
 pub mod flusher;
@@ -14,8 +15,10 @@ pub mod intake;
 pub mod pipeline;
 pub mod retention;
 pub mod rules;
+pub mod self_check;
 pub mod status;
 
+pub use care::{ReparseState, Replayed};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineError, Notice, Options};
 pub use intake::{IngestError, Receipt};

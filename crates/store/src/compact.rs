@@ -70,12 +70,20 @@ impl Store {
             if stop.load(Ordering::SeqCst) {
                 break;
             }
-            let Some(made) = self.inner.merge(&inputs, stop).await? else { break };
+            let made = match self.inner.merge(&inputs, stop).await {
+                Ok(Some(made)) => made,
+                Ok(None) => break,
+                // Somebody else replaced one of them meanwhile; what is there now is looked at.
+                Err(StoreError::Changed(why)) => {
+                    tracing::debug!(why, "segments were replaced while they were merged");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             compacted.removed += inputs.len() as u64;
             compacted.added += 1;
             compacted.bytes_before += inputs.iter().map(|s| s.info.bytes).sum::<u64>();
             compacted.bytes_after += made.info.bytes;
-            inputs.iter().for_each(|segment| segment.doom());
             retired.0.push((Instant::now(), inputs));
         }
         Ok(compacted)
@@ -112,20 +120,7 @@ impl Inner {
         })
         .await?;
         let Some(made) = made else { return Ok(None) };
-        let removed: Vec<&str> = inputs.iter().map(|s| s.info.path.as_str()).collect();
-        if let Err(error) = self.manifest.replace(&removed, &[&made.info], None).await {
-            // When nobody knows whether the transaction is on disk, the next start removes the
-            // files that the manifest does not name.
-            if !matches!(error, StoreError::Uncertain(..)) {
-                made.doom();
-            }
-            return Err(error);
-        }
-        let mut state = self.state.lock();
-        let gone = |segment: &Arc<Segment>| inputs.iter().any(|i| Arc::ptr_eq(i, segment));
-        let mut segments: Vec<_> = state.segments.iter().filter(|s| !gone(s)).cloned().collect();
-        segments.push(made.clone());
-        state.segments = Arc::new(segments);
+        self.replace(inputs, vec![made.clone()]).await?;
         Ok(Some(made))
     }
 
@@ -173,7 +168,9 @@ fn choose(infos: &[(&SegmentInfo, Duration)]) -> Option<Vec<usize>> {
         places.sort_by_key(|at| (infos[*at].0.bytes, *at));
         let quiet = places.iter().all(|at| infos[*at].1 >= QUIET);
         let wanted = if quiet { 2 } else { FAN_IN };
-        (0..places.len()).map(|start| run(infos, &places[start..], quiet)).find(|r| r.len() >= wanted)
+        (0..places.len())
+            .map(|start| run(infos, &places[start..], quiet))
+            .find(|r| r.len() >= wanted)
     })
 }
 

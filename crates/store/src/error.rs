@@ -140,6 +140,14 @@ pub enum StoreError {
     /// Object storage did not give or take a segment; the text says which, where and why.
     #[error("{0}")]
     Cold(String),
+    /// A backup cannot be made or used.
+    #[error("{}: {message}", path.display())]
+    Backup {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
+    },
     /// The store was opened for reading.
     #[error("the data folder was opened for reading only")]
     ReadOnly,

@@ -9,6 +9,7 @@
 //! Floor 3. The only crate that names parquet and sqlx.
 
 mod audit;
+mod care;
 mod codec;
 mod compact;
 mod derived;
@@ -28,6 +29,11 @@ mod store;
 mod tier;
 mod wal;
 
+pub use care::account::{LedgerFilter, LedgerMinute};
+pub use care::backup::{BackupReport, RestoreReport, backup, restore};
+pub use care::check::{Depth, Finding, Level, Report, check};
+pub use care::reparse::{Rewrite, RewriteScope, Rewritten};
+pub use care::replay::ReplayFilter;
 pub use compact::Compacted;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
@@ -47,6 +53,7 @@ pub use tier::{
     Cold, ColdUsage, ObjectError, ObjectStorage, Objects, StorageError, StorageSettings,
 };
 pub use wal::Recovery;
+pub use wal::recover::DAMAGED_SOURCE;
 
 /// The time now, in microseconds since the epoch.
 fn now() -> pugmark_event::time::Micros {

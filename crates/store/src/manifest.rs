@@ -10,11 +10,11 @@
 //! whoever was there before can change nothing more.
 
 mod change;
-mod check;
+pub(crate) mod check;
 mod migrations;
 mod owner;
 mod place;
-mod sql;
+pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +43,7 @@ pub(crate) struct Manifest {
     at: ManifestAt,
     /// One connection. `None` when opened for reading.
     writer: Option<Pool>,
-    reader: Pool,
+    pub(crate) reader: Pool,
     /// The number of this writer.
     epoch: i64,
     /// Changes take turns.
@@ -367,7 +367,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When the database refuses.
-    #[allow(dead_code, reason = "for the ledger and the quarantine as people see them")]
     pub(crate) async fn reasons(
         &self,
         since: Option<Micros>,
@@ -446,7 +445,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When the database refuses or the record cannot be unpacked.
-    #[allow(dead_code, reason = "for the ledger and the quarantine as people see them")]
     pub(crate) async fn quarantined_record(
         &self,
         id: i64,

@@ -219,7 +219,7 @@ impl State {
     }
 
     /// Counts of what the manifest does not have yet.
-    fn pending(&self) -> Book {
+    pub(crate) fn pending(&self) -> Book {
         let active = Sealed {
             entries: self.memtable.entries().to_vec(),
             asides: self.memtable.asides().to_vec(),
@@ -520,7 +520,8 @@ impl Store {
     /// # Errors
     /// When the manifest cannot be read.
     pub async fn check_ledger(&self) -> Result<LedgerCheck, StoreError> {
-        let mut problems = self.inner.manifest.check().await?;
+        let imbalances = self.inner.manifest.check().await?;
+        let mut problems: Vec<String> = imbalances.iter().map(ToString::to_string).collect();
         for row in self.ledger().await?.iter().filter(|row| !row.balanced()) {
             problems.push(format!("{}: the account in memory does not balance", row.source));
         }
@@ -809,7 +810,7 @@ fn tiers(dir: &Path, options: &Options) -> Result<Option<Arc<Tiers>>, StoreError
     Ok(Some(Arc::new(Tiers::open(dir, options.disk.clone(), cold)?)))
 }
 
-fn handles(
+pub(crate) fn handles(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     loaded: &Loaded,

@@ -104,7 +104,6 @@ impl Manifest {
     /// # Errors
     /// When one of `removed` is not there, or the rows of a source are not the same on both sides;
     /// and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn replace(
         &self,
         removed: &[&str],
@@ -172,7 +171,6 @@ impl Manifest {
     /// # Errors
     /// When one of `ids` is not in quarantine, or `added` has not a row for each; and as for every
     /// change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn replay_quarantine(
         &self,
         ids: &[i64],

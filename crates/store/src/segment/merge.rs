@@ -91,9 +91,8 @@ fn promote(inputs: &[Arc<Segment>], tails: &[Arc<Tail>]) -> Result<Vec<Promoted>
             let share = segment.info.rows as usize / PROMOTED_SHARE + 1;
             add(&promoted.name, promoted.kind, share, promoted.stored);
         }
-        let Some(batches) = open(segment, tail, &|name| {
-            [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name)
-        })?
+        let Some(batches) =
+            open(segment, tail, &|name| [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name))?
         else {
             continue;
         };
@@ -122,8 +121,11 @@ fn promote(inputs: &[Arc<Segment>], tails: &[Arc<Tail>]) -> Result<Vec<Promoted>
     chosen.sort_by(|a, b| a.0.cmp(&b.0));
     let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
     let columns = column_names(&names);
-    let promoted = chosen.iter().zip(columns).map(|((name, (_, kind, stored)), column)| {
-        Promoted { column, name: name.clone(), kind: *kind, stored: *stored }
+    let promoted = chosen.iter().zip(columns).map(|((name, (_, kind, stored)), column)| Promoted {
+        column,
+        name: name.clone(),
+        kind: *kind,
+        stored: *stored,
     });
     Ok(promoted.collect())
 }
@@ -197,7 +199,8 @@ impl Keyed {
     fn key(&self) -> (&str, i64, i64) {
         let column = |id: FieldId| self.batch.column_by_name(id.column());
         let source = column(EVENT_SOURCE).and_then(|c| c.as_string_opt::<i32>());
-        let time = column(EVENT_TIME).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+        let time =
+            column(EVENT_TIME).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
         let id = column(EVENT_ID).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let row = self.next;
         (
@@ -302,9 +305,10 @@ impl<'a> Output<'a> {
     fn new(layout: &'a Layout, input: &SchemaRef) -> Self {
         let is_map = |name: &str| [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name);
         let plain = input.fields().iter().filter(|f| !is_map(f.name())).cloned();
-        let promoted = layout.promoted.iter().map(|p| {
-            Arc::new(ArrowField::new(&p.column, p.stored.data_type(), true))
-        });
+        let promoted = layout
+            .promoted
+            .iter()
+            .map(|p| Arc::new(ArrowField::new(&p.column, p.stored.data_type(), true)));
         let map = input.fields().iter().filter(|f| is_map(f.name())).cloned();
         let schema = Schema::new(plain.chain(promoted).chain(map).collect::<Vec<_>>());
         // A field that is made up of pieces has values though it may have no column.

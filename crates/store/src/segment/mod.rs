@@ -113,7 +113,16 @@ impl Segment {
     pub(crate) fn moved(&self, info: SegmentInfo) -> Self {
         let (disk, tails, tiers) = (self.disk.clone(), self.tails.clone(), self.tiers.clone());
         let (path, doomed) = (self.path.clone(), AtomicBool::new(false));
-        Self { info, path, disk, doomed, tail: OnceLock::new(), tails, tiers }
+        Self {
+            info,
+            path,
+            since: Instant::now(),
+            disk,
+            doomed,
+            tail: OnceLock::new(),
+            tails,
+            tiers,
+        }
     }
 
     /// What lies on the local disk: the file, or the tail of one that is cold.

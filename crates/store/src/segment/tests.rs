@@ -70,10 +70,21 @@ fn merged_segments_hold_what_went_in() {
     let mut expected = Vec::new();
     for part in 0..5i64 {
         let line = |i: i64| match (part + i) % 4 {
-            0 => format!("<86>1 2026-11-23T09:00:{:02}Z srv{} sshd {i} - - Failed password for u{} from 192.0.2.{} port {i} ssh2", i % 60, i % 7, i % 11, i % 250),
-            1 => format!(r#"{{"@timestamp":"2026-11-23T08:{:02}:00Z","message":"took {i} ms","only{part}":"x{i}","n":{i},"url":{{"original":"/a?b={i}"}}}}"#, i % 60),
+            0 => format!(
+                "<86>1 2026-11-23T09:00:{:02}Z srv{} sshd {i} - - Failed password for u{} from 192.0.2.{} port {i} ssh2",
+                i % 60,
+                i % 7,
+                i % 11,
+                i % 250
+            ),
+            1 => format!(
+                r#"{{"@timestamp":"2026-11-23T08:{:02}:00Z","message":"took {i} ms","only{part}":"x{i}","n":{i},"url":{{"original":"/a?b={i}"}}}}"#,
+                i % 60
+            ),
             2 => format!("{i} café {}", "x".repeat((i % 9) as usize)),
-            _ => format!("192.0.2.7 - - [23/Nov/2026:09:00:00 +0100] \"GET /a/{i}?c={i} HTTP/1.1\" 200 {i} \"-\" \"curl\""),
+            _ => format!(
+                "192.0.2.7 - - [23/Nov/2026:09:00:00 +0100] \"GET /a/{i}?c={i} HTTP/1.1\" 200 {i} \"-\" \"curl\""
+            ),
         };
         let lines: Vec<String> = (0..300).map(line).collect();
         let mut records: Records = lines.iter().map(String::as_bytes).collect();
