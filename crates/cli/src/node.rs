@@ -41,7 +41,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         clock: Arc::new(SystemClock),
     };
     let flush_interval = Duration::from_secs(settings.store.flush_interval_seconds.max(1));
-    Ok(Engine::start(parts, Options { flush_interval }))
+    Ok(Engine::start(parts, Options { flush_interval, compaction: settings.store.compaction }))
 }
 
 /// Opens `dir` for questions only; a running server is not disturbed. Records that are still in

@@ -85,6 +85,7 @@ pub(crate) struct Store {
     pub(crate) queue_bytes_max: usize,
     pub(crate) disk_free_bytes_min: u64,
     pub(crate) disk_free_bytes_low: u64,
+    pub(crate) compaction: bool,
     pub(crate) manifest: String,
     pub(crate) cold: Cold,
 }

@@ -16,6 +16,7 @@ use tokio::sync::{broadcast, watch};
 use crate::aging;
 use crate::care::ReparseState;
 use crate::clock::Clock;
+use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
 use crate::pipeline::Pipeline;
@@ -31,11 +32,13 @@ const NOTICES_MAX: usize = 16;
 pub struct Options {
     /// Longest time that an event waits in memory before it is in a segment.
     pub flush_interval: Duration,
+    /// Whether small segments are merged in the background.
+    pub compaction: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_interval: Duration::from_secs(10) }
+        Self { flush_interval: Duration::from_secs(10), compaction: true }
     }
 }
 
@@ -119,6 +122,9 @@ impl Engine {
             .name("pipeline".into())
             .spawn(move || pipeline.run(&blocks))
             .expect("the system gives a thread at the start");
+        if options.compaction {
+            tokio::spawn(compactor::run(parts.store.clone(), stopped.clone()));
+        }
         tokio::spawn(aging::run(parts.store.clone(), parts.clock.clone(), stopped.clone()));
         let check = SelfCheck {
             store: parts.store.clone(),

@@ -2,12 +2,14 @@
 //!
 //! One path, each stage a type of its own: [`intake`] takes records and answers once they are on
 //! disk; [`pipeline`] turns durable blocks into events, detections and alerts; [`flusher`] moves
-//! events from memory into segments; [`aging`] moves and deletes those that grow old. The engine holds `Arc<dyn query::Search>` and so compiles
-//! without the query engine behind it.
+//! events from memory into segments; [`compactor`] merges small segments; [`aging`] moves and
+//! deletes those that grow old. The engine holds `Arc<dyn query::Search>` and so compiles without
+//! the query engine behind it.
 
 pub mod aging;
 pub mod care;
 pub mod clock;
+pub mod compactor;
 pub mod engine;
 pub mod flusher;
 pub mod hunt;

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -128,8 +128,7 @@ impl Scan {
     /// The rows of a batch with `event_id` and `event_time` that are wanted.
     pub(crate) fn keep(&self, batch: &RecordBatch) -> BooleanArray {
         let longs = |name: &str| -> Option<Vec<i64>> {
-            let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
-            Some(column.as_primitive::<Int64Type>().values().to_vec())
+            Some(longs(batch.column_by_name(name)?)?.values().to_vec())
         };
         let times = longs(EVENT_TIME.column()).unwrap_or_default();
         let ids = longs(EVENT_ID.column()).unwrap_or_default();
@@ -401,6 +400,15 @@ fn may_meet(
         .collect())
 }
 
+/// Integers, and times in microseconds, whatever the file has them in.
+fn longs(column: &ArrayRef) -> Option<Int64Array> {
+    let column = match column.data_type() {
+        DataType::Timestamp(..) => cast(column, &fields::Kind::Time.data_type()).ok()?,
+        _ => column.clone(),
+    };
+    cast(&column, &DataType::Int64).ok()?.as_primitive_opt::<Int64Type>().cloned()
+}
+
 fn bound_at(bounds: &ArrayRef, row: usize) -> Option<PruneValue> {
     if bounds.is_null(row) {
         return None;
@@ -408,8 +416,7 @@ fn bound_at(bounds: &ArrayRef, row: usize) -> Option<PruneValue> {
     match bounds.data_type() {
         DataType::Utf8 => Some(PruneValue::Text(bounds.as_string::<i32>().value(row).to_string())),
         DataType::Int64 | DataType::Timestamp(..) => {
-            let longs = cast(&bounds.slice(row, 1), &DataType::Int64).ok()?;
-            Some(PruneValue::Long(longs.as_primitive::<Int64Type>().value(0)))
+            Some(PruneValue::Long(longs(&bounds.slice(row, 1))?.value(0)))
         }
         _ => None,
     }

@@ -49,7 +49,7 @@ const READ_TRIES_MAX: usize = 20;
 pub struct Options {
     /// Size at which a new WAL file is begun, in bytes.
     pub wal_segment_bytes_max: u64,
-    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At four
+    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At two
     /// times this, records are refused until a flush has made room.
     pub memtable_bytes_max: usize,
     /// Memory for records that are taken and not processed yet, in bytes.
