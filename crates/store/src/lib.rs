@@ -10,6 +10,7 @@
 
 mod derived;
 mod error;
+mod keep;
 mod ledger;
 mod lock;
 mod manifest;
@@ -22,6 +23,7 @@ mod store;
 mod wal;
 
 pub use error::{AppendError, StoreError};
+pub use keep::{Keep, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};

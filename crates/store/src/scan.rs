@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowFilter,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder,
+    RowFilter,
 };
 use parquet::file::metadata::RowGroupMetaData;
 use pugmark_event::batch::schema;
@@ -19,6 +20,7 @@ use pugmark_event::time::Micros;
 
 use crate::derived;
 use crate::error::StoreError;
+use crate::keep::{Keep, RecordTest, record_schema};
 use crate::memtable::Entry;
 use crate::segment::{Segment, has_bounds};
 
@@ -44,6 +46,10 @@ pub struct Scan {
     /// Words that the record of every wanted row has: longest runs of ASCII letters, digits and
     /// underscores, letters in lower case. For skipping, too.
     pub words: Vec<String>,
+    /// Rows that it does not keep are not returned.
+    pub keep: Option<Arc<dyn Keep>>,
+    /// Rows whose record does not pass all of these are not returned.
+    pub records: Vec<Arc<dyn RecordTest>>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
 }
@@ -124,7 +130,7 @@ impl Scan {
     }
 
     /// The rows of a batch with `event_id` and `event_time` that are wanted.
-    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+    fn within(&self, batch: &RecordBatch) -> BooleanArray {
         let longs = |name: &str| -> Option<Vec<i64>> {
             let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
             Some(column.as_primitive::<Int64Type>().values().to_vec())
@@ -209,6 +215,19 @@ impl ScanPart {
         }
     }
 
+    /// Its rows, where it is known without reading that all of them are wanted.
+    pub fn rows_wanted(&self) -> Option<u64> {
+        let all = self.scan.keep.is_none()
+            && self.scan.records.is_empty()
+            && self.scan.covers(self.times(), self.ids());
+        all.then(|| self.rows())
+    }
+
+    /// The same part for another scan.
+    pub fn with(&self, scan: Arc<Scan>) -> ScanPart {
+        ScanPart { scan, origin: self.origin.clone() }
+    }
+
     /// Smallest and largest event id in it.
     fn ids(&self) -> (i64, i64) {
         match &self.origin {
@@ -232,11 +251,27 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     let wanted = scan.schema()?;
     let columns = entry.batch.columns();
     // Cut the columns first: filtering copies.
-    let keep = if all { None } else { Some(scan.keep(columns)) };
-    let columns = derived::align(columns, &wanted)?;
+    let mut keep: Option<BooleanArray> = None;
+    let mut only = |part: BooleanArray| -> Result<(), StoreError> {
+        keep = Some(match &keep {
+            Some(before) => and(before, &part)?,
+            None => part,
+        });
+        Ok(())
+    };
+    if !all {
+        only(scan.within(columns))?;
+    }
+    if let (Some(keep), Some(schema)) = (&scan.keep, scan.keep_schema()?) {
+        only(keep.keep(&derived::align(columns, &schema)?))?;
+    }
+    if !scan.records.is_empty() {
+        only(scan.records_pass(columns))?;
+    }
     let columns = match keep {
-        Some(keep) => filter_record_batch(&columns, &keep)?,
-        None => columns,
+        Some(keep) if keep.true_count() == 0 => return Ok(Box::new(std::iter::empty())),
+        Some(keep) => filter_record_batch(&derived::align(columns, &wanted)?, &keep)?,
+        None => derived::align(columns, &wanted)?,
     };
     if columns.num_rows() == 0 {
         return Ok(Box::new(std::iter::empty()));
@@ -267,14 +302,31 @@ fn read_segment(
     };
     let mask = roots(&|name| derived::needs(&wanted, name));
     let bounds = roots(&|name| name == EVENT_TIME.column() || name == EVENT_ID.column());
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
+    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone())
         .with_batch_size(BATCH_ROWS)
         .with_row_groups(groups)
         .with_projection(mask);
+    let mut tests: Vec<Box<dyn ArrowPredicate>> = Vec::new();
     if !all {
         let scan = scan.clone();
-        let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
-        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
+        tests.push(Box::new(ArrowPredicateFn::new(bounds, move |b: RecordBatch| {
+            Ok(scan.within(&b))
+        })));
+    }
+    if let (Some(keep), Some(schema)) = (scan.keep.clone(), scan.keep_schema()?) {
+        let mask = roots(&|name| derived::needs(&schema, name));
+        let test = move |b: RecordBatch| Ok(keep.keep(&derived::align(&b, &schema)?));
+        tests.push(Box::new(ArrowPredicateFn::new(mask, test)));
+    }
+    if !scan.records.is_empty() {
+        let (scan, schema) = (scan.clone(), record_schema());
+        let mask = roots(&|name| derived::needs(&schema, name));
+        tests.push(Box::new(ArrowPredicateFn::new(mask, move |b: RecordBatch| {
+            Ok(scan.records_pass(&b))
+        })));
+    }
+    if !tests.is_empty() {
+        builder = builder.with_row_filter(RowFilter::new(tests));
     }
     let reader = builder.build().map_err(StoreError::parquet(&segment.path))?;
     // The segment is held until the last batch is read, so that its file stays.
