@@ -604,11 +604,11 @@ impl State {
                 }
             }
             (State::Distinct(interner, ours), State::Distinct(from, theirs), _) => {
-                for (group, number) in theirs {
-                    let Some(p) = place(*group as usize) else { continue };
-                    let number = interner.adopt(from, *number);
-                    ours.insert((p as u32, number));
-                }
+                // In any order: a set comes of it.
+                let moved = theirs.iter().filter_map(|(group, number)| {
+                    Some((place(*group as usize)? as u32, interner.adopt(from, *number)))
+                });
+                ours.extend(moved);
             }
             _ => {}
         }
