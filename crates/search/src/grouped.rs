@@ -9,6 +9,7 @@ use arrow::array::{
 };
 use arrow::datatypes::{Field, Schema};
 use arrow::error::ArrowError;
+use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::fields::EVENT_ID;
 use pugmark_event::time::Micros;
 use pugmark_query::eval::{self, Cell, Table};
@@ -17,11 +18,8 @@ use pugmark_store::{Scan, ScanPart, Snapshot};
 
 use crate::filter::Predicate;
 use crate::groups::{Grouping, Groups, Shape};
-use crate::workers::{self, Waiting, failed};
-
-/// Part of the memory of all questions that the groups of one may take; beyond it the general path
-/// takes over, which may use temporary files.
-const MEMORY_SHARE: usize = 4;
+use crate::table::range;
+use crate::workers::{self, Room, Waiting, failed};
 
 /// A question for a table of groups.
 #[derive(Debug)]
@@ -34,9 +32,10 @@ pub(crate) struct Grouped {
     limit: Option<usize>,
 }
 
-/// The groups of one thread, or that there were too many.
+/// The groups of one thread; `None` when they were too many for the memory.
 struct Share {
     groups: Option<Groups>,
+    memory: MemoryReservation,
 }
 
 impl Grouped {
@@ -68,11 +67,9 @@ impl Grouped {
     pub(crate) async fn run(
         &self,
         snapshot: &Snapshot,
-        range: Option<(Micros, Micros)>,
-        threads: usize,
-        memory_bytes_max: usize,
+        room: &Room,
     ) -> Result<Option<RecordBatch>, SearchError> {
-        let (first, last) = range.unwrap_or_default();
+        let (first, last) = range(snapshot, self.from, self.to).unwrap_or_default();
         let span = span_for(first, last.saturating_add(1));
         let Some(grouping) = Grouping::new(&self.pipe, span) else { return Ok(None) };
         let mut columns = grouping.columns();
@@ -82,21 +79,24 @@ impl Grouped {
         let mut scan =
             Scan { columns: Some(columns), from: self.from, to: self.to, ..Scan::default() };
         self.predicate.apply(&mut scan);
-        let bytes_max = memory_bytes_max / MEMORY_SHARE / threads;
-        let start = || Share { groups: Some(Groups::new(&grouping)) };
-        let step = step(grouping.clone(), bytes_max);
-        let shares = workers::each(snapshot.scan(scan), threads, start, step).await?;
-        let mut all = Groups::new(&grouping);
-        for (place, share) in shares.into_iter().enumerate() {
-            match share.groups {
-                Some(groups) if place == 0 => all = groups,
-                Some(groups) => all.merge(&grouping, &groups),
-                None => return Ok(None),
+        let start = || Share { groups: Some(Groups::new(&grouping)), memory: room.reserve() };
+        let step = step(grouping.clone());
+        let parts = snapshot.scan(scan);
+        let mut shares = workers::each(parts, room.threads, start, step).await?.into_iter();
+        let mut all = shares.next().unwrap_or_else(start);
+        for share in shares {
+            let (Some(ours), Some(theirs)) = (&mut all.groups, &share.groups) else {
+                return Ok(None);
+            };
+            ours.merge(&grouping, theirs);
+            if all.memory.try_resize(ours.bytes()).is_err() {
+                return Ok(None);
             }
         }
+        let Some(groups) = all.groups else { return Ok(None) };
         let table = Table {
             columns: self.pipe.columns(None).unwrap_or_default(),
-            rows: all.finish(&grouping),
+            rows: groups.finish(&grouping),
         };
         let batch = self.shown(table, grouping.shapes());
         batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
@@ -118,7 +118,6 @@ impl Grouped {
 /// Takes a part into the groups of a thread.
 fn step(
     grouping: Grouping,
-    bytes_max: usize,
 ) -> impl Fn(&mut Share, ScanPart, &Waiting) -> Result<(), SearchError> + Clone {
     move |share, part, waiting| {
         let Some(groups) = &mut share.groups else { return Ok(()) };
@@ -128,8 +127,9 @@ fn step(
         }
         for batch in part.read() {
             groups.add(&grouping, &batch.map_err(|e| failed(&e))?);
-            if groups.bytes() > bytes_max {
+            if share.memory.try_resize(groups.bytes()).is_err() {
                 share.groups = None;
+                share.memory.free();
                 break;
             }
             if !waiting.still() {

@@ -2,7 +2,7 @@
 
 use std::hash::BuildHasher;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, StringArray};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use pugmark_query::eval::Cell;
@@ -29,6 +29,16 @@ pub(crate) struct Interner {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     longs: Vec<i64>,
+    /// The dictionary of the last batch, and the numbers of its texts as far as they were asked
+    /// for: batches of one file often share it.
+    dictionary: Option<(StringArray, Vec<u32>)>,
+}
+
+/// Whether two arrays are one in memory.
+fn is_same(a: &StringArray, b: &StringArray) -> bool {
+    a.len() == b.len()
+        && std::ptr::eq(a.value_offsets(), b.value_offsets())
+        && std::ptr::eq(a.value_data(), b.value_data())
 }
 
 impl Interner {
@@ -40,6 +50,7 @@ impl Interner {
             bytes: Vec::new(),
             ends: vec![0],
             longs: vec![0],
+            dictionary: None,
         }
     }
 
@@ -141,7 +152,10 @@ impl Interner {
                 }));
             }
             Values::Dictionary(keys, texts) => {
-                let mut known: Vec<u32> = vec![NULL; texts.len()];
+                let mut known = match self.dictionary.take() {
+                    Some((last, known)) if is_same(&last, texts) => known,
+                    _ => vec![NULL; texts.len()],
+                };
                 numbers.extend(rows.map(|row| {
                     if !valid(row) {
                         return NULL;
@@ -152,6 +166,7 @@ impl Interner {
                     }
                     known[key]
                 }));
+                self.dictionary = Some((texts.clone(), known));
             }
             Values::Long(values) | Values::Time(values) => {
                 let last = (0, NULL);
@@ -192,8 +207,10 @@ mod tests {
         let mut interner = Interner::new(Of::Text);
         let mut numbers = Vec::new();
         interner.rows(&(Arc::new(plain) as ArrayRef), &mut numbers);
-        interner.rows(&(Arc::new(dictionary) as ArrayRef), &mut numbers);
-        assert_eq!(numbers, [1, 0, 2, 1, 3, 1, 0, 2, 1, 3]);
+        let dictionary = Arc::new(dictionary) as ArrayRef;
+        interner.rows(&dictionary, &mut numbers);
+        interner.rows(&dictionary.slice(3, 2), &mut numbers);
+        assert_eq!(numbers, [1, 0, 2, 1, 3, 1, 0, 2, 1, 3, 1, 3]);
         assert_eq!((interner.text(1), interner.text(2), interner.text(3)), ("b", "", "a"));
         let mut other = Interner::new(Of::Text);
         assert_eq!([3, 0, 1].map(|n| other.adopt(&interner, n)), [1, 0, 2]);

@@ -35,12 +35,13 @@ use futures::{StreamExt, TryStreamExt};
 use pugmark_event::batch::schema;
 use pugmark_event::json;
 use pugmark_query::{Answer, Kind, Request, Search, SearchError};
-use pugmark_store::Store;
+use pugmark_store::{Snapshot, Store};
 
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
 use crate::newest::Newest;
 use crate::table::EventsTable;
+use crate::workers::Room;
 
 /// How much a search may take.
 #[derive(Debug, Clone)]
@@ -66,14 +67,13 @@ pub struct StoreSearch {
     store: Arc<Store>,
     /// What all questions share of DataFusion: functions, rules and memory. Made once, since
     /// making it takes longer than most questions do.
-    state: SessionState,
-    threads: usize,
-    memory_bytes_max: usize,
+    state: Arc<SessionState>,
+    room: Room,
 }
 
 impl std::fmt::Debug for StoreSearch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreSearch").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("StoreSearch").field("threads", &self.room.threads).finish_non_exhaustive()
     }
 }
 
@@ -98,16 +98,17 @@ impl StoreSearch {
             .with_create_default_catalog_and_schema(false);
         let state = SessionStateBuilder::new()
             .with_config(config)
-            .with_runtime_env(runtime)
+            .with_runtime_env(runtime.clone())
             .with_default_features()
             .build();
-        Self { store, state, threads, memory_bytes_max: options.memory_bytes_max }
+        let room = Room { threads, pool: runtime.memory_pool.clone() };
+        Self { store, state: Arc::new(state), room }
     }
 
     /// A context of its own for every question: tables and settings never mix.
     fn context(&self) -> SessionContext {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        let state = SessionStateBuilder::new_from_existing(self.state.clone());
+        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state));
         SessionContext::new_with_state(state.with_catalog_list(catalogs).build())
     }
 
@@ -123,23 +124,17 @@ impl StoreSearch {
         self,
         request: Request,
         direct: Direct,
+        snapshot: Snapshot,
     ) -> Result<BoxStream<'static, Result<RecordBatch, SearchError>>, SearchError> {
-        let snapshot = self.store.snapshot();
         match direct {
             Direct::Newest(newest) => {
-                let batch = newest.run(&snapshot, self.threads).await?;
+                let batch = newest.run(&snapshot, &self.room).await?;
                 Ok(stream::iter(batch.map(Ok)).boxed())
             }
-            Direct::Grouped(grouped) => {
-                let columns = schema();
-                let table = EventsTable::new(snapshot.clone(), request.from, request.to, columns);
-                let range = table.range();
-                let memory = self.memory_bytes_max;
-                match grouped.run(&snapshot, range, self.threads, memory).await? {
-                    Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
-                    None => Ok(self.general(&request).await?.rows),
-                }
-            }
+            Direct::Grouped(grouped) => match grouped.run(&snapshot, &self.room).await? {
+                Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
+                None => Ok(self.general(&request).await?.rows),
+            },
         }
     }
 }
@@ -155,7 +150,8 @@ impl Search for StoreSearch {
             Some(columns) => columns.iter().map(|c| json::name(c).to_string()).collect(),
             None => schema().fields().iter().map(|f| json::name(f.name()).to_string()).collect(),
         };
-        let rows = stream::once(self.clone().direct(request, direct)).try_flatten().boxed();
+        let found = self.clone().direct(request, direct, self.store.snapshot());
+        let rows = stream::once(found).try_flatten().boxed();
         Ok(Answer { kind, columns, rows })
     }
 

@@ -11,6 +11,7 @@ use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::batch::schema;
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME};
 use pugmark_event::time::Micros;
@@ -18,8 +19,9 @@ use pugmark_query::{FieldRef, Filter, Pipe, Request, SearchError, Target};
 use pugmark_store::{Keep, Scan, ScanPart, Snapshot};
 
 use crate::columns;
+use crate::error::{Asked, search_error};
 use crate::filter::Predicate;
-use crate::workers::{self, Waiting, failed};
+use crate::workers::{self, Room, Waiting, failed};
 
 /// Events of one answer beyond which the general path takes over, which may use temporary files.
 const ROWS_MAX: usize = 10_000;
@@ -74,15 +76,15 @@ impl Newest {
     pub(crate) async fn run(
         &self,
         snapshot: &Snapshot,
-        threads: usize,
+        room: &Room,
     ) -> Result<Option<RecordBatch>, SearchError> {
         let wanted = self.schema();
         if self.rows == 0 {
             return Ok(None);
         }
-        let best = self.find(snapshot, threads).await?;
+        let best = self.find(snapshot, room.threads).await?;
         let (places, by_part) = best.take();
-        let batches = read(by_part, &wanted, threads).await?;
+        let batches = read(by_part, &wanted, room).await?;
         let batch =
             self.sorted(&batches, &wanted).map_err(|e| SearchError::Failed(e.to_string()))?;
         if batch.num_rows() != places {
@@ -246,7 +248,7 @@ impl Keep for Ids {
 async fn read(
     by_part: Vec<(ScanPart, Vec<Place>)>,
     wanted: &SchemaRef,
-    threads: usize,
+    room: &Room,
 ) -> Result<Vec<RecordBatch>, SearchError> {
     let columns: Vec<String> = wanted.fields().iter().map(|f| f.name().clone()).collect();
     let narrowed = by_part.into_iter().map(|(part, places)| {
@@ -262,12 +264,19 @@ async fn read(
             ..Scan::default()
         }))
     });
-    let step = |found: &mut Vec<RecordBatch>, part: ScanPart, waiting: &Waiting| {
+    let start = || (Vec::new(), room.reserve());
+    let step = |(found, memory): &mut (Vec<RecordBatch>, MemoryReservation),
+                part: ScanPart,
+                waiting: &Waiting| {
         for batch in part.read().take_while(|_| waiting.still()) {
-            found.push(batch.map_err(|e| failed(&e))?);
+            let batch = batch.map_err(|e| failed(&e))?;
+            memory
+                .try_grow(batch.get_array_memory_size())
+                .map_err(|e| search_error(&e, Asked::Plan))?;
+            found.push(batch);
         }
         Ok(())
     };
-    let found = workers::each(narrowed.collect(), threads, Vec::new, step).await?;
-    Ok(found.into_iter().flatten().collect())
+    let found = workers::each(narrowed.collect(), room.threads, start, step).await?;
+    Ok(found.into_iter().flat_map(|(batches, _)| batches).collect())
 }

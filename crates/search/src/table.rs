@@ -44,14 +44,22 @@ impl EventsTable {
 
     /// First and last moment that events may have, as far as whole parts tell.
     pub(crate) fn range(&self) -> Option<(Micros, Micros)> {
-        let scan = Scan { from: self.from, to: self.to, ..Scan::default() };
-        let parts = self.snapshot.scan(scan);
-        let first = parts.iter().map(|part| part.times().0).min()?;
-        let last = parts.iter().map(|part| part.times().1).max()?;
-        let from = self.from.map_or(first, |from| from.max(first));
-        let to = self.to.map_or(last, |to| to.saturating_sub(1).min(last));
-        Some((from, to))
+        range(&self.snapshot, self.from, self.to)
     }
+}
+
+/// First and last moment of events from `from` to before `to`, as far as whole parts tell.
+pub(crate) fn range(
+    snapshot: &Snapshot,
+    from: Option<Micros>,
+    to: Option<Micros>,
+) -> Option<(Micros, Micros)> {
+    let parts = snapshot.scan(Scan { from, to, ..Scan::default() });
+    let first = parts.iter().map(|part| part.times().0).min()?;
+    let last = parts.iter().map(|part| part.times().1).max()?;
+    let from = from.map_or(first, |from| from.max(first));
+    let to = to.map_or(last, |to| to.saturating_sub(1).min(last));
+    Some((from, to))
 }
 
 #[async_trait]

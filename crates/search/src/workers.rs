@@ -3,8 +3,24 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use pugmark_query::SearchError;
 use pugmark_store::{ScanPart, StoreError};
+
+/// Where questions without DataFusion run: on so many threads, with memory of the pool of all
+/// questions.
+#[derive(Clone)]
+pub(crate) struct Room {
+    pub(crate) threads: usize,
+    pub(crate) pool: Arc<dyn MemoryPool>,
+}
+
+impl Room {
+    /// Memory to be counted; it is given back when this is dropped.
+    pub(crate) fn reserve(&self) -> MemoryReservation {
+        MemoryConsumer::new("search").register(&self.pool)
+    }
+}
 
 /// Parts that wait for a thread, in the order in which they are taken.
 struct Queue {
