@@ -33,6 +33,7 @@ use crate::codec::template::{Piece, Template};
 use crate::codec::words::{has_word, hash_value, hash_word, is_short_number};
 use crate::disk::DiskRead;
 use crate::error::StoreError;
+use crate::keep::record_schema;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
 /// What is to be read of one segment.
@@ -89,7 +90,12 @@ impl SegmentScan {
     }
 
     fn passes(&self, wanted: &SchemaRef) -> Result<Vec<Pass>, StoreError> {
-        let names: Vec<&str> = wanted.fields().iter().map(|f| f.name().as_str()).collect();
+        let mut names: Vec<&str> = wanted.fields().iter().map(|f| f.name().as_str()).collect();
+        let tested = self.scan.keep_schema()?;
+        names.extend(tested.iter().flat_map(|s| s.fields()).map(|f| f.name().as_str()));
+        if self.scan.asks_records() {
+            names.push(ORIGINAL.column());
+        }
         let needed = self.needed(&names);
         let Some(index) = self.tail.index.as_ref().filter(|_| self.asks_index()) else {
             let whole = !self.scan.words.is_empty();
@@ -238,7 +244,7 @@ impl SegmentScan {
         }
         if !self.all {
             let scan = self.scan.clone();
-            let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
+            let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.within(&batch)));
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
         }
         builder.build().map_err(StoreError::parquet(&self.segment.path))
@@ -277,6 +283,7 @@ impl Rows {
                     filter_record_batch(&batch, &keep)?
                 }
             };
+            let batch = passing(batch, layout, &mut self.known, &self.scan.scan)?;
             if batch.num_rows() > 0 {
                 return events(&batch, layout, &mut self.known, &self.wanted).map(Some);
             }
@@ -304,6 +311,27 @@ struct Word {
     in_template: bool,
     /// Filters say nothing of it.
     unfiltered: bool,
+}
+
+/// The rows that pass the tests of whoever asks.
+fn passing(
+    batch: RecordBatch,
+    layout: &Layout,
+    known: &mut Templates,
+    scan: &Scan,
+) -> Result<RecordBatch, StoreError> {
+    let mut batch = batch;
+    if let (Some(keep), Some(schema)) = (&scan.keep, scan.keep_schema()?)
+        && batch.num_rows() > 0
+    {
+        let kept = keep.keep(&events(&batch, layout, known, &schema)?);
+        batch = filter_record_batch(&batch, &kept)?;
+    }
+    if scan.asks_records() && batch.num_rows() > 0 {
+        let passed = scan.records_pass(&events(&batch, layout, known, &record_schema())?);
+        batch = filter_record_batch(&batch, &passed)?;
+    }
+    Ok(batch)
 }
 
 /// The words of a question against the index of one file.
