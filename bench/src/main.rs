@@ -7,11 +7,18 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod bars;
 mod corpus;
+mod flame;
 mod harness;
 mod http;
+mod measure;
+mod peers;
+mod process;
 mod random;
 mod report;
+mod scripts;
+mod send;
 mod server;
 mod time;
 
@@ -20,12 +27,16 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 const USAGE: &str = "\
-usage: pugmark-bench corpus --out DIR [--mb N] [--seed N]
-       pugmark-bench run --pugmark FILE [--mb N] [--seed N] [--clients N] [--rules DIR]
-                         [--work DIR] [--out DIR] [--note TEXT]
+usage: pugmark-bench corpus --out DIR [--corpus NAME] [--mb N] [--seed N]
+       pugmark-bench run --pugmark FILE [--corpus NAME] [--mb N] [--seed N] [--data DIR]
+                         [--only NAME,NAME] [--passes N] [--warm N] [--clients N] [--wal-mb N]
+                         [--set section.key=value]... [--flame] [--no-peers]
+                         [--quiet-seconds N] [--rules DIR] [--work DIR] [--out DIR] [--note TEXT]
 
-  corpus   writes one file per kind of log, and mixed.log with all of them
-  run      measures a binary and writes raw.csv and summary.md under bench/runs/
+  corpus   writes one file per kind of log, and all.log with all of them
+  run      measures a binary and writes raw.csv and summary.md in bench/runs/DATE/NAME
+
+Corpora: mixed (text and JSON), ndjson, and shared (real logs below --data).
 ";
 
 fn main() -> ExitCode {
@@ -48,8 +59,11 @@ fn main() -> ExitCode {
 }
 
 fn make(words: &[String]) -> Result<()> {
-    let args = args::Args::parse(words, &["out", "mb", "seed"])?;
-    let made = corpus::write(&args.path("out")?, args.number("seed", 1)?, args.number("mb", 100)?)?;
+    let known = args::Known { options: &["out", "corpus", "mb", "seed"], flags: &[] };
+    let args = args::Args::parse(words, &known)?;
+    let recipe = corpus::recipe(&args.text("corpus", "mixed"))?;
+    let (seed, mb) = (args.number("seed", 1)?, args.number("mb", 100)?);
+    let made = corpus::write(&args.path("out")?, recipe, seed, mb)?;
     println!("{} records, {} bytes in {}", made.records(), made.bytes(), made.folder.display());
     Ok(())
 }

@@ -1,10 +1,12 @@
-//! A run on paper: every number in raw.csv, their medians and the recipe in summary.md.
+//! A run on paper: every number in raw.csv; the bars, medians and the recipe in summary.md.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
+
+use crate::bars;
 
 /// One number: what, in which unit, and the repetition it is of (from 1).
 struct Row {
@@ -18,19 +20,44 @@ struct Row {
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
+    notes: Vec<String>,
 }
 
 impl Report {
     /// Takes down one number; the same measure again is its next repetition.
     pub(crate) fn add(&mut self, measure: &str, unit: &'static str, value: f64) {
+        println!("{measure:<52} {} {unit}", shown(value));
+        self.add_quietly(measure, unit, value);
+    }
+
+    /// The same, without a line on the screen.
+    pub(crate) fn add_quietly(&mut self, measure: &str, unit: &'static str, value: f64) {
         let earlier = self.rows.iter().filter(|row| row.measure == measure).count();
-        println!("{measure:<40} {} {unit}", shown(value));
         let row = Row { measure: measure.to_string(), unit, repetition: earlier + 1, value };
         self.rows.push(row);
     }
 
+    /// Takes down what a reader of the numbers must know: what was skipped, what differed.
+    pub(crate) fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            println!("note: {note}");
+            self.notes.push(note);
+        }
+    }
+
+    /// The median of a measure's numbers so far.
+    pub(crate) fn median(&self, measure: &str) -> Option<f64> {
+        let mut groups = self.grouped().into_iter();
+        groups.find(|(name, _, _)| *name == measure).map(|(_, _, values)| median(&values))
+    }
+
     /// Writes both files into `folder`; `about` is (what, text) lines on how the run was made.
-    pub(crate) fn write(&self, folder: &Path, title: &str, about: &[(&str, String)]) -> Result<()> {
+    pub(crate) fn write(
+        &self,
+        folder: &Path,
+        corpus: &str,
+        about: &[(&str, String)],
+    ) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let mut csv = String::from("measure,unit,repetition,value\n");
         for row in &self.rows {
@@ -39,10 +66,19 @@ impl Report {
         }
         fs::write(folder.join("raw.csv"), csv)?;
 
-        let mut text = format!("# {title}\n\n| | |\n| --- | --- |\n");
+        let mut text = format!("# A benchmark run: {corpus}\n\n| | |\n| --- | --- |\n");
         for (name, value) in about {
             text += &format!("| {name} | {value} |\n");
         }
+        let of = |measure: &str| self.median(measure).map(|value| (value, shown(value)));
+        text += &format!("\n## Bars\n\n{}", bars::table(corpus, of));
+        if !self.notes.is_empty() {
+            text += "\n## Notes\n\n";
+        }
+        for note in &self.notes {
+            text += &format!("- {note}\n");
+        }
+        text += "\n## Numbers\n";
         text += "\n| measure | median | least | most | unit |\n| --- | --: | --: | --: | --- |\n";
         for (measure, unit, values) in self.grouped() {
             let (least, most) = (values[0], values[values.len() - 1]);
@@ -72,11 +108,11 @@ impl Report {
     }
 }
 
-/// `bench/runs/<date>`, with a number after it when that is taken.
-pub(crate) fn fresh_folder(runs: &Path, date: &str) -> PathBuf {
+/// A folder of this name below `runs`, with a number after it when that is taken.
+pub(crate) fn fresh_folder(runs: &Path, name: &str) -> PathBuf {
     let names = (1..).map(|count| match count {
-        1 => date.to_string(),
-        _ => format!("{date}-{count}"),
+        1 => name.to_string(),
+        _ => format!("{name}-{count}"),
     });
     let mut folders = names.map(|name| runs.join(name));
     folders.find(|folder| !folder.exists()).expect("counting does not end")
@@ -102,6 +138,12 @@ pub(crate) fn words(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output().ok();
     let text = output.and_then(|output| String::from_utf8(output.stdout).ok()).unwrap_or_default();
     text.lines().next().map_or("?".into(), |line| line.trim().to_string())
+}
+
+/// The value below which this share of the sorted values lies, by the nearest rank.
+pub(crate) fn percentile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted[rank.clamp(1, sorted.len()) - 1]
 }
 
 fn median(sorted: &[f64]) -> f64 {
@@ -136,7 +178,7 @@ mod tests {
             report.add("needle, warm", "ms", value);
         }
         let folder = std::env::temp_dir().join(format!("pugmark-report-{}", std::process::id()));
-        report.write(&folder, "A run", &[("machine", "this".into())]).expect("it is ours");
+        report.write(&folder, "mixed", &[("machine", "this".into())]).expect("it is ours");
         let read = |name| fs::read_to_string(folder.join(name)).expect("it was written");
         let (csv, text) = (read("raw.csv"), read("summary.md"));
         let _ = fs::remove_dir_all(&folder);

@@ -11,8 +11,12 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
 use crate::http::Client;
+use crate::process;
 
-const START_MAX: Duration = Duration::from_secs(60);
+/// Key and value: `store.flush_interval_seconds` and `10`.
+pub(crate) type Setting = (String, String);
+
+const START_MAX: Duration = Duration::from_secs(300);
 const STOP_MAX: Duration = Duration::from_secs(120);
 
 /// A running `pugmark serve`; killed, if it still runs, when this value goes.
@@ -25,8 +29,9 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts `binary` on `folder/data`, which may hold the data of an earlier run.
-    pub(crate) fn start(binary: &Path, folder: &Path) -> Result<Self> {
+    /// Starts `binary` on `folder/data`, which may hold the data of an earlier run; `settings` are
+    /// key and value, `store.compaction` and `false`.
+    pub(crate) fn start(binary: &Path, folder: &Path, settings: &[Setting]) -> Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let log_path = folder.join("server.log");
         let log = File::options().create(true).append(true).open(&log_path)?;
@@ -40,8 +45,9 @@ impl Server {
             .arg(data(folder))
             .arg("--setup-token-file")
             .arg(&token)
-            // No pugmark.toml there: the settings are the defaults.
+            // No pugmark.toml there: all other settings are the defaults.
             .current_dir(folder)
+            .envs(settings.iter().map(|(key, value)| (variable(key), value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -78,9 +84,26 @@ impl Server {
         Client::connect(self.address, token)
     }
 
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Processor seconds that it has used so far.
+    pub(crate) fn cpu_seconds(&self) -> Result<f64> {
+        process::cpu_seconds(self.pid()).context("the server's process is gone")
+    }
+
     /// The most memory it held at once so far, in bytes.
     pub(crate) fn rss_peak_bytes(&self) -> Result<u64> {
-        rss_peak_bytes(self.child.id()).context("cannot read the server's memory from /proc")
+        process::memory_bytes(self.pid(), "VmHWM").context("the server's process is gone")
+    }
+
+    /// Ends it without warning, as a crash does.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.child.kill()?; // SIGKILL
+        self.child.wait()?;
+        Ok(())
     }
 
     /// Asks it to end, as a service manager does, and waits.
@@ -108,6 +131,13 @@ impl Drop for Server {
     }
 }
 
+/// The length of the WAL, at most a second ago.
+pub(crate) fn wal_bytes(reader: &mut Client) -> Result<u64> {
+    let path = "/api/v1/status";
+    let status = reader.get(path)?.ok(path)?.json()?;
+    status["wal_bytes"].as_u64().context("no wal_bytes in the status")
+}
+
 /// The token file is written once the doors are open.
 fn wait_for_token(file: &Path, start: Instant) -> Result<String> {
     while start.elapsed() < START_MAX {
@@ -125,9 +155,7 @@ pub(crate) fn data(folder: &Path) -> PathBuf {
     folder.join("data")
 }
 
-/// `VmHWM` of a process, in bytes; none once it ended.
-pub(crate) fn rss_peak_bytes(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+/// The environment variable of a setting.
+fn variable(key: &str) -> String {
+    format!("PUGMARK_{}", key.replace('.', "_").to_uppercase())
 }

@@ -6,6 +6,7 @@
 mod e2e;
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -161,6 +162,10 @@ fn build() -> Result<Outcome> {
 }
 
 fn tests() -> Result<Outcome> {
+    // Debian keeps the server's programs here, off the PATH.
+    if !Path::new("/usr/lib/postgresql").exists() {
+        shell::install(&["postgresql"], "the store's tests start PostgreSQL")?;
+    }
     if shell::works("cargo", &["nextest", "--version"]) {
         cargo(&["nextest", "run", "--workspace", "--no-tests", "pass"])?;
     } else {

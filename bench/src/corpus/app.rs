@@ -21,13 +21,14 @@ const MESSAGES: [(u32, &str); 8] = [
 
 pub(super) fn write(world: &mut World, time: &Parts, line: &mut String) {
     let (service, level) = (world.random.weighted(&SERVICES), world.random.weighted(&LEVELS));
-    let trace = world.trace_id();
+    let trace = world.hex32();
     let (time, host, user) = (time.rfc3339(), world.server(), world.user());
-    let (address, path) = (world.stranger(), world.path());
+    let (address, path) = (world.sender(), world.path());
     let (message, duration) = (world.random.weighted(&MESSAGES), world.random.size(18_000));
+    let ending = world.ending();
     let _ = write!(
         line,
-        "{{\"@timestamp\":\"{time}\",\"log.level\":\"{level}\",\"message\":\"{message}\",\
+        "{{\"@timestamp\":\"{time}\",\"log.level\":\"{level}\",\"message\":\"{message}{ending}\",\
          \"service.name\":\"{service}\",\"host.name\":\"app{host}\",\"user.name\":\"{user}\",\
          \"source.ip\":\"{address}\",\"url.path\":\"{path}\",\"trace.id\":\"{trace}\",\
          \"duration_us\":{duration}",

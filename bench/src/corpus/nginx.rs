@@ -26,7 +26,7 @@ const STATUS: [(u32, u16); 8] =
 const METHODS: [(u32, &str); 4] = [(88, "GET"), (10, "POST"), (1, "PUT"), (1, "HEAD")];
 
 pub(super) fn write(world: &mut World, time: &Parts, line: &mut String) {
-    let address = world.stranger();
+    let address = world.sender();
     let (method, mut path) = (world.random.weighted(&METHODS), world.path());
     if world.random.chance(0.15) {
         let _ = write!(path, "?page={}&sort=price", world.random.below(40));

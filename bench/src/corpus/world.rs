@@ -1,5 +1,7 @@
 //! Who lives in the corpus: people, machines, strangers, and how often each is seen.
 
+use std::collections::VecDeque;
+
 use crate::random::{Random, Zipf, mix};
 
 const FIRST: [&str; 20] = [
@@ -16,13 +18,8 @@ const WORDS: [&str; 24] = [
     "price", "product", "review", "search", "user",
 ];
 
-/// Whether the needle's turn has come.
-#[derive(PartialEq)]
-enum NeedleAt {
-    Later,
-    Next,
-    Past,
-}
+/// Addresses of these ranks come a few times in millions of records.
+const RARE_RANKS: std::ops::Range<usize> = 20_000..40_000;
 
 /// The populations, and the chance that picks from them.
 pub(crate) struct World {
@@ -33,14 +30,14 @@ pub(crate) struct World {
     strangers: Zipf,
     paths: Zipf,
     names: Zipf,
-    /// The one trace id that a benchmark looks for.
-    pub(crate) needle: String,
-    needle_at: NeedleAt,
+    /// Words that the next messages are to carry.
+    hidden: VecDeque<String>,
+    /// The last address of [`RARE_RANKS`] that a source had.
+    rare: Option<String>,
 }
 
 impl World {
-    pub(crate) fn new(mut random: Random) -> Self {
-        let needle = hex32(&mut random);
+    pub(crate) fn new(random: Random) -> Self {
         Self {
             random,
             users: Zipf::new(2_000, 1.0),
@@ -49,8 +46,8 @@ impl World {
             strangers: Zipf::new(60_000, 1.0),
             paths: Zipf::new(5_000, 1.1),
             names: Zipf::new(20_000, 1.05),
-            needle,
-            needle_at: NeedleAt::Later,
+            hidden: VecDeque::new(),
+            rare: None,
         }
     }
 
@@ -74,8 +71,23 @@ impl World {
 
     /// An address of the internet, from the range that RFC 2544 keeps for benchmarks.
     pub(crate) fn stranger(&mut self) -> String {
-        let spread = mix(self.strangers.rank(&mut self.random) as u64);
-        format!("198.{}.{}.{}", 18 + spread % 2, spread >> 8 & 255, spread >> 16 & 255)
+        let rank = self.strangers.rank(&mut self.random);
+        address_of(rank)
+    }
+
+    /// A stranger who sent something; a rare one is remembered, so that one can ask for him.
+    pub(crate) fn sender(&mut self) -> String {
+        let rank = self.strangers.rank(&mut self.random);
+        let address = address_of(rank);
+        if RARE_RANKS.contains(&rank) {
+            self.rare = Some(address.clone());
+        }
+        address
+    }
+
+    /// An address that few records have as their source, if any did so far.
+    pub(crate) fn rare(&self) -> Option<&str> {
+        self.rare.as_deref()
     }
 
     /// `/catalog/item/4711`
@@ -107,25 +119,24 @@ impl World {
         self.random.between(32_768, 61_000)
     }
 
-    /// The next trace id is the needle, once.
-    pub(crate) fn hide_needle(&mut self) {
-        if self.needle_at == NeedleAt::Later {
-            self.needle_at = NeedleAt::Next;
-        }
+    /// One of the next messages carries this word.
+    pub(crate) fn hide(&mut self, word: &str) {
+        self.hidden.push_back(word.to_string());
     }
 
-    /// 32 hexadecimal digits that come once.
-    pub(crate) fn trace_id(&mut self) -> String {
-        if self.needle_at == NeedleAt::Next {
-            self.needle_at = NeedleAt::Past;
-            return self.needle.clone();
-        }
-        self.hex32()
+    /// Whether each hidden word found its message.
+    pub(crate) fn all_hidden(&self) -> bool {
+        self.hidden.is_empty()
+    }
+
+    /// What a message ends with: nothing nearly always, else a word that was to be hidden.
+    pub(crate) fn ending(&mut self) -> String {
+        self.hidden.pop_front().map_or_else(String::new, |word| format!(" ref {word}"))
     }
 
     /// 32 hexadecimal digits: half of a SHA-256, the key of a person.
     pub(crate) fn hex32(&mut self) -> String {
-        hex32(&mut self.random)
+        format!("{:016x}{:016x}", self.random.next(), self.random.next())
     }
 
     /// `{3f2504e0-4f89-11d3-9a0c-0305e82c3301}`
@@ -136,6 +147,8 @@ impl World {
     }
 }
 
-fn hex32(random: &mut Random) -> String {
-    format!("{:016x}{:016x}", random.next(), random.next())
+/// The address of the stranger of a rank.
+fn address_of(rank: usize) -> String {
+    let spread = mix(rank as u64);
+    format!("198.{}.{}.{}", 18 + spread % 2, spread >> 8 & 255, spread >> 16 & 255)
 }

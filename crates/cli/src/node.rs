@@ -16,12 +16,7 @@ use crate::settings::Settings;
 
 /// Opens `dir` for everything: intake, detection, questions. One process at a time can.
 pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliError> {
-    let options = pugmark_store::Options {
-        memtable_bytes_max: settings.store.memtable_bytes_max,
-        queue_bytes_max: settings.store.queue_bytes_max,
-        disk_free_bytes_min: settings.store.disk_free_bytes_min,
-        ..pugmark_store::Options::default()
-    };
+    let options = store_options(settings)?;
     // Rules and parsers come first: when they are wrong, nothing was opened yet.
     let rules = load_rules(settings)?;
     let parser = parser()?;
@@ -45,7 +40,8 @@ pub(crate) async fn open_read_only(
     dir: &Path,
     settings: &Settings,
 ) -> Result<(Arc<Store>, StoreSearch), CliError> {
-    let (store, tail) = Store::open_read_only(dir).await.map_err(store_error)?;
+    let (store, tail) =
+        Store::open_read_only(dir, store_options(settings)?).await.map_err(store_error)?;
     let parser = parser()?;
     for block in tail.iter().filter(|block| block.quarantine.is_none()) {
         store.insert(parser.parse(&Input {
@@ -64,6 +60,19 @@ pub(crate) async fn open_read_only(
 /// The parser with the packs in the binary.
 pub(crate) fn parser() -> Result<Arc<Parser>, CliError> {
     Ok(Arc::new(Parser::builtin().map_err(anyhow::Error::from)?))
+}
+
+fn store_options(settings: &Settings) -> Result<pugmark_store::Options, CliError> {
+    let manifest = settings.store.manifest.parse().map_err(|error| {
+        CliError::usage(format!("{error}")).hint("change store.manifest in the settings")
+    })?;
+    Ok(pugmark_store::Options {
+        memtable_bytes_max: settings.store.memtable_bytes_max,
+        queue_bytes_max: settings.store.queue_bytes_max,
+        disk_free_bytes_min: settings.store.disk_free_bytes_min,
+        manifest,
+        ..pugmark_store::Options::default()
+    })
 }
 
 fn search_options(settings: &Settings) -> pugmark_search::Options {

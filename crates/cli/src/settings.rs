@@ -68,6 +68,7 @@ pub(crate) struct Store {
     pub(crate) memtable_bytes_max: usize,
     pub(crate) queue_bytes_max: usize,
     pub(crate) disk_free_bytes_min: u64,
+    pub(crate) manifest: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

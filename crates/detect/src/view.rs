@@ -177,17 +177,24 @@ fn registered<'a>(batch: &'a Batch, rows: &[u32], field: Option<FieldId>) -> Col
 
 fn texts<'a>(array: &'a StringArray, rows: &[u32], all_differ: bool, column: &mut Column<'a>) {
     let mut seen: HashMap<&'a str, u32> = HashMap::new();
+    // Neighbours are often alike, and comparing costs less than hashing.
+    let mut last: (&'a str, u32) = ("", NONE);
     for (at, &row) in rows.iter().enumerate() {
         if array.is_null(row as usize) {
             continue;
         }
         let text = array.value(row as usize);
-        column.ids[at] = match all_differ {
-            true => push(&mut column.values, Cow::Borrowed(text), b's'),
-            false => *seen
+        if all_differ {
+            column.ids[at] = push(&mut column.values, Cow::Borrowed(text), b's');
+            continue;
+        }
+        if last.1 == NONE || last.0 != text {
+            let id = *seen
                 .entry(text)
-                .or_insert_with(|| push(&mut column.values, Cow::Borrowed(text), b's')),
-        };
+                .or_insert_with(|| push(&mut column.values, Cow::Borrowed(text), b's'));
+            last = (text, id);
+        }
+        column.ids[at] = last.1;
     }
 }
 

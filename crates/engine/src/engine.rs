@@ -21,7 +21,7 @@ use crate::status::{Counters, Status};
 
 /// Notices that a slow listener may lag behind before it misses some. Each may hold the events of a
 /// block (about 1 MiB of records), so this also bounds the memory that a slow listener costs.
-const NOTICES_MAX: usize = 64;
+const NOTICES_MAX: usize = 16;
 
 /// How the engine runs.
 #[derive(Debug, Clone)]

@@ -61,8 +61,10 @@ impl Pipeline {
         };
         self.counters.count_issues(&batch);
         self.store.insert(batch.clone());
-        // Nobody listening is fine.
-        let _ = self.notices.send(Arc::new(Notice::Events(batch.clone())));
+        if self.notices.receiver_count() > 0 {
+            // A listener that has gone meanwhile is fine.
+            let _ = self.notices.send(Arc::new(Notice::Events(batch.clone())));
+        }
         let detections = self.detect(&batch, detector);
         self.counters.count_detections(detections.len());
         self.fold(detections, book);

@@ -226,7 +226,7 @@ pub struct Attributes<'a> {
 
 impl<'a> Attributes<'a> {
     /// The tail of any Arrow batch that has the column.
-    pub(crate) fn of(batch: &'a RecordBatch) -> Self {
+    pub fn of(batch: &'a RecordBatch) -> Self {
         let map = batch.column_by_name(ATTRIBUTES).and_then(|c| c.as_map_opt());
         let kinds = batch.column_by_name(ATTRIBUTE_KINDS.column());
         Self { map, kinds: kinds.and_then(|c| c.as_string_opt::<i32>()) }

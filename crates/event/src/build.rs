@@ -22,10 +22,16 @@ use crate::value::{Value, exact_address, exact_integer};
 pub const ATTRIBUTES_PER_EVENT_MAX: usize = 512;
 /// Longest attribute name in bytes; longer names are cut.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
+/// Bytes of `event.issues` after which no more are added: a record with thousands of odd fields must
+/// not grow a list of thousands of issues.
+pub const ISSUES_BYTES_MAX: usize = 200;
 /// An event time this far after the time of receipt is a wrong clock.
 pub const CLOCK_AHEAD_MAX: Micros = DAY;
 /// 2000-01-01: an event time before it is a clock that was never set.
 pub const EVENT_TIME_MIN: Micros = 946_684_800 * SECOND;
+
+/// Room that a text column begins with, in bytes per row.
+const TEXT_BYTES_GUESS: usize = 12;
 
 /// Collects events into columns.
 #[derive(Debug)]
@@ -33,6 +39,7 @@ pub struct BatchBuilder {
     source: String,
     received: Micros,
     rows: usize,
+    rows_expected: usize,
     columns: Vec<Option<Column>>,
     ids: Vec<i64>,
     times: Vec<Micros>,
@@ -49,10 +56,13 @@ enum Column {
 }
 
 impl Column {
-    fn new(kind: Kind) -> Self {
+    /// A column for up to about `rows` values.
+    fn new(kind: Kind, rows: usize) -> Self {
         match kind {
-            Kind::Text | Kind::Ip => Column::Text(StringBuilder::new()),
-            Kind::Long | Kind::Time => Column::Long(Int64Builder::new()),
+            Kind::Text | Kind::Ip => {
+                Column::Text(StringBuilder::with_capacity(rows, rows * TEXT_BYTES_GUESS))
+            }
+            Kind::Long | Kind::Time => Column::Long(Int64Builder::with_capacity(rows)),
             Kind::Bytes => Column::Bytes(BinaryBuilder::new()),
         }
     }
@@ -68,6 +78,10 @@ impl Column {
     /// Fills with nulls up to `rows`.
     fn pad(&mut self, rows: usize) {
         let missing = rows - self.len();
+        if missing == 0 {
+            // Even no nulls would make the builder keep a bit for every row.
+            return;
+        }
         match self {
             Column::Text(b) => b.append_nulls(missing),
             Column::Long(b) => b.append_nulls(missing),
@@ -99,15 +113,21 @@ struct AttributesBuilder {
 impl BatchBuilder {
     /// A builder for records of `source` that arrived at `received`.
     pub fn new(source: &str, received: Micros) -> Self {
+        Self::with_capacity(source, received, 0, 0)
+    }
+
+    /// The same with room for `rows` records of `raw_bytes` in all.
+    pub fn with_capacity(source: &str, received: Micros, rows: usize, raw_bytes: usize) -> Self {
         Self {
             source: source.to_string(),
             received,
             rows: 0,
+            rows_expected: rows,
             columns: FIELDS.iter().map(|_| None).collect(),
-            ids: Vec::new(),
-            times: Vec::new(),
-            original: StringBuilder::new(),
-            attributes: AttributesBuilder { offsets: vec![0], ..Default::default() },
+            ids: Vec::with_capacity(rows),
+            times: Vec::with_capacity(rows),
+            original: StringBuilder::with_capacity(rows, raw_bytes),
+            attributes: AttributesBuilder::new(rows),
             issues: String::new(),
         }
     }
@@ -124,15 +144,21 @@ impl BatchBuilder {
 
     /// Starts an event from its raw record. Every `begin` is followed by one `end`.
     pub fn begin(&mut self, id: i64, raw: &[u8]) {
-        self.ids.push(id);
         match std::str::from_utf8(raw) {
-            Ok(text) => self.original.append_value(text),
+            Ok(text) => self.begin_text(id, text),
             Err(_) => {
+                self.ids.push(id);
                 self.original.append_value(String::from_utf8_lossy(raw));
                 self.bytes(fields::ORIGINAL_BYTES, raw);
                 self.issue("not_utf8");
             }
         }
+    }
+
+    /// Starts an event from a raw record that is known to be text.
+    pub fn begin_text(&mut self, id: i64, raw: &str) {
+        self.ids.push(id);
+        self.original.append_value(raw);
     }
 
     /// Ends the event. Without a time it happened when it was received; a clock that is impossible
@@ -167,8 +193,8 @@ impl BatchBuilder {
 
     /// Notes that something went wrong, as a short code: `time_missing`, `type:source.port`.
     pub fn issue(&mut self, code: &str) {
-        // A record with thousands of odd fields must not grow a list of thousands of issues.
-        if self.issues.len() < 200 && !self.issues.split(',').any(|seen| seen == code) {
+        if self.issues.len() < ISSUES_BYTES_MAX && !self.issues.split(',').any(|seen| seen == code)
+        {
             if !self.issues.is_empty() {
                 self.issues.push(',');
             }
@@ -230,22 +256,20 @@ impl BatchBuilder {
             }
             return;
         }
-        let fits = match id.field().kind {
-            Kind::Text => !matches!(value, Value::Json(_)),
-            Kind::Ip => exact_address(text).is_some(),
-            Kind::Long => exact_integer(text).is_some() && !matches!(value, Value::Json(_)),
-            Kind::Time | Kind::Bytes => false,
-        };
-        match (fits, id.field().kind) {
-            (true, Kind::Long) => self.long(id, exact_integer(text).unwrap_or_default()),
-            (true, _) => self.text(id, text),
-            (false, _) => {
-                if !text.is_empty() && text != "-" {
-                    self.issue(&format!("type:{}", id.name()));
+        match id.field().kind {
+            Kind::Text if !matches!(value, Value::Json(_)) => return self.text(id, text),
+            Kind::Ip if exact_address(text).is_some() => return self.text(id, text),
+            Kind::Long if !matches!(value, Value::Json(_)) => {
+                if let Some(number) = exact_integer(text) {
+                    return self.long(id, number);
                 }
-                self.attribute(name, value);
             }
+            _ => {}
         }
+        if !text.is_empty() && text != "-" {
+            self.issue(&format!("type:{}", id.name()));
+        }
+        self.attribute(name, value);
     }
 
     /// True when the open event's value of this column reads exactly like `text`.
@@ -285,9 +309,9 @@ impl BatchBuilder {
 
     /// The column ready for a value of the open event; `None` if it has one already.
     fn open(&mut self, id: FieldId) -> Option<&mut Column> {
-        let rows = self.rows;
-        let column =
-            self.columns[id.0 as usize].get_or_insert_with(|| Column::new(id.field().kind));
+        let (rows, expected) = (self.rows, self.rows_expected);
+        let column = self.columns[id.0 as usize]
+            .get_or_insert_with(|| Column::new(id.field().kind, expected));
         if column.len() > rows {
             return None;
         }
@@ -315,10 +339,8 @@ impl BatchBuilder {
         let rows = self.rows;
         let mut schema = Vec::new();
         let mut arrays: Vec<ArrayRef> = Vec::new();
-        let mut source = StringBuilder::new();
-        for _ in 0..rows {
-            source.append_value(&self.source);
-        }
+        let mut source = StringBuilder::with_capacity(rows, rows * self.source.len());
+        source.append_value_n(&self.source, rows);
         let columns = std::mem::take(&mut self.columns);
         for (field, column) in FIELDS.iter().zip(columns) {
             let array: ArrayRef = match (field.name, column) {
@@ -354,6 +376,13 @@ fn floor_char_boundary(text: &str, max: usize) -> usize {
 }
 
 impl AttributesBuilder {
+    /// A tail for up to about `rows` events.
+    fn new(rows: usize) -> Self {
+        let mut offsets = Vec::with_capacity(rows + 1);
+        offsets.push(0);
+        Self { offsets, ..Self::default() }
+    }
+
     /// Attributes of the open event.
     fn len(&self) -> usize {
         self.count - self.first
@@ -403,7 +432,7 @@ impl AttributesBuilder {
 
     /// One text per event with a letter for each attribute.
     fn kinds_column(&self) -> arrow::array::StringArray {
-        let mut column = StringBuilder::new();
+        let mut column = StringBuilder::with_capacity(self.offsets.len(), self.kinds.len());
         for window in self.offsets.windows(2) {
             column.append_value(&self.kinds[window[0] as usize..window[1] as usize]);
         }

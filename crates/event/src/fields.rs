@@ -9,10 +9,10 @@
 //! Sources: ECS 9 for names, OCSF 1.8 for the `ocsf` paths, Sigma 2.1 taxonomy and the Windows
 //! event manifests for the native names.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use arrow::datatypes::{DataType, Field as ArrowField, TimeUnit};
+use hashbrown::HashMap;
 
 /// What a column holds. Arrow types are chosen so that other readers understand them unaided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -253,16 +253,22 @@ pub const SYSTEM: &[FieldId] = &[
     ORIGINAL_BYTES,
 ];
 
+type Names = HashMap<&'static str, FieldId>;
+
 struct Index {
-    by_ecs_name: HashMap<&'static str, FieldId>,
-    by_name: HashMap<&'static str, FieldId>,
-    by_alias: HashMap<&'static str, HashMap<&'static str, FieldId>>,
+    by_ecs_name: Names,
+    by_name: Names,
+    by_alias: HashMap<&'static str, Names>,
+    /// What [`resolve`] answers, per product that has aliases of its own.
+    by_product: HashMap<&'static str, Names>,
+    /// And for all others.
+    by_other: Names,
 }
 
 static INDEX: LazyLock<Index> = LazyLock::new(|| {
-    let mut by_ecs_name = HashMap::new();
-    let mut by_name = HashMap::new();
-    let mut by_alias: HashMap<&'static str, HashMap<&'static str, FieldId>> = HashMap::new();
+    let mut by_ecs_name = Names::new();
+    let mut by_name = Names::new();
+    let mut by_alias: HashMap<&'static str, Names> = HashMap::new();
     for (i, field) in FIELDS.iter().enumerate() {
         let id = FieldId(i as u16);
         by_ecs_name.insert(field.name, id);
@@ -281,7 +287,14 @@ static INDEX: LazyLock<Index> = LazyLock::new(|| {
     by_name.insert("level", LOG_LEVEL);
     by_name.insert("time", EVENT_TIME);
     by_name.insert("raw", ORIGINAL);
-    Index { by_ecs_name, by_name, by_alias }
+    let over = |below: &Names, product| {
+        let mut names = below.clone();
+        names.extend(by_alias.get(product).into_iter().flatten());
+        names
+    };
+    let by_other = over(&by_ecs_name, "*");
+    let by_product = by_alias.keys().map(|product| (*product, over(&by_other, product))).collect();
+    Index { by_ecs_name, by_name, by_alias, by_product, by_other }
 });
 
 /// Finds a field by its ECS name alone, as records name it.
@@ -305,7 +318,7 @@ pub fn by_alias(product: &str, native: &str) -> Option<FieldId> {
 /// What a rule or a parser means by `name` in records of `product`: an alias, else an ECS name.
 /// `None` means the attributes tail, under that same name.
 pub fn resolve(product: &str, name: &str) -> Option<FieldId> {
-    by_alias(product, name).or_else(|| by_ecs_name(name))
+    INDEX.by_product.get(product).unwrap_or(&INDEX.by_other).get(name).copied()
 }
 
 #[cfg(test)]
@@ -352,6 +365,18 @@ mod tests {
             ("", "user.name", Some(USER_NAME)),
         ] {
             assert_eq!(resolve(product, name), expected, "{product} {name}");
+        }
+    }
+
+    #[test]
+    fn an_alias_of_the_product_goes_before_one_of_all_and_that_before_an_ecs_name() {
+        let aliases = FIELDS.iter().flat_map(|f| f.aliases).filter_map(|a| a.split_once(':'));
+        let names: Vec<&str> = FIELDS.iter().map(|f| f.name).chain(aliases.map(|a| a.1)).collect();
+        for product in ["windows", "linux", "aws", "zeek", "macos", "nginx", "*", ""] {
+            for name in &names {
+                let expected = by_alias(product, name).or_else(|| by_ecs_name(name));
+                assert_eq!(resolve(product, name), expected, "{product} {name}");
+            }
         }
     }
 }

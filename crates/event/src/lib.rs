@@ -4,6 +4,7 @@
 
 pub mod batch;
 pub mod build;
+pub mod conflict;
 pub mod entity;
 pub mod fields;
 pub mod json;

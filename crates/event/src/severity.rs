@@ -21,6 +21,9 @@ pub enum Severity {
     Fatal = 6,
 }
 
+/// No level word is longer, in bytes.
+const LEVEL_BYTES_MAX: usize = 16;
+
 impl Severity {
     /// The lower-case word.
     pub fn name(self) -> &'static str {
@@ -61,15 +64,19 @@ impl Severity {
 
     /// Maps the level words that programs write; `None` for a word that is no level.
     pub fn from_log_level(level: &str) -> Option<Self> {
-        Some(match level.to_ascii_lowercase().as_str() {
-            "trace" | "debug" | "verbose" | "info" | "information" | "informational" => {
+        let mut lower = [0; LEVEL_BYTES_MAX];
+        let lower = lower.get_mut(..level.len())?;
+        lower.copy_from_slice(level.as_bytes());
+        lower.make_ascii_lowercase();
+        Some(match &*lower {
+            b"trace" | b"debug" | b"verbose" | b"info" | b"information" | b"informational" => {
                 Severity::Informational
             }
-            "notice" => Severity::Low,
-            "warn" | "warning" => Severity::Medium,
-            "error" | "err" => Severity::High,
-            "crit" | "critical" | "alert" => Severity::Critical,
-            "fatal" | "emerg" | "emergency" | "panic" => Severity::Fatal,
+            b"notice" => Severity::Low,
+            b"warn" | b"warning" => Severity::Medium,
+            b"error" | b"err" => Severity::High,
+            b"crit" | b"critical" | b"alert" => Severity::Critical,
+            b"fatal" | b"emerg" | b"emergency" | b"panic" => Severity::Fatal,
             _ => return None,
         })
     }

@@ -72,12 +72,42 @@ pub fn exact_address(text: &str) -> Option<std::net::IpAddr> {
     if !first.is_ascii_hexdigit() && first != b':' {
         return None;
     }
+    if let Some(address) = dotted(text.as_bytes()) {
+        return Some(address.into());
+    }
     let address: std::net::IpAddr = text.parse().ok()?;
     // IPv4 has one spelling that parses; IPv6 has many.
     match address {
         std::net::IpAddr::V4(_) => Some(address),
         std::net::IpAddr::V6(v6) => (v6.to_string() == text).then_some(address),
     }
+}
+
+/// Reads IPv4, the address of nearly every record, in one pass.
+fn dotted(text: &[u8]) -> Option<std::net::Ipv4Addr> {
+    let (mut octets, mut at) = ([0u8; 4], 0);
+    for (i, octet) in octets.iter_mut().enumerate() {
+        if i > 0 {
+            if text.get(at) != Some(&b'.') {
+                return None;
+            }
+            at += 1;
+        }
+        let start = at;
+        let mut number = 0u32;
+        while let Some(digit) = text.get(at).map(|b| b.wrapping_sub(b'0')).filter(|d| *d < 10)
+            && at - start < 3
+        {
+            number = number * 10 + u32::from(digit);
+            at += 1;
+        }
+        let padded = at - start > 1 && text[start] == b'0';
+        if at == start || padded {
+            return None;
+        }
+        *octet = u8::try_from(number).ok()?;
+    }
+    (at == text.len()).then(|| octets.into())
 }
 
 #[cfg(test)]
@@ -116,6 +146,16 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(exact_address(text).is_some(), expected, "{text:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn dotted_reads_what_the_standard_reads(
+            text in "[0-9]{0,4}(\\.[0-9]{0,4}){0,5}|[0-9.a]{0,16}",
+        ) {
+            let expected: Option<std::net::Ipv4Addr> = text.parse().ok();
+            proptest::prop_assert_eq!(dotted(text.as_bytes()), expected);
         }
     }
 

@@ -1,16 +1,23 @@
-//! Nanoseconds per event and format. Run it by hand:
-//! `cargo run --release -p pugmark-parse --example rate`.
+//! Nanoseconds per event and format, for built-in samples or for files of logs, such as those that
+//! `pugmark-bench corpus` writes. Run it by hand:
+//! `cargo run --release -p pugmark-parse --example rate -- [FILE...]`.
 
 // An example talks to the person who runs it.
 #![allow(clippy::print_stdout)]
 
 use std::time::Instant;
 
-use pugmark_event::Records;
-use pugmark_parse::{Input, Parser};
+use pugmark_event::{Batch, Records};
+use pugmark_parse::{Input, Parser, frame};
 
 const ROUNDS: u32 = 200;
 const RECORDS: usize = 1000;
+/// Times that a file is read; the fastest counts.
+const FILE_ROUNDS: usize = 7;
+/// Bytes of a body, as senders cut them.
+const BODY_BYTES: usize = 1 << 20;
+/// 2026-11-23T10:00:00Z
+const RECEIVED: i64 = 1_795_428_000_000_000;
 
 const SAMPLES: &[(&str, &str)] = &[
     (
@@ -46,20 +53,67 @@ const SAMPLES: &[(&str, &str)] = &[
 
 fn main() {
     let parser = Parser::builtin().expect("the built-in packs compile");
+    let files: Vec<String> = std::env::args().skip(1).collect();
+    for file in &files {
+        run(&parser, file);
+    }
+    if !files.is_empty() {
+        return;
+    }
     for (name, sample) in SAMPLES {
         let records: Records = std::iter::repeat_n(sample.as_bytes(), RECORDS).collect();
-        let input = Input {
-            source: "rate",
-            records: &records,
-            first_id: 1,
-            received: 1_795_428_000_000_000,
-            format: None,
-        };
         let start = Instant::now();
         for _ in 0..ROUNDS {
-            std::hint::black_box(parser.parse(&input));
+            std::hint::black_box(parse(&parser, "rate", &records));
         }
         let nanos = start.elapsed().as_nanos() / u128::from(ROUNDS) / RECORDS as u128;
         println!("{name:20} {nanos:6} ns/event {:5} bytes", sample.len());
     }
+}
+
+fn parse(parser: &Parser, source: &str, records: &Records) -> Batch {
+    parser.parse(&Input { source, records, first_id: 1, received: RECEIVED, format: None })
+}
+
+/// Frames and parses a file as bodies of requests.
+fn run(parser: &Parser, file: &str) {
+    let bytes = std::fs::read(file).expect("the file can be read");
+    let bodies = bodies(&bytes);
+    let name = std::path::Path::new(file).file_stem().unwrap_or_default().to_string_lossy();
+    let (mut framing, mut parsing, mut events) = (u128::MAX, u128::MAX, 0);
+    for _ in 0..FILE_ROUNDS {
+        let (mut frames, mut parses) = (0, 0);
+        events = 0;
+        for body in &bodies {
+            let start = Instant::now();
+            let records = frame::body(body.to_vec());
+            frames += start.elapsed().as_nanos();
+            let start = Instant::now();
+            let batch = std::hint::black_box(parse(parser, &name, &records));
+            parses += start.elapsed().as_nanos();
+            events += batch.rows();
+        }
+        (framing, parsing) = (framing.min(frames), parsing.min(parses));
+    }
+    let each = |nanos: u128| nanos / events.max(1) as u128;
+    println!(
+        "{name:20} {events:8} events {:5} bytes {:6} ns framing {:6} ns parsing",
+        bytes.len() / events.max(1),
+        each(framing),
+        each(parsing)
+    );
+}
+
+/// Cuts at line ends into bodies.
+fn bodies(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut bodies = Vec::new();
+    while bytes.len() > BODY_BYTES {
+        let end =
+            bytes[..BODY_BYTES].iter().rposition(|b| *b == b'\n').map_or(BODY_BYTES, |i| i + 1);
+        let (body, rest) = bytes.split_at(end);
+        bodies.push(body);
+        bytes = rest;
+    }
+    bodies.push(bytes);
+    bodies
 }

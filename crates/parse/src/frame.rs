@@ -28,6 +28,7 @@ const BLOCK_RECORDS_MAX: usize = 4096;
 /// Bytes looked at to tell what an input holds.
 const LOOK_BYTES: usize = 4096;
 const GZIP: &[u8] = &[0x1f, 0x8b];
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
 /// What an input holds, once it is decompressed.
@@ -123,14 +124,20 @@ pub fn open<'a>(
     }
 }
 
-/// Reads a request body that has been decompressed: a JSON array, or lines.
-pub fn body(bytes: &[u8]) -> Records {
-    let mut records = Records::new();
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let mut splitter = Splitter::of(content(bytes));
-    splitter.feed(bytes, &mut |record| records.push(record));
-    splitter.finish(&mut |record| records.push(record));
-    records
+/// Reads a request body that has been decompressed: a JSON array, or lines, which stay in the
+/// memory of the body.
+pub fn body(bytes: Vec<u8>) -> Records {
+    let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    match content(&bytes[mark..]) {
+        Content::JsonArray => {
+            let mut records = Records::new();
+            let mut objects = json::Objects::default();
+            objects.feed(&bytes[mark..], &mut |record| records.push(record));
+            objects.finish(&mut |record| records.push(record));
+            records
+        }
+        Content::Lines | Content::Evtx => lines::in_place(bytes, mark),
+    }
 }
 
 fn frames<'a>(mut reader: Limited<impl Read + Send + 'a>) -> Result<Frames<'a>, FrameError> {
@@ -148,7 +155,7 @@ fn frames<'a>(mut reader: Limited<impl Read + Send + 'a>) -> Result<Frames<'a>, 
 }
 
 fn text<'a>(head: Vec<u8>, reader: impl Read + Send + 'a) -> Frames<'a> {
-    let mark = if head.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mark = if head.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let content = content(&head[mark..]);
     let mut head = io::Cursor::new(head);
     head.set_position(mark as u64);

@@ -18,9 +18,10 @@ mod time;
 
 pub use pack::{PackError, PackSource};
 
-use formats::{Context, NOT_UNDERSTOOD};
+use formats::{Context, Fit, NOT_UNDERSTOOD, Place, Shapes, severity_field};
 use found::{Found, Pair, Val};
 use pack::{Also, Meaning, Packs, Target};
+use time::Stamp;
 
 /// The packs of `content/parsers`, as (path, text).
 const BUILTIN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -70,27 +71,92 @@ impl Parser {
 
     /// Parses a block: as many events as there are records, in their order.
     pub fn parse(&self, input: &Input<'_>) -> Batch {
-        let mut builder = BatchBuilder::new(input.source, input.received);
-        for (i, record) in input.records.iter().enumerate() {
+        self.read(input, &mut Shapes::new(input.records.len(), input.format))
+    }
+
+    fn read<'a>(&self, input: &Input<'a>, shapes: &mut Shapes<'a>) -> Batch {
+        let (bytes, ends) = input.records.parts();
+        let mut builder =
+            BatchBuilder::with_capacity(input.source, input.received, ends.len(), bytes.len());
+        // Looked at once for all records; one odd byte somewhere costs the others nothing but time.
+        let whole = std::str::from_utf8(bytes).ok();
+        let mut start = 0;
+        for (i, end) in ends.iter().map(|end| *end as usize).enumerate() {
             let id = input.first_id.saturating_add(i as i64);
-            self.event(record, id, input, &mut builder);
+            match whole.and_then(|text| text.get(start..end)) {
+                Some(text) => {
+                    builder.begin_text(id, text);
+                    self.text_event(text, input, shapes, &mut builder);
+                }
+                None => {
+                    let record = &bytes[start..end];
+                    builder.begin(id, record);
+                    self.event(&String::from_utf8_lossy(record), input, &mut builder);
+                }
+            }
+            start = end;
         }
         builder.finish().expect("the builder keeps its columns in step")
     }
 
-    fn event(&self, record: &[u8], id: i64, input: &Input<'_>, builder: &mut BatchBuilder) {
-        builder.begin(id, record);
-        let text = String::from_utf8_lossy(record);
+    /// An event of a record that may look like one before it.
+    fn text_event<'a>(
+        &self,
+        text: &'a str,
+        input: &Input<'_>,
+        shapes: &mut Shapes<'a>,
+        builder: &mut BatchBuilder,
+    ) {
+        if !text.starts_with('{') {
+            return self.event(text, input, builder);
+        }
+        if let Some(fit) = shapes.fit(text, input.received) {
+            write_fit(&fit, builder);
+            return end(fit.stamp, builder);
+        }
+        self.event(text, input, builder);
+        shapes
+            .learn(text, input.received, |names| self.packs.may_apply(input.source, "json", names));
+    }
+
+    fn event(&self, text: &str, input: &Input<'_>, builder: &mut BatchBuilder) {
         let context = Context { received: input.received, source: input.source };
-        let mut found = formats::read(&text, input.format, &context);
+        let mut found = formats::read(text, input.format, &context);
         let message = found.message.take().unwrap_or_default();
         let meaning = self.packs.meaning(context.source, &message, &mut found);
         let stamp = found.stamp;
         write(found, &message, meaning, builder);
-        if let Some(guess) = stamp.and_then(|s| s.guess) {
-            builder.issue(guess);
+        end(stamp, builder);
+    }
+}
+
+fn end(stamp: Option<Stamp>, builder: &mut BatchBuilder) {
+    if let Some(guess) = stamp.and_then(|s| s.guess) {
+        builder.issue(guess);
+    }
+    builder.end(stamp.map(|s| s.time));
+}
+
+/// What [`write`] does for a record that no pack says anything about.
+fn write_fit(fit: &Fit<'_, '_>, builder: &mut BatchBuilder) {
+    if let Some(level) = fit.level() {
+        if let Some(severity) = Severity::from_log_level(level) {
+            let (id, digit) = severity_field(severity);
+            put(id, id.name(), digit.value(), builder);
         }
-        builder.end(stamp.map(|s| s.time));
+        put(fields::LOG_LEVEL, fields::LOG_LEVEL.name(), Value::Text(level), builder);
+    }
+    for (place, value) in fit.places() {
+        match place {
+            Place::Field(id) => builder.set(*id, value.value()),
+            Place::Attribute(name) => builder.attribute(name, value.value()),
+        }
+    }
+    for (name, host) in fit.hosts() {
+        put_envelope(fields::HOST_NAME, name, host.value(), builder);
+    }
+    if let Some(message) = fit.message() {
+        builder.set(fields::MESSAGE, Value::Text(message));
     }
 }
 
@@ -113,29 +179,33 @@ fn write(
         constant(target, value, builder);
     }
     for (id, value) in &found.fields {
-        put(*id, id.name(), value, builder);
+        put(*id, id.name(), value.value(), builder);
     }
     let native = known || !product.is_empty();
     for Pair { name, value } in &found.pairs {
-        let also = meaning.fields.iter().copied().flatten().find(|also| also.native == *name);
-        match also {
+        match meaning.also(name) {
             Some(also) => put_also(also, name, value, builder),
-            None if native => put_native(product, name, value, builder),
+            None if native => put_native(product, name, value.value(), builder),
             None => builder.named(name, value.value()),
         }
     }
     for (id, name, value) in &found.envelope {
-        match builder.has(*id) {
-            false => put(*id, name, value, builder),
-            true if name.is_empty() => {}
-            true => builder.attribute(name, value.value()),
-        }
+        put_envelope(*id, name, value.value(), builder);
     }
     if !message.is_empty() {
         builder.set(fields::MESSAGE, Value::Text(message));
     }
     for issue in found.issues.iter().filter(|issue| !(matched && **issue == NOT_UNDERSTOOD)) {
         builder.issue(issue);
+    }
+}
+
+/// A value of the envelope yields to what the record says of itself.
+fn put_envelope(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
+    match builder.has(id) {
+        false => put(id, name, value, builder),
+        true if name.is_empty() => {}
+        true => builder.attribute(name, value),
     }
 }
 
@@ -155,7 +225,7 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
             if let (fields::LOG_LEVEL, Some(severity)) = (*id, Severity::from_log_level(text)) {
                 builder.long(fields::SEVERITY, severity as i64);
             }
-            put(*id, id.name(), &Val::from(text), builder);
+            put(*id, id.name(), Value::Text(text), builder);
         }
         Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
     }
@@ -202,13 +272,13 @@ fn fit(id: FieldId, text: &str, builder: &mut BatchBuilder) {
     }
 }
 
-fn put_native(product: &str, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
+fn put_native(product: &str, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
     if !is_odd(value.text()) {
-        return builder.native(product, name, value.value());
+        return builder.native(product, name, value);
     }
     match fields::resolve(product, name) {
         Some(id) if !fields::SYSTEM.contains(&id) => put(id, name, value, builder),
-        _ => builder.native(product, name, value.value()),
+        _ => builder.native(product, name, value),
     }
 }
 
@@ -220,28 +290,28 @@ fn is_odd(text: &str) -> bool {
 /// Puts a value into its column. An address in another spelling gets the canonical one there and
 /// stays in the tail as written; hex in a number column is read; a dash that would name an entity
 /// says nothing and stays in the tail.
-fn put(id: FieldId, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
+fn put(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
     let text = value.text();
     let field = id.field();
     if text == "-" && (field.role.is_some() || field.kind != Kind::Text) {
-        return builder.attribute(name, value.value());
+        return builder.attribute(name, value);
     }
-    if builder.has(id) || !matches!(value, Val::Text(_)) {
-        return place(id, name, value.value(), builder);
+    if builder.has(id) || !matches!(value, Value::Text(_)) {
+        return place(id, name, value, builder);
     }
     match field.kind {
         Kind::Ip => match address(text).map(|a| a.to_string()) {
             Some(canonical) if canonical != text => {
                 builder.text(id, &canonical);
-                builder.attribute(name, value.value());
+                builder.attribute(name, value);
             }
-            _ => place(id, name, value.value(), builder),
+            _ => place(id, name, value, builder),
         },
         Kind::Long => match hex(text) {
             Some(number) => builder.long(id, number),
-            None => place(id, name, value.value(), builder),
+            None => place(id, name, value, builder),
         },
-        _ => place(id, name, value.value(), builder),
+        _ => place(id, name, value, builder),
     }
 }
 

@@ -6,8 +6,9 @@
 //! content/parsers/README.md.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use hashbrown::HashMap;
 use pugmark_event::{FieldId, fields};
 use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
@@ -144,10 +145,12 @@ impl Target {
 
 type Values = Vec<(Target, String)>;
 
+/// Native names and the fields that they also stand for.
+type Alsos = HashMap<String, Also>;
+
 /// The field that a native name also stands for.
 #[derive(Debug)]
 pub(crate) struct Also {
-    pub(crate) native: String,
     pub(crate) target: Target,
     /// Empty: the value as it is. Else only what is listed, translated.
     table: HashMap<String, String>,
@@ -168,7 +171,7 @@ struct Action {
     category: String,
     service: String,
     values: Values,
-    fields: Vec<Also>,
+    fields: Alsos,
 }
 
 #[derive(Debug)]
@@ -194,7 +197,7 @@ struct Pack {
     service: String,
     applies: Vec<Applies>,
     values: Values,
-    fields: Vec<Also>,
+    fields: Alsos,
     tables: Vec<Table>,
     pairs_from: Option<String>,
     patterns: Vec<Pattern>,
@@ -209,11 +212,18 @@ pub(crate) struct Meaning<'p, 'r> {
     /// Constants, the most specific first.
     pub(crate) values: Vec<&'p Values>,
     /// Native names that also stand for a field.
-    pub(crate) fields: Vec<&'p [Also]>,
+    pub(crate) fields: Vec<&'p Alsos>,
     /// Taken out of the message.
     pub(crate) captures: Vec<(&'p Target, &'r str)>,
     /// A pattern matched, so the record was understood.
     pub(crate) matched: bool,
+}
+
+impl<'p> Meaning<'p, '_> {
+    /// What the native name also stands for; the most specific list has the say.
+    pub(crate) fn also(&self, name: &str) -> Option<&'p Also> {
+        self.fields.iter().find_map(|list| list.get(name))
+    }
 }
 
 /// All packs, found by format and program.
@@ -275,6 +285,25 @@ impl Packs {
     }
 }
 
+impl Packs {
+    /// True when a pack may have something to say about records of `format` that name no program
+    /// and have these names: whether it does may hang on the message and the values.
+    pub(crate) fn may_apply(&self, source: &str, format: &str, names: &[&str]) -> bool {
+        let of = |index: &HashMap<String, Vec<(usize, usize)>>, key: &str| {
+            index.get(key).is_some_and(|list| {
+                list.iter().any(|(p, a)| {
+                    let applies = &self.packs[*p].applies[*a];
+                    applies.format.as_ref().is_none_or(|wanted| wanted == format)
+                        && (applies.source.is_empty()
+                            || applies.source.iter().any(|part| source.contains(part.as_str())))
+                        && applies.has.iter().all(|name| names.contains(&name.as_str()))
+                })
+            })
+        };
+        of(&self.by_program, "") || of(&self.by_format, format)
+    }
+}
+
 /// `/usr/sbin/sshd` and `postfix/smtpd` are known by their last part.
 fn base_name(program: &str) -> &str {
     program.rsplit('/').next().unwrap_or(program)
@@ -315,7 +344,7 @@ impl Pack {
     fn match_message<'p, 'r>(&'p self, message: &'r str, meaning: &mut Meaning<'p, 'r>) {
         let matched = cut(message, MATCHED_BYTES_MAX);
         for pattern in &self.patterns {
-            if !matched.starts_with(&pattern.prefix) {
+            if !pattern.prefix.is_empty() && !matched.starts_with(&pattern.prefix) {
                 continue;
             }
             let Some(captures) = pattern.regex.captures(matched) else { continue };
@@ -413,14 +442,14 @@ fn values(text: BTreeMap<String, String>) -> Values {
     text.into_iter().map(|(name, value)| (Target::of(&name), value)).collect()
 }
 
-fn also(text: BTreeMap<String, FieldText>) -> Vec<Also> {
+fn also(text: BTreeMap<String, FieldText>) -> Alsos {
     text.into_iter()
         .map(|(native, field)| {
             let (to, table) = match field {
                 FieldText::Name(to) => (to, BTreeMap::new()),
                 FieldText::Translated { to, table } => (to, table),
             };
-            Also { native, target: Target::of(&to), table: table.into_iter().collect() }
+            (native, Also { target: Target::of(&to), table: table.into_iter().collect() })
         })
         .collect()
 }

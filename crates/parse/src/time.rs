@@ -40,7 +40,10 @@ pub(crate) fn leading(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
 /// Reads a whole value that a record names as its time: text in any known form or an epoch number.
 pub(crate) fn value(text: &str, received: Micros) -> Option<Stamp> {
     let text = text.trim();
-    if let Some(epoch) = epoch(text) {
+    // The fifth character of a date is none of a number.
+    if text.as_bytes().get(4).is_some_and(u8::is_ascii_digit)
+        && let Some(epoch) = epoch(text)
+    {
         return Some(Stamp::exact(epoch));
     }
     let (stamp, used) = leading(text.as_bytes(), received)?;

@@ -169,7 +169,7 @@ fn every_line_of_other_projects_is_kept() {
             pending.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
             continue;
         }
-        let records = pugmark_parse::frame::body(&std::fs::read(path).unwrap());
+        let records = pugmark_parse::frame::body(std::fs::read(path).unwrap());
         let input = Input {
             source: "other",
             records: &records,

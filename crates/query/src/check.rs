@@ -9,10 +9,11 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use pugmark_event::fields::{Kind, SEVERITY};
 use pugmark_event::time::{self, DAY, Micros};
-use pugmark_event::{FieldId, Severity};
+use pugmark_event::{FieldId, Severity, conflict};
 use regex::{Regex, RegexBuilder};
 
 use crate::plan::{Bound, Pattern, Piece, Target, Test};
+use crate::words::is_word;
 
 /// Memory that one compiled pattern may take.
 const REGEX_BYTES_MAX: usize = 2 << 20;
@@ -136,12 +137,44 @@ impl TextCheck {
         }))
     }
 
-    /// Prepares a search for `pattern` anywhere in a text.
+    /// Prepares a search for `pattern` anywhere in a text, where it stands as whole words: a word
+    /// is a run of ASCII letters, digits and underscores, and a wildcard at an end of the pattern
+    /// opens that end.
     ///
     /// # Errors
     /// With a sentence when the pattern is too large.
     pub fn anywhere(pattern: &Pattern) -> Result<Self, String> {
-        Ok(Self(Kinds::Regex(compile(&glob(pattern))?)))
+        // What any text may stand before need not be looked at.
+        let open = |piece: &&Piece| **piece == Piece::Any;
+        let pieces = pattern.0.iter().skip_while(open);
+        let mut pieces: Vec<Piece> = pieces.cloned().collect();
+        while pieces.last().as_ref().is_some_and(open) {
+            pieces.pop();
+        }
+        let edge = |closed: bool| if closed { r"(?-u:\b)" } else { "" };
+        let starts = matches!(pattern.0.first(), Some(Piece::Text(t)) if t.starts_with(is_word));
+        let ends = matches!(pattern.0.last(), Some(Piece::Text(t)) if t.ends_with(is_word));
+        let regex = format!("{}{}{}", edge(starts), glob(&Pattern(pieces)), edge(ends));
+        Ok(Self(Kinds::Regex(compile(&regex)?)))
+    }
+
+    /// Prepares `test` for the values of `target` that did not fit their column; `None` when there
+    /// are no such values, or none can pass.
+    pub fn of_conflicts(target: &Target, test: &Test) -> Option<Self> {
+        let Target::Column(id) = target else { return None };
+        if !conflict::possible(*id) {
+            return None;
+        }
+        // Text beside a column of numbers has no place in their order.
+        let fits = |value: &str| match id.field().kind {
+            Kind::Long => Number::parse(value).is_some(),
+            Kind::Ip => address(value).is_some(),
+            Kind::Text | Kind::Time | Kind::Bytes => true,
+        };
+        match test {
+            Test::Range { low, high } if !low.iter().chain(high).all(|b| fits(&b.value)) => None,
+            test => Self::new(test).ok(),
+        }
     }
 
     /// Whether the text passes.
@@ -159,12 +192,11 @@ impl TextCheck {
         }
     }
 
-    /// Least and greatest text that can pass, where that is known: for skipping by statistics.
-    pub fn bounds(&self) -> Option<(String, String)> {
+    /// The one text that passes, in upper or lower case of its ASCII letters, where that is all
+    /// that passes: for skipping by statistics.
+    pub fn value(&self) -> Option<&str> {
         match &self.0 {
-            Kinds::Equals { value, folded: None } => {
-                Some((value.to_ascii_uppercase(), value.to_ascii_lowercase()))
-            }
+            Kinds::Equals { value, folded: None } => Some(value),
             _ => None,
         }
     }
@@ -183,10 +215,12 @@ fn whole_check(id: FieldId, test: &Test) -> Result<Check, String> {
         }
     };
     match test {
-        Test::Equals(value) => {
-            let (low, high) = end(value)?;
-            Ok(span(Some(low), Some(high)))
-        }
+        // Only a value that did not fit the column is no number.
+        Test::Equals(value) => match end(value) {
+            Ok((low, high)) => Ok(span(Some(low), Some(high))),
+            Err(_) if conflict::possible(id) => Ok(Check::Nothing),
+            Err(message) => Err(message),
+        },
         Test::Range { low, high } => {
             // 4.5 lies between the whole numbers 5 (its ceiling) and 4 (its floor).
             let low = low.as_ref().map(|b| Ok::<_, String>((end(&b.value)?, b.inclusive)));
@@ -256,8 +290,12 @@ fn address_check(id: FieldId, test: &Test) -> Result<TextCheck, String> {
         address(value).ok_or_else(|| format!("{} is an address, but {value:?} is not", id.name()))
     };
     Ok(TextCheck(match test {
-        // The column holds the canonical text, whatever way the question writes the address.
-        Test::Equals(value) => Kinds::Equals { value: parse(value)?.to_string(), folded: None },
+        // The column holds the canonical text, whatever way the question writes the address. Only
+        // a value that did not fit the column is no address.
+        Test::Equals(value) => match address(value) {
+            Some(address) => Kinds::Equals { value: address.to_string(), folded: None },
+            None => Kinds::Nothing,
+        },
         Test::Network(text) => Kinds::Network {
             network: text
                 .parse()
@@ -308,6 +346,9 @@ fn in_range(text: &str, low: Option<&(Operand, bool)>, high: Option<&(Operand, b
     })
 }
 
+/// Letters that Unicode calls another case of an ASCII letter: the long s and the Kelvin sign.
+const FOLD_TO_ASCII: [char; 2] = ['\u{17f}', '\u{212a}'];
+
 /// The text as a regular expression that takes either case.
 fn fold(text: &str) -> String {
     let mut regex = String::with_capacity(text.len() * 4);
@@ -316,6 +357,8 @@ fn fold(text: &str) -> String {
             regex.extend(['[', c.to_ascii_lowercase(), c.to_ascii_uppercase(), ']']);
         } else if c.is_ascii() {
             regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
+        } else if FOLD_TO_ASCII.contains(&c) {
+            regex.push(c);
         } else {
             regex.push_str("(?i:");
             regex.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
@@ -385,6 +428,8 @@ mod tests {
         check("user:root", "roots", false);
         check("user:müller", "MÜLLER", true);
         check("user:k", "\u{212a}", false);
+        check("user:\u{212a}", "k", false);
+        check("user:\u{212a}", "\u{212a}", true);
         check("user:ro*t", "ro\nOT", true);
         check("user:r??t", "rööt", true);
         check("user:r?t", "root", false);

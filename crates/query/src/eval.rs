@@ -7,12 +7,15 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, BooleanArray};
+use pugmark_event::conflict::Conflicts;
 use pugmark_event::fields::{EVENT_TIME, Kind, ORIGINAL, RECEIVED_TIME};
 use pugmark_event::time::{self, Micros};
 use pugmark_event::{Batch, FieldId};
 
 use crate::check::{Check, Number, TextCheck};
-use crate::plan::{Aggregate, FieldRef, Filter, Function, Pipe, Plan, SortKey, Target, span_for};
+use crate::plan::{
+    Aggregate, FieldRef, Filter, Function, Pipe, Plan, SortKey, Target, Test, span_for,
+};
 
 /// Which events of `batch` pass `filter`. Part of a filter that cannot be compiled, which
 /// [`crate::parse`] never makes, passes nothing.
@@ -30,48 +33,73 @@ enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
-    Check(FieldRef, Check),
+    Leaf(Leaf),
+}
+
+#[derive(Debug)]
+struct Leaf {
+    field: FieldRef,
+    check: Check,
+    /// For values that did not fit the field's column.
+    conflicts: Option<TextCheck>,
+}
+
+impl Leaf {
+    fn new(field: &FieldRef, check: Check) -> Self {
+        Self { field: field.clone(), check, conflicts: None }
+    }
+
+    fn of_events(field: &FieldRef, test: &Test) -> Self {
+        let check = Check::new(&field.target, test).unwrap_or(Check::Nothing);
+        Self { conflicts: TextCheck::of_conflicts(&field.target, test), ..Self::new(field, check) }
+    }
+
+    fn passes(&self, batch: &Batch, row: usize) -> bool {
+        passes(&self.check, &cell(batch, row, &self.field.target))
+            || match (&self.conflicts, &self.field.target) {
+                (Some(check), Target::Column(id)) => {
+                    Conflicts::of(batch.columns(), *id).row(row).any(|text| check.matches(text))
+                }
+                _ => false,
+            }
+    }
 }
 
 impl Matcher {
     /// Compiles `filter`.
     pub fn new(filter: &Filter) -> Self {
-        Self(node(filter, &|field, test| Check::new(&field.target, test).unwrap_or(Check::Nothing)))
+        Self(node(filter, &Leaf::of_events))
     }
 
     /// Which events of `batch` pass.
     pub fn matches(&self, batch: &Batch) -> BooleanArray {
-        (0..batch.rows())
-            .map(|row| {
-                Some(self.0.passes(&|field, check| passes(check, &cell(batch, row, &field.target))))
-            })
-            .collect()
+        (0..batch.rows()).map(|row| Some(self.0.passes(&|leaf| leaf.passes(batch, row)))).collect()
     }
 }
 
-fn node(filter: &Filter, check: &dyn Fn(&FieldRef, &crate::Test) -> Check) -> Node {
-    let all = |parts: &[Filter]| parts.iter().map(|part| node(part, check)).collect();
+fn node(filter: &Filter, leaf: &dyn Fn(&FieldRef, &Test) -> Leaf) -> Node {
+    let all = |parts: &[Filter]| parts.iter().map(|part| node(part, leaf)).collect();
     match filter {
         Filter::All => Node::All,
         Filter::And(parts) => Node::And(all(parts)),
         Filter::Or(parts) => Node::Or(all(parts)),
-        Filter::Not(part) => Node::Not(Box::new(node(part, check))),
-        Filter::Words(pattern) => Node::Check(
-            FieldRef::new(ORIGINAL.name()),
+        Filter::Not(part) => Node::Not(Box::new(node(part, leaf))),
+        Filter::Words(pattern) => Node::Leaf(Leaf::new(
+            &FieldRef::new(ORIGINAL.name()),
             TextCheck::anywhere(pattern).map_or(Check::Nothing, Check::Text),
-        ),
-        Filter::Field(field, test) => Node::Check(field.clone(), check(field, test)),
+        )),
+        Filter::Field(field, test) => Node::Leaf(leaf(field, test)),
     }
 }
 
 impl Node {
-    fn passes(&self, leaf: &dyn Fn(&FieldRef, &Check) -> bool) -> bool {
+    fn passes(&self, passes: &dyn Fn(&Leaf) -> bool) -> bool {
         match self {
             Node::All => true,
-            Node::And(parts) => parts.iter().all(|part| part.passes(leaf)),
-            Node::Or(parts) => parts.iter().any(|part| part.passes(leaf)),
-            Node::Not(part) => !part.passes(leaf),
-            Node::Check(field, check) => leaf(field, check),
+            Node::And(parts) => parts.iter().all(|part| part.passes(passes)),
+            Node::Or(parts) => parts.iter().any(|part| part.passes(passes)),
+            Node::Not(part) => !part.passes(passes),
+            Node::Leaf(leaf) => passes(leaf),
         }
     }
 }
@@ -352,12 +380,13 @@ fn on_table(pipe: &Pipe, mut table: Table) -> Table {
     let at = |field: &FieldRef, columns: &[String]| field.find(columns).unwrap_or(usize::MAX);
     match pipe {
         Pipe::Where(filter) => {
-            let node =
-                node(filter, &|_, test| TextCheck::new(test).map_or(Check::Nothing, Check::Text));
+            let node = node(filter, &|field, test| {
+                Leaf::new(field, TextCheck::new(test).map_or(Check::Nothing, Check::Text))
+            });
             let columns = table.columns.clone();
             table.rows.retain(|row| {
-                node.passes(&|field, check| {
-                    row.get(at(field, &columns)).is_some_and(|cell| passes(check, cell))
+                node.passes(&|leaf| {
+                    row.get(at(&leaf.field, &columns)).is_some_and(|c| passes(&leaf.check, c))
                 })
             });
         }
@@ -461,12 +490,21 @@ mod tests {
     fn filters() {
         check("*", "4 3 2 1");
         check("event by BOB", "4 2");
+        check("even", "");
+        check("even*", "4 3 2 1");
+        check("vent", "");
+        check("*vent", "4 3 2 1");
+        check("\"by root\"", "1");
+        check("\"by roo\"", "");
         check("user:bob", "4 2");
         check("not user:bob", "3 1");
         check("user:*", "4 2 1");
         check("source.port:22 or size:9", "4 2 1");
         check("size:<9.5", "4 2");
         check("source.port:9*", "");
+        check("source.port:x", "3");
+        check("source.port:*", "4 3 2 1");
+        check("source.port:>=22", "4 2 1");
         check("attributes.source.port:x", "3");
     }
 

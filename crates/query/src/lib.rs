@@ -13,6 +13,7 @@ mod parse;
 mod pipes;
 pub mod plan;
 pub mod search;
+pub mod words;
 
 pub use diagnostic::Diagnostic;
 pub use parse::{DEPTH_MAX, TESTS_MAX, TEXT_BYTES_MAX, parse};

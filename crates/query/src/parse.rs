@@ -467,6 +467,7 @@ mod tests {
         check("(url.path:/a/)", "url.path:/a/");
         check("@timestamp:>=2026-11-23T10:00:00Z", "@timestamp:>=\"2026-11-23T10:00:00Z\"");
         check("source.ip:2001:db8::1", "source.ip:\"2001:db8::1\"");
+        check("source.port:abc source.ip:unknown", "source.port:abc source.ip:unknown");
     }
 
     #[test]
@@ -489,7 +490,11 @@ mod tests {
             "     ^",
             "a value is missing after the colon; write field:value without a blank, or quote the text to look for it",
         );
-        fault("source.port:abc", "^^^^^^^^^^^^^^^", "source.port is a number, but \"abc\" is not");
+        fault(
+            "source.port:>abc",
+            "^^^^^^^^^^^^^^^^",
+            "source.port is a number, but \"abc\" is not",
+        );
         fault(
             "source.ip:10.0.0.0/99",
             "^^^^^^^^^^^^^^^^^^^^^",

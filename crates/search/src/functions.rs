@@ -4,8 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Float64Builder, Int64Array, PrimitiveArray,
-    StringArray, StringBuilder,
+    Array, ArrayRef, AsArray, BooleanArray, Float64Builder, Int64Array, PrimitiveArray, StringArray,
 };
 use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampMicrosecondType};
@@ -27,64 +26,20 @@ fn array(args: &ScalarFunctionArgs, at: usize) -> Result<ArrayRef> {
     }
 }
 
-/// The text of attribute `name`, null where there is none.
-pub(crate) fn attribute(map: Expr, name: &str) -> Expr {
-    ScalarUDF::new_from_impl(Attribute { name: name.to_string(), signature: signature() })
-        .call(vec![map])
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Attribute {
-    name: String,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Attribute {
-    fn name(&self) -> &str {
-        "attribute"
-    }
-
-    // Two attributes of one map are two columns.
-    fn schema_name(&self, _: &[Expr]) -> Result<String> {
-        Ok(format!("attribute({})", self.name))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let column = array(&args, 0)?;
-        let Some(map) = column.as_map_opt() else {
-            return exec_err!("attributes are a map, not {}", column.data_type());
-        };
-        let (Some(keys), Some(values)) =
-            (map.keys().as_string_opt::<i32>(), map.values().as_string_opt::<i32>())
-        else {
-            return exec_err!("attributes map text to text");
-        };
-        let mut found = StringBuilder::with_capacity(map.len(), 0);
-        for (row, ends) in map.value_offsets().windows(2).enumerate() {
-            let mut entries = ends[0] as usize..ends[1] as usize;
-            let entry = entries.find(|i| keys.value(*i) == self.name);
-            match entry.filter(|_| map.is_valid(row)) {
-                // An attribute without a value reads as empty text, as everywhere.
-                Some(i) if values.is_valid(i) => found.append_value(values.value(i)),
-                Some(_) => found.append_value(""),
-                None => found.append_null(),
-            }
-        }
-        Ok(ColumnarValue::Array(Arc::new(found.finish())))
-    }
-}
-
 /// Whether the text of a value passes `check`; `identity` tells two checks apart.
 pub(crate) fn text_test(value: Expr, check: TextCheck, identity: String) -> Expr {
-    ScalarUDF::new_from_impl(TextTest { check, identity, signature: signature() }).call(vec![value])
+    record_test(value, check, identity, Vec::new())
+}
+
+/// Like [`text_test`] of whole records; those that pass have all of `words`.
+pub(crate) fn record_test(
+    record: Expr,
+    check: TextCheck,
+    identity: String,
+    words: Vec<String>,
+) -> Expr {
+    ScalarUDF::new_from_impl(TextTest { check, identity, words, signature: signature() })
+        .call(vec![record])
 }
 
 /// A test of text, also of the text that a number or a time is shown as. Never null.
@@ -92,6 +47,8 @@ pub(crate) fn text_test(value: Expr, check: TextCheck, identity: String) -> Expr
 pub(crate) struct TextTest {
     pub(crate) check: TextCheck,
     identity: String,
+    /// What the store may skip by.
+    pub(crate) words: Vec<String>,
     signature: Signature,
 }
 
@@ -156,6 +113,73 @@ impl ScalarUDFImpl for TextTest {
             }
             other => return exec_err!("a {other} value has no text to test"),
         };
+        Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(found, None))))
+    }
+}
+
+/// Whether one of the texts in a list passes `check`: the values of a field that did not fit.
+pub(crate) fn conflict_test(list: Expr, check: TextCheck, identity: String) -> Expr {
+    ScalarUDF::new_from_impl(ConflictTest { check, identity, signature: signature() })
+        .call(vec![list])
+}
+
+/// A test of lists of text. Never null.
+#[derive(Debug)]
+pub(crate) struct ConflictTest {
+    check: TextCheck,
+    identity: String,
+    signature: Signature,
+}
+
+impl PartialEq for ConflictTest {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity == other.identity
+    }
+}
+
+impl Eq for ConflictTest {}
+
+impl Hash for ConflictTest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.identity.hash(state);
+    }
+}
+
+impl ScalarUDFImpl for ConflictTest {
+    fn name(&self) -> &str {
+        "conflict_test"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        let value = args.first().map(|e| e.schema_name().to_string()).unwrap_or_default();
+        Ok(format!("conflict_test({value}, {})", self.identity))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let lists = array(&args, 0)?;
+        // Nearly always there is none.
+        if lists.null_count() == lists.len() {
+            return Ok(ColumnarValue::Scalar(ScalarValue::Boolean(Some(false))));
+        }
+        let Some(lists) = lists.as_list_opt::<i32>() else {
+            return exec_err!("conflicts are lists, not {}", lists.data_type());
+        };
+        let Some(texts) = lists.values().as_string_opt::<i32>() else {
+            return exec_err!("conflicts are texts, not {}", lists.value_type());
+        };
+        let ends = lists.value_offsets();
+        let found = BooleanBuffer::collect_bool(lists.len(), |row| {
+            let mut here = ends[row] as usize..ends[row + 1] as usize;
+            lists.is_valid(row) && here.any(|i| self.check.matches(texts.value(i)))
+        });
         Ok(ColumnarValue::Array(Arc::new(BooleanArray::new(found, None))))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Floor 4, and the only crate that names datafusion: none of its types leaves this crate.
 
+mod columns;
 mod error;
 mod functions;
 mod plan;
@@ -18,6 +19,7 @@ use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::StreamExt;
+use pugmark_event::batch::schema;
 use pugmark_event::json;
 use pugmark_query::{Answer, Kind, Request, Search, SearchError};
 use pugmark_store::Store;
@@ -79,13 +81,14 @@ impl StoreSearch {
 impl Search for StoreSearch {
     async fn search(&self, request: Request) -> Result<Answer, SearchError> {
         let kind = request.plan.kind();
-        let table = EventsTable::new(self.store.snapshot(), request.from, request.to);
+        let columns = columns::of_plan(&request.plan);
+        let table = EventsTable::new(self.store.snapshot(), request.from, request.to, columns);
         let frame = plan::frame(&self.context(), table, &request)?;
         answer(frame, kind, Asked::Plan).await
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
-        let table = EventsTable::new(self.store.snapshot(), None, None);
+        let table = EventsTable::new(self.store.snapshot(), None, None, schema());
         let frame = sql::frame(&self.context(), table, sql, limit).await?;
         answer(frame, Kind::Table, Asked::Sql).await
     }

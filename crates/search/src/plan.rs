@@ -9,16 +9,19 @@ use datafusion::functions_aggregate::expr_fn::{
 };
 use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
-use pugmark_event::fields::{ATTRIBUTES, EVENT_ID, EVENT_TIME, Kind, ORIGINAL};
+use pugmark_event::batch::schema;
+use pugmark_event::fields::{EVENT_ID, EVENT_TIME, Kind, ORIGINAL};
 use pugmark_event::time::Micros;
 use pugmark_query::check::{Check, TextCheck};
+use pugmark_query::words::words;
 use pugmark_query::{
     Aggregate, Diagnostic, FieldRef, Filter, Function, Pipe, Request, SearchError, SortKey, Target,
     Test, span_for,
 };
 
+use crate::columns;
 use crate::error::{Asked, search_error};
-use crate::functions::{attribute, bucket, number, text_test, time_literal};
+use crate::functions::{bucket, conflict_test, number, record_test, text_test, time_literal};
 use crate::table::EventsTable;
 
 /// The answer to `request` over `table`, not yet run.
@@ -216,7 +219,8 @@ impl Rows {
             Filter::Not(part) => self.predicate(part)?.is_not_true(),
             Filter::Words(pattern) => {
                 let check = TextCheck::anywhere(pattern).map_err(bad_query)?;
-                text_test(ident(ORIGINAL.column()), check, filter.to_string())
+                let words = words(pattern);
+                record_test(ident(ORIGINAL.column()), check, filter.to_string(), words)
             }
             Filter::Field(field, test) => self.test(field, test, filter)?,
         })
@@ -229,11 +233,21 @@ impl Rows {
             Some(_) => TextCheck::new(test).map(Check::Text),
             None => Check::new(&field.target, test),
         };
-        Ok(match check.map_err(bad_query)? {
+        let fits = match check.map_err(bad_query)? {
             Check::Nothing => lit(false),
             Check::Exists => value.is_not_null(),
             Check::Range(low, high) => within(field, value, low, high),
             Check::Text(check) => text_test(value, check, filter.to_string()),
+        };
+        let conflicts = match (&self.columns, &field.target) {
+            (None, Target::Column(id)) => columns::conflicts(*id, &field.target, test),
+            _ => None,
+        };
+        Ok(match conflicts {
+            Some((column, check)) => {
+                fits.or(conflict_test(ident(column), check, filter.to_string()))
+            }
+            None => fits,
         })
     }
 
@@ -246,8 +260,10 @@ impl Rows {
         if let Some(rows) = limit {
             frame = frame.limit(0, Some(rows)).map_err(failed)?;
         }
-        let Some(columns) = self.columns else { return Ok(frame) };
-        let shown: Vec<Expr> = columns.into_iter().map(|(name, value)| value.alias(name)).collect();
+        let shown: Vec<Expr> = match self.columns {
+            Some(columns) => columns.into_iter().map(|(name, value)| value.alias(name)).collect(),
+            None => schema().fields().iter().map(|f| ident(f.name())).collect(),
+        };
         frame.select(shown).map_err(failed)
     }
 }
@@ -262,10 +278,7 @@ fn inner(place: usize) -> String {
 }
 
 fn event_value(target: &Target) -> Expr {
-    match target {
-        Target::Column(id) => ident(id.column()),
-        Target::Attribute(name) => attribute(ident(ATTRIBUTES), name),
-    }
+    ident(columns::name(target))
 }
 
 fn within(field: &FieldRef, value: Expr, low: i64, high: i64) -> Expr {

@@ -8,12 +8,11 @@ use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::Result;
 use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
-use pugmark_event::batch::schema;
 use pugmark_event::fields::EVENT_ID;
 use pugmark_event::time::Micros;
 use pugmark_store::{Scan, Snapshot};
 
-use crate::prune;
+use crate::prune::{self, Conditions};
 use crate::scan::EventsScan;
 
 /// Events of a snapshot whose time lies in a range.
@@ -22,12 +21,18 @@ pub(crate) struct EventsTable {
     snapshot: Snapshot,
     from: Option<Micros>,
     to: Option<Micros>,
+    schema: SchemaRef,
 }
 
 impl EventsTable {
-    /// Events from `from` to before `to`; `None` is unbounded.
-    pub(crate) fn new(snapshot: Snapshot, from: Option<Micros>, to: Option<Micros>) -> Self {
-        Self { snapshot, from, to }
+    /// Events from `from` to before `to`, `None` is unbounded, with the columns of `schema`.
+    pub(crate) fn new(
+        snapshot: Snapshot,
+        from: Option<Micros>,
+        to: Option<Micros>,
+        schema: SchemaRef,
+    ) -> Self {
+        Self { snapshot, from, to, schema }
     }
 
     /// First and last moment that events may have, as far as whole parts tell.
@@ -45,7 +50,7 @@ impl EventsTable {
 #[async_trait]
 impl TableProvider for EventsTable {
     fn schema(&self) -> SchemaRef {
-        schema()
+        self.schema.clone()
     }
 
     fn table_type(&self) -> TableType {
@@ -71,20 +76,23 @@ impl TableProvider for EventsTable {
         _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
-            Some(columns) => Arc::new(schema().project(columns)?),
-            None => schema(),
+            Some(columns) => Arc::new(self.schema.project(columns)?),
+            None => self.schema.clone(),
         };
         // Rows are counted by the smallest column there is.
         let columns = match schema.fields().is_empty() {
             true => vec![EVENT_ID.column().to_string()],
             false => schema.fields().iter().map(|f| f.name().clone()).collect(),
         };
-        let conditions = filters.iter().flat_map(prune::conditions).collect();
+        let mut conditions = Conditions::default();
+        filters.iter().for_each(|filter| conditions.add(prune::conditions(filter)));
         let scan = Scan {
             columns: Some(columns),
             from: self.from,
             to: self.to,
-            filters: conditions,
+            filters: conditions.filters,
+            any_of: conditions.any_of,
+            words: conditions.words,
             ids: None,
         };
         let parts = self.snapshot.scan(scan);

@@ -18,6 +18,8 @@ use crate::{App, ServerOptions};
 const JSON_BYTES_MAX: usize = 1 << 20;
 /// Bytes decompressed between two looks at the limits.
 const STEP_BYTES: usize = 256 << 10;
+/// Room that a body gets at once; a longer one grows as it comes.
+const ROOM_BYTES_MAX: usize = 4 << 20;
 
 /// The body of a request as JSON, whatever its content type says. Deeper than 128 levels is
 /// refused.
@@ -107,7 +109,9 @@ async fn read_packed(
     if told.is_some_and(|length: u64| length > max as u64) {
         return Err(too_large());
     }
-    let mut bytes = Vec::new();
+    // Room for what is announced, within reason: memory is used only when bytes come.
+    let room = told.map_or(0, |length| usize::try_from(length).unwrap_or(max));
+    let mut bytes = Vec::with_capacity(room.min(ROOM_BYTES_MAX));
     while let Some(frame) = body.frame().await {
         let frame = frame
             .map_err(|error| ApiError::bad_request(format!("the body ended early: {error}")))?;

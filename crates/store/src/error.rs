@@ -56,9 +56,59 @@ pub enum StoreError {
         /// Newest version that this program knows.
         known: i64,
     },
-    /// SQLite refused.
+    /// The database of the manifest refused.
     #[error("the manifest cannot be used: {0}")]
     Manifest(#[from] sqlx::Error),
+    /// The setting that says where the manifest is makes no sense.
+    #[error(
+        "the place of the manifest cannot be used: {message}; write \
+         postgres://user:password@host/database, or nothing for a file in the data folder"
+    )]
+    ManifestPlace {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A data folder with a manifest that is not its own.
+    #[error(
+        "the data folder {} and the manifest in {place} do not belong together: {problem}; check \
+         the data folder and store.manifest, or restore both from one backup", dir.display()
+    )]
+    NotTogether {
+        /// The data folder.
+        dir: PathBuf,
+        /// Where the manifest is.
+        place: String,
+        /// Why not.
+        problem: &'static str,
+    },
+    /// Another process writes to the manifest.
+    #[error(
+        "the manifest in {place} is in use by {holder}; stop that Pugmark, or give this data \
+         folder a database of its own"
+    )]
+    ManifestTaken {
+        /// Where the manifest is.
+        place: String,
+        /// Who writes to it.
+        holder: String,
+    },
+    /// Another process took over writing.
+    #[error(
+        "another Pugmark has taken over the manifest in {place}, so this one may change nothing \
+         more; see that only one runs, and restart it"
+    )]
+    Fenced {
+        /// Where the manifest is.
+        place: String,
+    },
+    /// The manifest is not what a change started from.
+    #[error("the manifest does not allow this change: {0}; nothing was changed")]
+    Changed(String),
+    /// The answer to a change was lost.
+    #[error(
+        "it is not known whether the manifest has the last change ({0}); a restart looks it up"
+    )]
+    Uncertain(sqlx::Error),
     /// A segment cannot be read or written.
     #[error("segment {}: {message}", path.display())]
     Segment {

@@ -22,6 +22,8 @@ pub(crate) struct Counts {
     pub(crate) shed: u64,
     pub(crate) raw_bytes: u64,
     pub(crate) last_received: Micros,
+    /// Of those stored, how many retention has deleted since. Not kept by minute.
+    pub(crate) expired: u64,
 }
 
 impl Counts {
@@ -33,6 +35,7 @@ impl Counts {
         self.shed += other.shed;
         self.raw_bytes += other.raw_bytes;
         self.last_received = self.last_received.max(other.last_received);
+        self.expired += other.expired;
     }
 
     pub(crate) fn stored(rows: u64, raw_bytes: u64, received: Micros) -> Self {
@@ -147,7 +150,7 @@ impl Book {
 }
 
 /// Bytes of each record.
-fn raw_bytes(batch: &Batch) -> Vec<usize> {
+pub(crate) fn raw_bytes(batch: &Batch) -> Vec<usize> {
     let exact = batch.columns().column_by_name(fields::ORIGINAL_BYTES.column());
     let exact = exact.and_then(|column| column.as_binary_opt::<i32>());
     let text = batch.text(fields::ORIGINAL);

@@ -8,6 +8,10 @@
 //!
 //! Floor 3. The only crate that names parquet and sqlx.
 
+mod audit;
+mod codec;
+mod compact;
+mod derived;
 mod disk;
 mod error;
 mod ledger;
@@ -15,18 +19,22 @@ mod lock;
 mod manifest;
 mod memtable;
 mod quarantine;
+mod retention;
 mod scan;
 mod segment;
 mod state;
 mod store;
 mod wal;
 
+pub use compact::Compacted;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
+pub use manifest::{AuditEntry, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
-pub use scan::{Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
-pub use segment::FILES_PER_FLUSH_MAX;
+pub use retention::{ClassId, Classify, DEFAULT as DEFAULT_CLASS, OneClass};
+pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};

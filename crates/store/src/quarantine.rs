@@ -103,3 +103,17 @@ pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
         .map_err(|e| StoreError::State { what: "quarantine", message: e.to_string() })?;
     Ok(record)
 }
+
+/// A packed record of `bytes` bytes, whole.
+pub(crate) fn unpack_whole(packed: &[u8], bytes: u64) -> Result<Vec<u8>, StoreError> {
+    let wrong = |message| StoreError::State { what: "quarantine", message };
+    let mut record = Vec::new();
+    // One more than there should be, so that a wrong size is seen.
+    zstd::stream::read::Decoder::with_buffer(packed)
+        .and_then(|d| d.take(bytes.saturating_add(1)).read_to_end(&mut record))
+        .map_err(|e| wrong(e.to_string()))?;
+    if record.len() as u64 != bytes {
+        return Err(wrong(format!("a record does not have the {bytes} bytes that it should")));
+    }
+    Ok(record)
+}

@@ -4,36 +4,48 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
-use arrow::compute::{cast, filter_record_batch};
+use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
-use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
-use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowFilter,
-};
-use pugmark_event::batch::{align, schema};
-use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME};
+use parquet::file::metadata::RowGroupMetaData;
+use pugmark_event::Batch;
+use pugmark_event::batch::schema;
+use pugmark_event::conflict;
+use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL};
 use pugmark_event::time::Micros;
 
+use crate::codec::words::has_word;
+use crate::derived;
 use crate::error::StoreError;
 use crate::memtable::Entry;
-use crate::segment::{Segment, has_bounds};
+use crate::segment::index::GROUP_ROWS;
+use crate::segment::layout::has_bounds;
+use crate::segment::read::SegmentScan;
+use crate::segment::{Segment, Tail};
 
-/// Rows of a batch that a scan returns, about.
+/// Rows of a batch that a scan of memory returns, at most.
 const BATCH_ROWS: usize = 8192;
 
 /// What to read.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
-    /// Columns in the order wanted, by column name; `None` means all of the registry.
+    /// Columns in the order wanted, by column name; `None` means all of the registry. Also
+    /// `attributes.NAME`, the text of an attribute (null where it is absent, empty where it has no
+    /// value), and `conflicts.COLUMN`, the list of a field's values that did not fit its column.
     pub columns: Option<Vec<String>>,
     /// Earliest event time, inclusive.
     pub from: Option<Micros>,
     /// Latest event time, exclusive.
     pub to: Option<Micros>,
-    /// Conditions that every wanted row meets. Parts use them to skip what cannot match; rows that
-    /// do not match may still come.
+    /// Conditions that every wanted row meets, in the column or with a value that did not fit it.
+    /// Parts use them to skip what cannot match; rows that do not match may still come.
     pub filters: Vec<Prune>,
+    /// More such conditions: the values of which a column has one.
+    pub any_of: Vec<AnyOf>,
+    /// Words that the record of every wanted row has: longest runs of ASCII letters, digits and
+    /// underscores, letters in lower case. No other row comes.
+    pub words: Vec<String>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
 }
@@ -47,6 +59,16 @@ pub struct Prune {
     pub op: PruneOp,
     /// The other side.
     pub value: PruneValue,
+}
+
+/// A condition on a column: it has one of these values, text in upper or lower case of its ASCII
+/// letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyOf {
+    /// Column name.
+    pub column: String,
+    /// The values.
+    pub values: Vec<PruneValue>,
 }
 
 /// A comparison.
@@ -82,8 +104,8 @@ impl Scan {
         let all = schema();
         let Some(columns) = &self.columns else { return Ok(all) };
         let field = |name: &String| {
-            let found = all.fields().iter().find(|f| f.name() == name);
-            found.cloned().ok_or_else(|| StoreError::Column(name.clone()))
+            let found = all.fields().iter().find(|f| f.name() == name).cloned();
+            found.or_else(|| derived::field(name)).ok_or_else(|| StoreError::Column(name.clone()))
         };
         let fields = columns.iter().map(field).collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(Schema::new(fields)))
@@ -104,7 +126,7 @@ impl Scan {
     }
 
     /// The rows of a batch with `event_id` and `event_time` that are wanted.
-    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+    pub(crate) fn keep(&self, batch: &RecordBatch) -> BooleanArray {
         let longs = |name: &str| -> Option<Vec<i64>> {
             let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
             Some(column.as_primitive::<Int64Type>().values().to_vec())
@@ -133,7 +155,11 @@ impl Snapshot {
     pub fn scan(&self, scan: Scan) -> Vec<ScanPart> {
         let scan = Arc::new(scan);
         let fresh = self.entries.iter().map(|entry| Origin::Memory(entry.clone()));
-        let stored = self.segments.iter().map(|segment| Origin::Segment(segment.clone()));
+        let stored = self.segments.iter().flat_map(|segment| {
+            // The writer fills each row group before it begins the next.
+            let groups = segment.info.rows.div_ceil(GROUP_ROWS as u64).max(1) as usize;
+            (0..groups).map(move |group| Origin::Segment(segment.clone(), group, groups))
+        });
         let mut parts: Vec<ScanPart> = fresh
             .chain(stored)
             .map(|origin| ScanPart { scan: scan.clone(), origin })
@@ -166,7 +192,8 @@ pub struct ScanPart {
 #[derive(Debug, Clone)]
 enum Origin {
     Memory(Arc<Entry>),
-    Segment(Arc<Segment>),
+    /// A segment, one of its row groups, and how many it has.
+    Segment(Arc<Segment>, usize, usize),
 }
 
 /// Batches of a part.
@@ -177,7 +204,10 @@ impl ScanPart {
     pub fn rows(&self) -> u64 {
         match &self.origin {
             Origin::Memory(entry) => entry.batch.rows() as u64,
-            Origin::Segment(segment) => segment.info.rows,
+            Origin::Segment(segment, group, _) => {
+                let before = (*group * GROUP_ROWS) as u64;
+                segment.info.rows.saturating_sub(before).min(GROUP_ROWS as u64)
+            }
         }
     }
 
@@ -185,7 +215,7 @@ impl ScanPart {
     pub fn times(&self) -> (Micros, Micros) {
         match &self.origin {
             Origin::Memory(entry) => entry.times,
-            Origin::Segment(segment) => segment.info.times,
+            Origin::Segment(segment, ..) => segment.info.times,
         }
     }
 
@@ -193,7 +223,7 @@ impl ScanPart {
     fn ids(&self) -> (i64, i64) {
         match &self.origin {
             Origin::Memory(entry) => (entry.ids.0, entry.ids.1 - 1),
-            Origin::Segment(segment) => segment.info.ids,
+            Origin::Segment(segment, ..) => segment.info.ids,
         }
     }
 
@@ -202,7 +232,9 @@ impl ScanPart {
         let all = self.scan.covers(self.times(), self.ids());
         let result = match &self.origin {
             Origin::Memory(entry) => read_memory(&self.scan, entry, all),
-            Origin::Segment(segment) => read_segment(&self.scan, segment, all),
+            Origin::Segment(segment, group, of) => {
+                read_segment(&self.scan, segment, (*group, *of), all)
+            }
         };
         result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
     }
@@ -212,8 +244,15 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     let wanted = scan.schema()?;
     let columns = entry.batch.columns();
     // Cut the columns first: filtering copies.
-    let keep = if all { None } else { Some(scan.keep(columns)) };
-    let columns = align(columns, &wanted)?;
+    let mut keep = if all { None } else { Some(scan.keep(columns)) };
+    if !scan.words.is_empty() {
+        let with_words = with_words(&entry.batch, &scan.words);
+        keep = Some(match keep {
+            Some(keep) => and(&keep, &with_words)?,
+            None => with_words,
+        });
+    }
+    let columns = derived::align(columns, &wanted)?;
     let columns = match keep {
         Some(keep) => filter_record_batch(&columns, &keep)?,
         None => columns,
@@ -228,52 +267,36 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     ))
 }
 
+/// Events whose record has every word.
+fn with_words(batch: &Batch, words: &[String]) -> BooleanArray {
+    let records = batch.text(ORIGINAL);
+    let record = |row| records.filter(|r| r.is_valid(row)).map_or("", |r| r.value(row)).as_bytes();
+    (0..batch.rows())
+        .map(|row| Some(words.iter().all(|word| has_word(record(row), word.as_bytes()))))
+        .collect()
+}
+
 fn read_segment(
     scan: &Arc<Scan>,
     segment: &Arc<Segment>,
+    (group, of): (usize, usize),
     all: bool,
 ) -> Result<Batches, StoreError> {
-    let wanted = scan.schema()?;
     let file = segment.open()?;
-    let footer = segment.footer(&file)?;
-    let groups = row_groups(scan, segment, &footer)?;
+    let tail = segment.tail(&file)?;
+    let mut groups = row_groups(scan, segment, &tail)?;
+    // Files of format 1 may cut their groups elsewhere: the last part takes what is beyond.
+    groups.retain(|g| *g == group || group + 1 == of && *g >= of);
     if groups.is_empty() {
         return Ok(Box::new(std::iter::empty()));
     }
-    let roots = |names: &dyn Fn(&str) -> bool| {
-        let fields = footer.schema().fields().iter().enumerate();
-        let roots = fields.filter(|(_, f)| names(f.name())).map(|(i, _)| i);
-        ProjectionMask::roots(footer.parquet_schema(), roots)
-    };
-    let mask = roots(&|name| wanted.column_with_name(name).is_some());
-    let bounds = roots(&|name| name == EVENT_TIME.column() || name == EVENT_ID.column());
-    let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
-        .with_batch_size(BATCH_ROWS)
-        .with_row_groups(groups)
-        .with_projection(mask);
-    if !all {
-        let scan = scan.clone();
-        let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
-        builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
-    }
-    let reader = builder.build().map_err(StoreError::parquet(&segment.path))?;
-    // The segment is held until the last batch is read, so that its file stays.
-    let segment = segment.clone();
-    Ok(Box::new(reader.map(move |batch| {
-        let batch = batch.map_err(|error| StoreError::Segment {
-            path: segment.path.clone(),
-            message: error.to_string(),
-        })?;
-        Ok(align(&batch, &wanted)?)
-    })))
+    let (scan, segment) = (scan.clone(), segment.clone());
+    Ok(Box::new(SegmentScan { scan, segment, file, tail, groups, all }.read()?))
 }
 
 /// Row groups that may hold a wanted row.
-fn row_groups(
-    scan: &Scan,
-    segment: &Segment,
-    footer: &ArrowReaderMetadata,
-) -> Result<Vec<usize>, StoreError> {
+fn row_groups(scan: &Scan, segment: &Segment, tail: &Tail) -> Result<Vec<usize>, StoreError> {
+    let footer = &tail.footer;
     let mut conditions = scan.filters.clone();
     let mut bound = |column: fields::FieldId, op, value| {
         let (column, value) = (column.column().to_string(), PruneValue::Long(value));
@@ -290,11 +313,56 @@ fn row_groups(
         bound(EVENT_ID, PruneOp::LtEq, last);
     }
     let mut kept = vec![true; footer.metadata().num_row_groups()];
+    let parquet = StoreError::parquet(&segment.path);
+    let odd = with_issues(footer);
+    let mut cut = |column: &str, may: Vec<bool>| {
+        // A value that did not fit its column is not in the column's bounds.
+        let field = fields::by_name(column).filter(|f| conflict::possible(*f));
+        let field = field.filter(|f| tail.index.as_ref().is_none_or(|index| index.conflicts(*f)));
+        for ((kept, may), odd) in kept.iter_mut().zip(may).zip(&odd) {
+            *kept &= may || field.is_some() && *odd;
+        }
+    };
     for condition in &conditions {
-        let may = may_meet(condition, footer).map_err(StoreError::parquet(&segment.path))?;
-        kept.iter_mut().zip(may).for_each(|(kept, may)| *kept &= may);
+        cut(&condition.column, may_meet(condition, footer).map_err(&parquet)?);
+    }
+    for condition in &scan.any_of {
+        let mut may = vec![false; footer.metadata().num_row_groups()];
+        for value in &condition.values {
+            let (low, high) = cases(value);
+            let bound = |op, value| Prune { column: condition.column.clone(), op, value };
+            let low = may_meet(&bound(PruneOp::GtEq, low), footer).map_err(&parquet)?;
+            let high = may_meet(&bound(PruneOp::LtEq, high), footer).map_err(&parquet)?;
+            may.iter_mut().zip(low).zip(high).for_each(|((may, l), h)| *may |= l && h);
+        }
+        cut(&condition.column, may);
     }
     Ok(kept.iter().enumerate().filter(|(_, kept)| **kept).map(|(i, _)| i).collect())
+}
+
+/// Least and greatest value that is this one, whatever the case of its ASCII letters.
+fn cases(value: &PruneValue) -> (PruneValue, PruneValue) {
+    match value {
+        PruneValue::Text(text) => (
+            PruneValue::Text(text.to_ascii_uppercase()),
+            PruneValue::Text(text.to_ascii_lowercase()),
+        ),
+        long => (long.clone(), long.clone()),
+    }
+}
+
+/// For every row group whether an event in it has issues.
+fn with_issues(footer: &ArrowReaderMetadata) -> Vec<bool> {
+    let Some((column, _)) = footer.schema().column_with_name(ISSUES.column()) else {
+        return vec![false; footer.metadata().num_row_groups()];
+    };
+    let leaf = (0..footer.parquet_schema().num_columns())
+        .find(|i| footer.parquet_schema().get_column_root_idx(*i) == column);
+    let nulls = |group: &RowGroupMetaData| {
+        group.column(leaf?).statistics().and_then(|s| s.null_count_opt())
+    };
+    let groups = footer.metadata().row_groups().iter();
+    groups.map(|group| nulls(group) != Some(group.num_rows() as u64)).collect()
 }
 
 /// For every row group whether some row in it may meet `condition`.

@@ -1,4 +1,4 @@
-//! State beside the events, in the same SQLite file.
+//! State beside the events, in the same database.
 
 pub(crate) mod accounts;
 pub(crate) mod alerts;

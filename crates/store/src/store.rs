@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -14,15 +14,18 @@ use pugmark_event::time::{MINUTE, Micros};
 use pugmark_event::{Batch, Records};
 use tokio::sync::oneshot;
 
+use crate::compact::Retired;
 use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
-use crate::manifest::{Commit, Loaded, Manifest, Shed};
+use crate::manifest::{Commit, EVENTS, Loaded, Manifest, ManifestAt, Shed};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
+use crate::retention::{Classify, OneClass};
 use crate::scan::Snapshot;
-use crate::segment::{self, Segment};
+use crate::segment::write::SegmentWriter;
+use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
@@ -36,7 +39,7 @@ const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a reading process tries while a writing one moves on.
 const READ_TRIES_MAX: usize = 20;
 
-/// Sizes of the store, and the disk under it.
+/// Sizes and places of the store.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Size at which a new WAL file is begun, in bytes.
@@ -52,8 +55,15 @@ pub struct Options {
     pub disk_free_bytes_min: u64,
     /// Durable blocks that wait for the engine at most.
     pub blocks_max: usize,
+    /// Says which retention class an event belongs to; a segment holds events of one class.
+    pub classify: Arc<dyn Classify>,
+    /// Memory for footers, filters and indexes of segments, in bytes; what does not fit is read
+    /// again for each question.
+    pub tail_bytes_max: usize,
     /// Where files are kept.
     pub disk: Arc<dyn Disk>,
+    /// Where the manifest is.
+    pub manifest: ManifestAt,
 }
 
 impl Default for Options {
@@ -65,7 +75,10 @@ impl Default for Options {
             queue_bytes_max: 64 << 20,
             disk_free_bytes_min: 256 << 20,
             blocks_max: 64,
+            classify: Arc::new(OneClass),
+            tail_bytes_max: 128 << 20,
             disk: Arc::new(RealDisk),
+            manifest: ManifestAt::Folder,
         }
     }
 }
@@ -126,46 +139,48 @@ pub struct Usage {
 
 /// The store. One process writes to a folder; any number may read it.
 pub struct Store {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
-struct Inner {
-    dir: PathBuf,
-    options: Options,
-    manifest: Manifest,
-    state: Mutex<State>,
+pub(crate) struct Inner {
+    pub(crate) dir: PathBuf,
+    pub(crate) options: Options,
+    pub(crate) manifest: Manifest,
+    pub(crate) state: Mutex<State>,
     /// One flush at a time.
-    flushing: tokio::sync::Mutex<()>,
-    footers: Arc<AtomicUsize>,
-    recovery: Recovery,
+    pub(crate) flushing: tokio::sync::Mutex<()>,
+    /// One compaction at a time.
+    pub(crate) compacting: tokio::sync::Mutex<Retired>,
+    pub(crate) recovery: Recovery,
     /// `None` when opened for reading.
-    writing: Option<Writing>,
+    pub(crate) writing: Option<Writing>,
 }
 
 /// What only the writing process has.
-struct Writing {
-    queue: Arc<Queue>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    lock: Mutex<Option<FolderLock>>,
+pub(crate) struct Writing {
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
+    pub(crate) lock: Mutex<Option<FolderLock>>,
+    pub(crate) segments: Arc<SegmentWriter>,
 }
 
 /// What is in memory. Held for moments only: nothing is written while it is locked.
 #[derive(Default)]
-struct State {
-    memtable: Memtable,
+pub(crate) struct State {
+    pub(crate) memtable: Memtable,
     /// Being written; visible until it is.
-    frozen: Sealed,
-    frozen_shed: Shed,
-    segments: Arc<Vec<Arc<Segment>>>,
+    pub(crate) frozen: Sealed,
+    pub(crate) frozen_shed: Shed,
+    pub(crate) segments: Arc<Vec<Arc<Segment>>>,
     /// Everything below is in segments or in quarantine.
-    mark: i64,
-    commits: i64,
+    pub(crate) mark: i64,
+    pub(crate) commits: i64,
     /// Everything below has been inserted or set aside.
-    processed: i64,
+    pub(crate) processed: i64,
     /// The ledger as the manifest has it.
-    ledger: BTreeMap<String, Counts>,
-    shed: Shed,
-    shed_since: Option<Instant>,
+    pub(crate) ledger: BTreeMap<String, Counts>,
+    pub(crate) shed: Shed,
+    pub(crate) shed_since: Option<Instant>,
 }
 
 impl State {
@@ -211,15 +226,15 @@ impl Store {
         options: Options,
     ) -> Result<(Arc<Store>, Receiver<Block>), StoreError> {
         let lock = FolderLock::take(dir)?;
-        let manifest = Manifest::open(dir).await?;
-        let loaded = manifest.load().await?;
-        let footers = Arc::new(AtomicUsize::new(0));
-        let segments = handles(dir, &loaded, &footers);
+        let manifest = Manifest::open(dir, &options.manifest).await?;
+        let loaded = manifest.load(EVENTS).await?;
+        let tails = Tails::new(options.tail_bytes_max);
+        let segments = handles(&options.disk, dir, &loaded, &tails);
         let mark = loaded.mark;
         let (folder, known) = (dir.to_path_buf(), segments.clone());
         let disk = options.disk.clone();
         let (wal_dir, recovered) = blocking(move || {
-            segment::remove_orphans(&folder, &known)?;
+            segment::remove_orphans(&*disk, &folder, &known)?;
             let wal_dir = folder.join("wal");
             disk.make_dirs(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
             disk.sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
@@ -237,18 +252,23 @@ impl Store {
             .name("wal".into())
             .spawn(move || writer.run(&jobs, &out, replay))
             .map_err(StoreError::io("start the WAL thread for", dir))?;
+        let (files, classify) = (options.disk.clone(), options.classify.clone());
+        // Every flush counts commits up, and writes far fewer files than this leaves room for.
+        let serial = (loaded.commits.max(0) as u64) << 16;
+        let segment_writer = SegmentWriter::new(files, dir, classify, tails.clone(), serial);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
+            compacting: tokio::sync::Mutex::default(),
             recovery: recovered.report,
             writing: Some(Writing {
                 queue,
                 thread: Mutex::new(Some(thread)),
                 lock: Mutex::new(Some(lock)),
+                segments: Arc::new(segment_writer),
             }),
         };
         let store = Arc::new(Store { inner: Arc::new(inner) });
@@ -264,19 +284,21 @@ impl Store {
     ///
     /// # Errors
     /// When there are no data, or they cannot be read.
-    pub async fn open_read_only(dir: &Path) -> Result<(Store, Vec<Block>), StoreError> {
-        let manifest = Manifest::open_read_only(dir).await?;
-        let options = Options::default();
+    pub async fn open_read_only(
+        dir: &Path,
+        options: Options,
+    ) -> Result<(Store, Vec<Block>), StoreError> {
+        let manifest = Manifest::open_read_only(dir, &options.manifest).await?;
         let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
-        let footers = Arc::new(AtomicUsize::new(0));
-        let segments = handles(dir, &loaded, &footers);
+        let tails = Tails::new(options.tail_bytes_max);
+        let segments = handles(&options.disk, dir, &loaded, &tails);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
-            footers,
+            compacting: tokio::sync::Mutex::default(),
             recovery,
             writing: None,
         };
@@ -404,9 +426,11 @@ impl Store {
         if count == 0 {
             return;
         }
+        let (source, now) = (Arc::<str>::from(source), crate::now());
+        let key = (source.clone(), now.div_euclid(MINUTE) * MINUTE, reason);
         let mut state = self.inner.state.lock();
-        state.shed.book.add(&source.into(), &Counts::shed(count, crate::now()));
-        *state.shed.reasons.entry((source.to_string(), reason)).or_default() += count;
+        state.shed.book.add(&source, &Counts::shed(count, now));
+        *state.shed.reasons.entry(key).or_default() += count;
         state.shed_since.get_or_insert_with(Instant::now);
     }
 
@@ -445,7 +469,9 @@ impl Store {
                 let state = self.inner.state.lock();
                 (state.commits, state.pending())
             };
-            let (seen, mut minutes) = self.inner.manifest.minutes(since).await?;
+            let (seen, minutes) = self.inner.manifest.minutes(since).await?;
+            let mut minutes: BTreeMap<_, _> =
+                minutes.into_iter().map(|(key, counts)| (key, counts.received)).collect();
             if seen == commits {
                 for ((source, minute), counts) in pending.minutes {
                     if minute >= since {
@@ -620,9 +646,14 @@ impl Inner {
     /// Seals, writes segments, commits, and swaps memory for segments.
     async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
         let Some((sealed, shed)) = self.seal() else { return self.forget().await };
-        let (dir, entries) = (self.dir.clone(), sealed.entries.clone());
-        let footers = self.footers.clone();
-        let written = blocking(move || segment::write(&dir, &entries, &footers)).await;
+        let batches: Vec<Batch> = sealed.entries.iter().map(|e| e.batch.clone()).collect();
+        let written = match &self.writing {
+            Some(writing) => {
+                let writer = writing.segments.clone();
+                blocking(move || writer.write(&batches)).await
+            }
+            None => Err(StoreError::ReadOnly),
+        };
         let result = match written {
             Ok(segments) => self.commit(&sealed, &shed, segments).await,
             Err(error) => Err(error),
@@ -702,19 +733,15 @@ impl Inner {
         shed: &Shed,
         segments: Vec<Arc<Segment>>,
     ) -> Result<Vec<Arc<Segment>>, StoreError> {
-        let commits = self.state.lock().commits;
-        let commit = Commit { segments: segments.iter().map(|s| &s.info).collect(), sealed, shed };
-        let Err(error) = self.manifest.commit(&commit).await else { return Ok(segments) };
-        // An error at the very end may come after the disk has the transaction.
-        match self.manifest.load().await {
-            Ok(loaded) if loaded.commits == commits + 1 => Ok(segments),
-            Ok(_) => {
-                segments.iter().for_each(|segment| segment.doom());
-                Err(error)
-            }
-            // Nobody knows: the files stay, and the next start removes what is not in the manifest.
-            Err(_) => Err(error),
+        let from = self.state.lock().mark;
+        let infos = segments.iter().map(|s| &s.info).collect();
+        let commit = Commit { from, segments: infos, sealed, shed };
+        let result = self.manifest.commit(&commit).await;
+        // When nobody knows, the files stay: the next start removes what is not in the manifest.
+        if result.as_ref().is_err_and(|error| !matches!(error, StoreError::Uncertain(_))) {
+            segments.iter().for_each(|segment| segment.doom());
         }
+        result.map(|()| segments)
     }
 
     fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {
@@ -739,9 +766,14 @@ fn add_totals(ledger: &mut BTreeMap<String, Counts>, book: &Book) {
     }
 }
 
-fn handles(dir: &Path, loaded: &Loaded, footers: &Arc<AtomicUsize>) -> Vec<Arc<Segment>> {
+fn handles(
+    disk: &Arc<dyn Disk>,
+    dir: &Path,
+    loaded: &Loaded,
+    tails: &Arc<Tails>,
+) -> Vec<Arc<Segment>> {
     let infos = loaded.segments.iter();
-    infos.map(|info| Arc::new(Segment::new(dir, info.clone(), footers))).collect()
+    infos.map(|info| Arc::new(Segment::new(disk, dir, info.clone(), tails))).collect()
 }
 
 fn file_problem(disk: &dyn Disk, segment: &Segment) -> Option<String> {
@@ -775,7 +807,7 @@ async fn read_consistently(
 ) -> Result<(Loaded, Recovery, Vec<Block>), StoreError> {
     let mut tries = 0;
     loop {
-        let loaded = manifest.load().await?;
+        let loaded = manifest.load(EVENTS).await?;
         let (wal_dir, mark) = (dir.join("wal"), loaded.mark);
         let disk = disk.clone();
         let read = blocking(move || {
@@ -804,7 +836,7 @@ async fn read_consistently(
 }
 
 /// Runs work that blocks on a thread made for it.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let done = tokio::task::spawn_blocking(work).await;

@@ -17,7 +17,7 @@ pub(crate) mod writer;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::{Disk, RealDisk};
+use crate::disk::Disk;
 
 pub use recover::Recovery;
 pub(crate) use recover::{Replay, recover};
@@ -50,9 +50,4 @@ pub(crate) fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<WalFile>> {
     }
     files.sort_by_key(|f| f.first_id);
     Ok(files)
-}
-
-/// Makes a rename, a creation or a removal in `dir` durable.
-pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
-    RealDisk.sync_dir(dir)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::{NOW, Node, check_ledger, read, records, small};
+use common::{NOW, Node, SERVER, both, check_ledger, read, records, small};
 use proptest::prelude::*;
 use pugmark_store::Scan;
 
@@ -85,11 +85,15 @@ async fn everything(node: &Node) -> BTreeMap<i64, String> {
     found
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_killed_writer_loses_and_doubles_nothing);
 async fn a_killed_writer_loses_and_doubles_nothing() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        if let Ok(server) = SERVER.try_with(|server| *server) {
+            child.env(common::postgres::SOCKET, server.socket());
+        }
+        let mut child = child
             .args(["--exact", "writer_process"])
             .env(DIR, dir.path())
             .stdout(std::process::Stdio::null())
@@ -205,11 +209,11 @@ proptest! {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(files_of_an_unfinished_flush_are_removed);
 async fn files_of_an_unfinished_flush_are_removed() {
     let dir = tempfile::tempdir().unwrap();
     let whole = crashed(dir.path(), 10).await;
-    let day = dir.path().join("segments/2026-11-23");
+    let day = dir.path().join("segments/default/2026-11-23");
     std::fs::write(day.join("0000000000000099-0000000000000100.parquet"), "orphan").unwrap();
     std::fs::write(day.join("x.parquet.tmp"), "half").unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -218,14 +222,14 @@ async fn files_of_an_unfinished_flush_are_removed() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_missing_segment_is_reported);
 async fn a_missing_segment_is_reported() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
     node.append(&["one".to_string()]).await.unwrap();
     node.settle().await;
     node.close().await;
-    std::fs::remove_dir_all(dir.path().join("segments/2026-11-23")).unwrap();
+    std::fs::remove_dir_all(dir.path().join("segments/default/2026-11-23")).unwrap();
     let node = Node::open(dir.path(), small()).await;
     let check = node.store.check_ledger().await.unwrap();
     assert!(!check.balanced && check.problems[0].contains("2026-11-23"), "{check:?}");

@@ -7,7 +7,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray};
-use common::{NOW, Node, check_ledger, parse, read, records, small};
+use common::{NOW, Node, at, both, check_ledger, parse, read, records, small};
 use pugmark_event::time::{DAY, HOUR};
 use pugmark_store::{
     AppendError, Block, FILES_PER_FLUSH_MAX, Options, Prune, PruneOp, PruneValue, Scan, Store,
@@ -18,7 +18,7 @@ fn texts(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("record {i}")).collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(records_are_found_before_and_after_a_flush_and_a_restart);
 async fn records_are_found_before_and_after_a_flush_and_a_restart() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -48,7 +48,7 @@ async fn records_are_found_before_and_after_a_flush_and_a_restart() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(bounds_are_exact_and_filters_only_skip);
 async fn bounds_are_exact_and_filters_only_skip() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -81,7 +81,7 @@ async fn bounds_are_exact_and_filters_only_skip() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(batches_have_the_columns_that_were_asked_for);
 async fn batches_have_the_columns_that_were_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -113,7 +113,7 @@ async fn batches_have_the_columns_that_were_asked_for() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(hostile_times_make_few_files);
 async fn hostile_times_make_few_files() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { memtable_bytes_max: 1 << 30, ..Options::default() };
@@ -131,7 +131,7 @@ async fn hostile_times_make_few_files() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(quarantined_records_are_kept_and_counted);
 async fn quarantined_records_are_kept_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { memtable_bytes_max: 1 << 20, ..small() };
@@ -155,13 +155,14 @@ async fn quarantined_records_are_kept_and_counted() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(one_process_writes_and_others_read);
 async fn one_process_writes_and_others_read() {
     let dir = tempfile::tempdir().unwrap();
-    let missing = Store::open_read_only(dir.path()).await.err().unwrap();
+    let missing =
+        Store::open_read_only(dir.path(), at(dir.path(), small()).await).await.err().unwrap();
     assert!(matches!(missing, StoreError::NoData(_)), "{missing}");
     let node = Node::open(dir.path(), small()).await;
-    let second = Store::open(dir.path(), small()).await.err().unwrap();
+    let second = Store::open(dir.path(), at(dir.path(), small()).await).await.err().unwrap();
     assert!(matches!(second, StoreError::Locked { pid: Some(_), .. }), "{second}");
 
     node.append(&texts(10)).await.unwrap();
@@ -171,7 +172,8 @@ async fn one_process_writes_and_others_read() {
     let why = Some("odd".to_string());
     node.store.append("web".into(), records(&["x"]), NOW, None, why).await.unwrap();
     let look = || async {
-        let (reader, tail) = Store::open_read_only(dir.path()).await.unwrap();
+        let (reader, tail) =
+            Store::open_read_only(dir.path(), at(dir.path(), small()).await).await.unwrap();
         tail.iter().for_each(|block| reader.insert(parse(block)));
         assert_eq!(read(&reader, Scan::default()).len(), 15);
         assert_eq!(reader.ledger().await.unwrap()[0].received, 16);
@@ -185,7 +187,7 @@ async fn one_process_writes_and_others_read() {
     look().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_reader_sees_everything_while_the_writer_flushes);
 async fn a_reader_sees_everything_while_the_writer_flushes() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -198,7 +200,8 @@ async fn a_reader_sees_everything_while_the_writer_flushes() {
             let store = node.store.clone();
             node.settle().await;
             let flush = tokio::spawn(async move { store.flush().await.unwrap() });
-            let (reader, tail) = Store::open_read_only(dir.path()).await.unwrap();
+            let (reader, tail) =
+                Store::open_read_only(dir.path(), at(dir.path(), small()).await).await.unwrap();
             tail.iter().for_each(|block| reader.insert(parse(block)));
             assert_eq!(read(&reader, Scan::default()).len(), appended);
             assert_eq!(read(&node.store, Scan::default()).len(), appended);
@@ -211,11 +214,11 @@ async fn a_reader_sees_everything_while_the_writer_flushes() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_full_queue_says_so_and_recovers);
 async fn a_full_queue_says_so_and_recovers() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { queue_bytes_max: 20_000, blocks_max: 8, ..small() };
-    let (store, blocks) = Store::open(dir.path(), options).await.unwrap();
+    let (store, blocks) = Store::open(dir.path(), at(dir.path(), options).await).await.unwrap();
     let block = records(&[vec![b'x'; 6000]]);
     let append = || store.append("web".into(), block.clone(), NOW, None, None);
     for _ in 0..3 {
@@ -239,7 +242,7 @@ async fn a_full_queue_says_so_and_recovers() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(appends_polled_together_share_an_fsync_and_keep_their_order);
 async fn appends_polled_together_share_an_fsync_and_keep_their_order() {
     let dir = tempfile::tempdir().unwrap();
     let node =
@@ -256,7 +259,7 @@ async fn appends_polled_together_share_an_fsync_and_keep_their_order() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_reserve_on_the_disk_is_kept);
 async fn a_reserve_on_the_disk_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { disk_free_bytes_min: u64::MAX / 2, ..small() };
@@ -267,7 +270,7 @@ async fn a_reserve_on_the_disk_is_kept() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_full_disk_stops_intake_loses_nothing_and_recovers);
 async fn a_full_disk_stops_intake_loses_nothing_and_recovers() {
     let Some(disk) = Disk::mount("16m") else {
         eprintln!("skipped: no right to mount a small disk");
@@ -343,7 +346,7 @@ impl Drop for Disk {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(a_flush_that_fails_keeps_everything);
 async fn a_flush_that_fails_keeps_everything() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -361,7 +364,7 @@ async fn a_flush_that_fails_keeps_everything() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(accounts_hold_users_sessions_and_tokens);
 async fn accounts_hold_users_sessions_and_tokens() {
     let dir = tempfile::tempdir().unwrap();
     let node = Node::open(dir.path(), small()).await;
@@ -387,7 +390,7 @@ async fn accounts_hold_users_sessions_and_tokens() {
     node.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+both!(alerts_are_kept_and_listed);
 async fn alerts_are_kept_and_listed() {
     use pugmark_alert::{Alert, Status};
     use pugmark_event::Severity;

@@ -21,7 +21,8 @@ fn looks(record: &[u8]) -> bool {
 
 /// Where ` [dd/Mon/yyyy:` starts.
 fn time_at(head: &[u8]) -> Option<usize> {
-    memchr::memmem::find_iter(head, b" [").find(|at| {
+    let brackets = memchr::memchr_iter(b'[', head).filter_map(|at| at.checked_sub(1));
+    brackets.filter(|at| head[*at] == b' ').find(|at| {
         matches!(head.get(at + 2..at + 14),
             Some([a, b, b'/', _, _, _, b'/', _, _, _, _, b':'])
                 if a.is_ascii_digit() && b.is_ascii_digit())

@@ -4,7 +4,9 @@
 //! `msg='...'` holds more pairs. Source: the audit daemon's own description of its record format.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use memchr::memmem::Finder;
 use pugmark_event::fields;
 
 use super::{Context, Format, scan_pairs};
@@ -36,10 +38,13 @@ const ENCODED: &[&str] = &[
 
 pub(crate) const FORMAT: Format = Format { name: "audit", looks, read };
 
+/// A record without one of these is none of the audit log.
+static MARKS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| ["audit(", "type="].map(Finder::new));
+
 fn looks(record: &[u8]) -> bool {
     let head = &record[..record.len().min(200)];
-    memchr::memmem::find(head, b"audit(").is_some()
-        && memchr::memmem::find(head, b"type=").is_some()
+    MARKS.iter().all(|mark| mark.find(head).is_some())
 }
 
 fn read<'a>(record: &'a str, _: &Context<'_>) -> Option<Found<'a>> {

@@ -5,6 +5,7 @@
 //! arrays stay JSON text. Strings are borrowed unless they hold escapes.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use memchr::memchr2;
 use pugmark_event::{FieldId, Severity, fields};
@@ -13,12 +14,18 @@ use super::{Context, Format};
 use crate::found::{Found, Pair, Val};
 use crate::time::{self, Stamp};
 
+mod shape;
+
+pub(crate) use shape::{Fit, Place, Shapes};
+
 /// Levels of objects that are flattened.
 const DEPTH_MAX: usize = 64;
 /// Something nested deeper than [`DEPTH_MAX`] was kept as JSON text.
 const DEPTH_CUT: &str = "depth_cut";
 /// More pairs than this are not even listed: an event keeps 512 attributes.
 const PAIRS_MAX: usize = 4096;
+/// Room for pairs that is made at once.
+const PAIRS_GUESS: usize = 16;
 /// Longest dotted name that the walk builds, in bytes.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -140,20 +147,13 @@ pub(crate) fn severity_field<'a>(severity: Severity) -> (FieldId, Val<'a>) {
 
 /// Flattens one JSON object into pairs; `None` when `text` is no JSON object.
 pub(crate) fn flatten<'a>(text: &'a str, found: &mut Found<'a>) -> Option<()> {
-    let mut walk = Walk { text, at: 0, prefix: String::new(), frames: Vec::new() };
-    walk.blank();
-    walk.expect(b'{')?;
-    walk.frames.push(0);
-    while !walk.frames.is_empty() {
-        walk.entry(found)?;
-    }
-    walk.blank();
-    (walk.at == text.len()).then_some(())
+    found.pairs.reserve(PAIRS_GUESS);
+    Walk::new(text).object(found)
 }
 
 /// The elements of a JSON array of scalars, in order; objects and arrays in it stay JSON text.
 pub(crate) fn elements(text: &str) -> Vec<Val<'_>> {
-    let mut walk = Walk { text, at: 0, prefix: String::new(), frames: Vec::new() };
+    let mut walk = Walk::new(text);
     let mut values = Vec::new();
     if walk.expect(b'[').is_none() {
         return values;
@@ -182,9 +182,51 @@ struct Walk<'a> {
     prefix: String,
     /// For each open object, how long the prefix was before it.
     frames: Vec<usize>,
+    /// Where the value at hand starts.
+    value_at: usize,
+    /// Where each value stands and how deep, if somebody wants to know.
+    spans: Option<Vec<(Range<usize>, usize)>>,
 }
 
 impl<'a> Walk<'a> {
+    fn new(text: &'a str) -> Self {
+        Self { text, at: 0, prefix: String::new(), frames: Vec::new(), value_at: 0, spans: None }
+    }
+
+    /// The whole text as one object.
+    fn object(&mut self, found: &mut Found<'a>) -> Option<()> {
+        self.blank();
+        self.expect(b'{')?;
+        self.frames.push(0);
+        while !self.frames.is_empty() {
+            self.entry(found)?;
+        }
+        self.blank();
+        self.is_at_end().then_some(())
+    }
+
+    fn is_at_end(&self) -> bool {
+        self.at == self.text.len()
+    }
+
+    /// Passes over exactly this text.
+    #[inline]
+    fn text(&mut self, expected: &[u8]) -> Option<()> {
+        self.text.as_bytes().get(self.at..)?.starts_with(expected).then(|| {
+            self.at += expected.len();
+        })
+    }
+
+    /// A scalar, or an array that is not deep.
+    #[inline]
+    fn plain_value(&mut self) -> Option<Val<'a>> {
+        if self.peek()? != b'[' {
+            return self.scalar();
+        }
+        let (json, depth) = self.skip_measured()?;
+        (depth < DEPTH_MAX / 2).then_some(Val::Json(Cow::Borrowed(json)))
+    }
+
     fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
@@ -210,8 +252,9 @@ impl<'a> Walk<'a> {
         self.blank();
         self.expect(b':')?;
         self.blank();
+        self.value_at = self.at;
         match self.peek()? {
-            b'{' => return self.object(&name, found),
+            b'{' => return self.inner(&name, found),
             b'[' => {
                 let (json, depth) = self.skip_measured()?;
                 let value = if depth > DEPTH_MAX {
@@ -230,7 +273,8 @@ impl<'a> Walk<'a> {
         self.after_value()
     }
 
-    fn object(&mut self, name: &str, found: &mut Found<'a>) -> Option<()> {
+    /// An object as a value.
+    fn inner(&mut self, name: &str, found: &mut Found<'a>) -> Option<()> {
         let deep = self.frames.len() >= DEPTH_MAX;
         if deep || self.prefix.len() + name.len() >= NAME_BYTES_MAX {
             note(found, DEPTH_CUT);
@@ -271,7 +315,10 @@ impl<'a> Walk<'a> {
         if self.frames.is_empty() { Some(()) } else { self.after_value() }
     }
 
-    fn push(&self, name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {
+    fn push(&mut self, name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {
+        if let Some(spans) = &mut self.spans {
+            spans.push((self.value_at..self.at, self.frames.len()));
+        }
         if found.pairs.len() >= PAIRS_MAX {
             return note(found, "attributes_cut");
         }
@@ -282,6 +329,7 @@ impl<'a> Walk<'a> {
         found.pairs.push(Pair { name, value });
     }
 
+    #[inline]
     fn scalar(&mut self) -> Option<Val<'a>> {
         match self.peek()? {
             b'"' => Some(Val::Text(self.string()?)),
@@ -311,14 +359,14 @@ impl<'a> Walk<'a> {
         is_number(number.as_bytes()).then_some(Val::Number(Cow::Borrowed(number)))
     }
 
+    #[inline]
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
         let bytes = self.text.as_bytes();
         let mut escaped = false;
         loop {
-            let next = memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
-            self.at += next;
+            self.at = quote_or_escape(bytes, self.at)?;
             if bytes[self.at] == b'"' {
                 break;
             }
@@ -363,7 +411,7 @@ impl<'a> Walk<'a> {
         let bytes = self.text.as_bytes();
         self.at += 1;
         loop {
-            self.at += memchr2(b'"', b'\\', bytes.get(self.at..)?)?;
+            self.at = quote_or_escape(bytes, self.at)?;
             if bytes[self.at] == b'"' {
                 self.at += 1;
                 return Some(());
@@ -371,6 +419,29 @@ impl<'a> Walk<'a> {
             self.at += 2;
         }
     }
+}
+
+/// Where the next quote or backslash stands. Most texts of records are short, so the first bytes
+/// are looked at here, a word at a time; what is longer is worth a call.
+#[inline]
+fn quote_or_escape(bytes: &[u8], from: usize) -> Option<usize> {
+    const WORDS: usize = 4;
+    const ONES: u64 = u64::MAX / 255;
+    /// The lowest bit set belongs to the first byte that is `byte`; others may be set by mistake.
+    fn first(word: u64, byte: u8) -> u64 {
+        let differs = word ^ (ONES * u64::from(byte));
+        differs.wrapping_sub(ONES) & !differs & (ONES << 7)
+    }
+    let rest = bytes.get(from..)?;
+    for (i, word) in rest.chunks_exact(8).take(WORDS).enumerate() {
+        let word = u64::from_le_bytes(word.try_into().ok()?);
+        let found = first(word, b'"') | first(word, b'\\');
+        if found != 0 {
+            return Some(from + i * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let looked = (rest.len() / 8).min(WORDS) * 8;
+    Some(from + looked + memchr2(b'"', b'\\', &rest[looked..])?)
 }
 
 fn note(found: &mut Found<'_>, issue: &'static str) {
@@ -561,6 +632,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn the_first_quote_or_backslash_is_found(
+            bytes in prop::collection::vec(prop_oneof![
+                any::<u8>(), Just(b'"'), Just(b'\\'), Just(b'#'), Just(b'!'), Just(b'a'),
+            ], 0..80),
+            from in 0usize..90,
+        ) {
+            let expected = (from..bytes.len()).find(|&i| matches!(bytes[i], b'"' | b'\\'));
+            prop_assert_eq!(quote_or_escape(&bytes, from), expected);
+        }
+
         #[test]
         fn agrees_with_serde(value in json(), pretty in any::<bool>()) {
             prop_assume!(value.is_object());

@@ -13,6 +13,7 @@ mod plain;
 mod syslog;
 mod windows;
 
+pub(crate) use json::{Fit, Place, Shapes, severity_field};
 pub(crate) use keyvalue::scan as scan_pairs;
 
 /// No format and no pack knew the record.

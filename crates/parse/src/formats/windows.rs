@@ -6,8 +6,9 @@
 //! `Channel`, `Provider_Name`, `Computer`, and the names of the event data without blanks.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use pugmark_event::{FieldId, Severity, fields};
 
 use super::json::{self, severity_field};
@@ -74,11 +75,12 @@ const ENVELOPE: &[(&str, FieldId)] = &[
     ("host.name", fields::HOST_NAME),
 ];
 
+/// A record without one of these is no Windows event.
+static MARKS: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["\"EventID\"", "\"event_id\"", "\"winlog.event_id\""].map(Finder::new));
+
 fn looks(record: &[u8]) -> bool {
-    record.first() == Some(&b'{')
-        && (memmem::find(record, b"\"EventID\"").is_some()
-            || memmem::find(record, b"\"event_id\"").is_some()
-            || memmem::find(record, b"\"winlog.event_id\"").is_some())
+    record.first() == Some(&b'{') && MARKS.iter().any(|mark| mark.find(record).is_some())
 }
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
@@ -116,6 +118,10 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 /// Gives a flattened pair its native name.
 fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
     let Pair { name, value } = pair;
+    let is_flat = !name.starts_with("Event.") && !name.starts_with("winlog.") && name != "message";
+    if is_flat {
+        return push(without_blanks(name), value, found);
+    }
     if let Some(at) = section(&name, "Event.System.") {
         let short = &name[at..];
         let named = HEADER.iter().find(|(long, _)| *long == short).map(|(_, native)| *native);
@@ -193,7 +199,10 @@ fn array<'a>(name: &str, json: &'a str, found: &mut Found<'a>) {
 
 /// Defender writes `Threat Name`; rules ask for `ThreatName`.
 fn without_blanks(name: Cow<'_, str>) -> Cow<'_, str> {
-    if name.contains(' ') { Cow::Owned(name.replace(' ', "")) } else { name }
+    match memchr::memchr(b' ', name.as_bytes()) {
+        Some(_) => Cow::Owned(name.replace(' ', "")),
+        None => name,
+    }
 }
 
 fn push<'a>(name: Cow<'a, str>, value: Val<'a>, found: &mut Found<'a>) {

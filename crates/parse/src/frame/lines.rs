@@ -1,6 +1,11 @@
 //! Lines: ended by LF or CR LF; empty ones are no records.
 
+use pugmark_event::Records;
+
 use super::PIECE_BYTES_MAX;
+
+/// Ends are kept for lines of about this many bytes at first.
+const LINE_BYTES_GUESS: usize = 128;
 
 /// Cuts bytes into lines, keeping the unfinished one between calls.
 #[derive(Debug, Default)]
@@ -44,4 +49,25 @@ impl Lines {
 fn pieces(line: &[u8], emit: &mut dyn FnMut(&[u8])) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     line.chunks(PIECE_BYTES_MAX).for_each(emit);
+}
+
+/// Cuts a whole body into lines within its own memory: each line moves up to the one before it.
+pub(super) fn in_place(mut bytes: Vec<u8>, mut at: usize) -> Records {
+    let mut ends: Vec<u32> = Vec::with_capacity(bytes.len() / LINE_BYTES_GUESS);
+    let mut kept = 0;
+    while at < bytes.len() {
+        let line_end = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |len| at + len);
+        let line = &bytes[at..line_end];
+        let mut left = line.strip_suffix(b"\r").unwrap_or(line).len();
+        bytes.copy_within(at..at + left, kept);
+        while left > 0 {
+            let piece = left.min(PIECE_BYTES_MAX);
+            kept += piece;
+            left -= piece;
+            ends.push(u32::try_from(kept).expect("a body is cut far below 4 GiB"));
+        }
+        at = line_end + 1;
+    }
+    bytes.truncate(kept);
+    Records::from_parts(bytes, ends).expect("each line ends after the one before it")
 }

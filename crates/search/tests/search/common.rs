@@ -64,7 +64,10 @@ fn build(source: &str, rows: &[Row], first_id: i64) -> Batch {
     for (row, id) in rows.iter().zip(first_id..) {
         builder.begin(id, row.raw.as_bytes());
         for (name, value) in &row.fields {
-            builder.named(name, Value::Text(value));
+            match *name {
+                "IpPort" | "IpAddress" => builder.native("windows", name, Value::Text(value)),
+                _ => builder.named(name, Value::Text(value)),
+            }
         }
         builder.end(Some(NOW + row.second * 1_000_000));
     }

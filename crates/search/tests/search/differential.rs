@@ -14,16 +14,47 @@ const QUERIES: usize = 100;
 
 const VALUES: &[&str] =
     &["root", "Root", "bob", "müller", "MÜLLER", "", "a*b", "22", "022", "9", "1.5", "-3", "1e2"];
+const WORDS: &[&str] = &[
+    "*",
+    "a",
+    "root",
+    "roo",
+    "roo*",
+    "*oot",
+    "\"b c\"",
+    "a*b",
+    "\"(\\\"size\"",
+    "ü",
+    "ller",
+    "10.0.0.1",
+    "0.0",
+    "\"root k\"",
+    "\"\\\", \\\"\"",
+];
 const ADDRESSES: &[&str] = &["10.0.0.1", "10.9.0.1", "192.0.2.7", "2001:db8::1"];
 
 fn row() -> impl Strategy<Value = Row> {
     let field = prop_oneof![
         (
-            select(&["user.name", "event.code", "size", "k x", "attributes", "level"][..]),
+            select(
+                &[
+                    "user.name",
+                    "event.code",
+                    "size",
+                    "k x",
+                    "attributes",
+                    "level",
+                    "event.severity"
+                ][..]
+            ),
             select(VALUES)
         ),
-        (select(&["source.ip", "peer"][..]), select(ADDRESSES)),
-        (select(&["source.port", "source.bytes"][..]), select(&["22", "443", "7", "x"][..])),
+        (select(&["source.ip", "peer", "IpAddress"][..]), select(ADDRESSES)),
+        Just(("source.ip", "unknown")),
+        (
+            select(&["source.port", "source.bytes", "IpPort"][..]),
+            select(&["22", "443", "7", "x", "022"][..])
+        ),
     ];
     (0i64..200_000, prop::collection::vec(field, 0..5), "[a-cA-C ]{0,4}").prop_map(
         |(second, fields, text)| Row {
@@ -51,6 +82,8 @@ fn field() -> impl Strategy<Value = String> {
         "absent",
         "attributes.level",
         "attributes.source.port",
+        "attributes.IpPort",
+        "event.severity",
     ];
     select(&names[..]).prop_map(str::to_string)
 }
@@ -83,7 +116,12 @@ fn value() -> impl Strategy<Value = String> {
                 "SOURCE0",
                 "22",
                 "443",
+                "022",
+                "x",
+                "unknown",
+                "(x or unknown or 7)",
                 ">10.0.0.9",
+                ">=high",
             ][..]
         )
         .prop_map(str::to_string),
@@ -93,7 +131,7 @@ fn value() -> impl Strategy<Value = String> {
 fn filter() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         3 => (field(), value()).prop_map(|(f, v)| format!("{f}:{v}")),
-        1 => select(&["*", "a", "root", "\"b c\"", "a*b", "\"(\\\"size\"", "ü"][..]).prop_map(str::to_string),
+        1 => select(WORDS).prop_map(str::to_string),
     ];
     leaf.prop_recursive(3, 8, 3, |inner| {
         prop_oneof![

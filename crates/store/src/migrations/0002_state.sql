@@ -24,7 +24,7 @@ CREATE TABLE users (
 -- Ids of sessions and tokens are stored hashed.
 CREATE TABLE sessions (
     id_hash TEXT PRIMARY KEY,
-    user    TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
+    "user"  TEXT NOT NULL REFERENCES users (name) ON DELETE CASCADE,
     expires INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX sessions_expires ON sessions (expires);

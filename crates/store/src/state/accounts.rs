@@ -1,11 +1,9 @@
 //! Users, sessions and tokens. Only hashes come here: hashing is the server's work.
 
 use pugmark_event::time::Micros;
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
-use crate::manifest::{Manifest, count};
+use crate::manifest::{Manifest, Row, args};
 
 /// The accounts in a data folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,7 +26,7 @@ pub struct TokenRow {
     pub last_used: Option<Micros>,
 }
 
-/// Every method fails when SQLite refuses, and those that write also when the store was opened for
+/// Every method fails when the database refuses, and those that write also when the store was opened for
 /// reading.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 impl Accounts {
@@ -38,33 +36,23 @@ impl Accounts {
 
     /// Number of users.
     pub async fn user_count(&self) -> Result<u64, StoreError> {
-        let query = sqlx::query("SELECT count(*) FROM users");
-        Ok(count(&query.fetch_one(self.manifest.reader()).await?, 0)?)
+        let row = self.manifest.row("SELECT count(*) FROM users", args![]).await?;
+        Ok(row.map(|row| row.count(0)).transpose()?.unwrap_or(0))
     }
 
     /// Makes a user, or gives an existing one a new password; that ends their sessions.
     pub async fn create_user(&self, name: &str, password_hash: &str) -> Result<(), StoreError> {
-        let mut tx = self.manifest.writer()?.begin().await?;
-        sqlx::query(
-            "INSERT INTO users VALUES (?, ?, ?) \
-             ON CONFLICT (name) DO UPDATE SET password_hash = excluded.password_hash",
-        )
-        .bind(name)
-        .bind(password_hash)
-        .bind(crate::now())
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query("DELETE FROM sessions WHERE user = ?").bind(name).execute(&mut *tx).await?;
-        Ok(tx.commit().await?)
+        const SQL: &str = "INSERT INTO users (name, password_hash, created) VALUES ($1, $2, $3) \
+            ON CONFLICT (name) DO UPDATE SET password_hash = excluded.password_hash";
+        let mut tx = self.manifest.begin().await?;
+        tx.run(SQL, args![name, password_hash, crate::now()]).await?;
+        tx.run("DELETE FROM sessions WHERE \"user\" = $1", args![name]).await?;
+        self.manifest.finish(tx).await
     }
 
     /// The hash of a user's password.
     pub async fn password_hash(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT password_hash FROM users WHERE name = ?")
-            .bind(name)
-            .fetch_optional(self.manifest.reader())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        self.text("SELECT password_hash FROM users WHERE name = $1", name).await
     }
 
     /// Keeps a session of an existing user until `expires`.
@@ -74,34 +62,23 @@ impl Accounts {
         user: &str,
         expires: Micros,
     ) -> Result<(), StoreError> {
-        let mut tx = self.manifest.writer()?.begin().await?;
-        sqlx::query("DELETE FROM sessions WHERE expires <= ?")
-            .bind(crate::now())
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("INSERT INTO sessions VALUES (?, ?, ?)")
-            .bind(id_hash)
-            .bind(user)
-            .bind(expires)
-            .execute(&mut *tx)
-            .await?;
-        Ok(tx.commit().await?)
+        const SQL: &str = "INSERT INTO sessions (id_hash, \"user\", expires) VALUES ($1, $2, $3)";
+        let mut tx = self.manifest.begin().await?;
+        tx.run("DELETE FROM sessions WHERE expires <= $1", args![crate::now()]).await?;
+        tx.run(SQL, args![id_hash, user, expires]).await?;
+        self.manifest.finish(tx).await
     }
 
     /// Whose session it is, if it has not expired at `now`.
     pub async fn session(&self, id_hash: &str, now: Micros) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT user FROM sessions WHERE id_hash = ? AND expires > ?")
-            .bind(id_hash)
-            .bind(now)
-            .fetch_optional(self.manifest.reader())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        const SQL: &str = "SELECT \"user\" FROM sessions WHERE id_hash = $1 AND expires > $2";
+        let row = self.manifest.row(SQL, args![id_hash, now]).await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
     }
 
     /// Ends a session.
     pub async fn delete_session(&self, id_hash: &str) -> Result<(), StoreError> {
-        let query = sqlx::query("DELETE FROM sessions WHERE id_hash = ?").bind(id_hash);
-        query.execute(self.manifest.writer()?).await?;
+        self.manifest.run("DELETE FROM sessions WHERE id_hash = $1", args![id_hash]).await?;
         Ok(())
     }
 
@@ -114,74 +91,64 @@ impl Accounts {
         token_hash: &str,
         created: Micros,
     ) -> Result<(), StoreError> {
-        sqlx::query("INSERT INTO tokens VALUES (?, ?, ?, ?, ?, NULL)")
-            .bind(id)
-            .bind(name)
-            .bind(purpose)
-            .bind(token_hash)
-            .bind(created)
-            .execute(self.manifest.writer()?)
-            .await?;
+        const SQL: &str = "INSERT INTO tokens (id, name, purpose, token_hash, created) \
+            VALUES ($1, $2, $3, $4, $5)";
+        self.manifest.run(SQL, args![id, name, purpose, token_hash, created]).await?;
         Ok(())
     }
 
     /// The token with this hash.
     pub async fn token(&self, token_hash: &str) -> Result<Option<TokenRow>, StoreError> {
-        let row = sqlx::query(
-            "SELECT id, name, purpose, created, last_used FROM tokens WHERE token_hash = ?",
-        )
-        .bind(token_hash)
-        .fetch_optional(self.manifest.reader())
-        .await?;
-        row.as_ref().map(token).transpose()
+        const SQL: &str =
+            "SELECT id, name, purpose, created, last_used FROM tokens WHERE token_hash = $1";
+        self.manifest.row(SQL, args![token_hash]).await?.as_ref().map(token).transpose()
     }
 
     /// All tokens, oldest first.
     pub async fn list_tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        sqlx::query("SELECT id, name, purpose, created, last_used FROM tokens ORDER BY created, id")
-            .fetch_all(self.manifest.reader())
-            .await?
-            .iter()
-            .map(token)
-            .collect()
+        const SQL: &str =
+            "SELECT id, name, purpose, created, last_used FROM tokens ORDER BY created, id";
+        self.manifest.rows(SQL, args![]).await?.iter().map(token).collect()
     }
 
     /// Removes a token. False when there is none of that id.
     pub async fn delete_token(&self, id: &str) -> Result<bool, StoreError> {
-        let query = sqlx::query("DELETE FROM tokens WHERE id = ?").bind(id);
-        Ok(query.execute(self.manifest.writer()?).await?.rows_affected() > 0)
+        Ok(self.manifest.run("DELETE FROM tokens WHERE id = $1", args![id]).await? > 0)
     }
 
     /// Notes that a token was used at `now`.
     pub async fn touch_token(&self, id: &str, now: Micros) -> Result<(), StoreError> {
-        let query = sqlx::query("UPDATE tokens SET last_used = ? WHERE id = ?").bind(now).bind(id);
-        query.execute(self.manifest.writer()?).await?;
+        const SQL: &str = "UPDATE tokens SET last_used = $1 WHERE id = $2";
+        self.manifest.run(SQL, args![now, id]).await?;
         Ok(())
     }
 
     /// A setting that the server keeps, such as the hash of the set-up token.
     pub async fn setting(&self, name: &str) -> Result<Option<String>, StoreError> {
-        let row = sqlx::query("SELECT value FROM settings WHERE name = ?")
-            .bind(name)
-            .fetch_optional(self.manifest.reader())
-            .await?;
-        Ok(row.map(|row| row.try_get(0)).transpose()?)
+        self.text("SELECT value FROM settings WHERE name = $1", name).await
     }
 
     /// Keeps a setting.
     pub async fn set_setting(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        let query = sqlx::query("INSERT OR REPLACE INTO settings VALUES (?, ?)");
-        query.bind(name).bind(value).execute(self.manifest.writer()?).await?;
+        const SQL: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) \
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        self.manifest.run(SQL, args![name, value]).await?;
         Ok(())
+    }
+
+    /// The text that `sql` finds for `key`.
+    async fn text(&self, sql: &'static str, key: &str) -> Result<Option<String>, StoreError> {
+        let row = self.manifest.row(sql, args![key]).await?;
+        Ok(row.map(|row| row.get(0)).transpose()?)
     }
 }
 
-fn token(row: &SqliteRow) -> Result<TokenRow, StoreError> {
+fn token(row: &Row) -> Result<TokenRow, StoreError> {
     Ok(TokenRow {
-        id: row.try_get(0)?,
-        name: row.try_get(1)?,
-        purpose: row.try_get(2)?,
-        created: row.try_get(3)?,
-        last_used: row.try_get(4)?,
+        id: row.get(0)?,
+        name: row.get(1)?,
+        purpose: row.get(2)?,
+        created: row.get(3)?,
+        last_used: row.get(4)?,
     })
 }

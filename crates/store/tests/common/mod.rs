@@ -2,6 +2,8 @@
 
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses a part of it")]
 
+pub mod postgres;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Weak};
@@ -13,7 +15,7 @@ use arrow::datatypes::Int64Type;
 use crossbeam_channel::Receiver;
 use pugmark_event::time::{DAY, Micros};
 use pugmark_event::{Batch, BatchBuilder, Records, Value, fields};
-use pugmark_store::{AppendError, Appended, Block, Options, Scan, Store};
+use pugmark_store::{AppendError, Appended, Block, ManifestAt, Options, Scan, Store};
 
 pub const NOW: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
 
@@ -24,6 +26,46 @@ pub fn small() -> Options {
         disk_free_bytes_min: 0,
         ..Options::default()
     }
+}
+
+/// Two tests of a body: with the manifest in the folder, and in PostgreSQL.
+macro_rules! both {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                if let Some(server) = super::common::postgres::server() {
+                    super::common::SERVER.scope(server, super::$name()).await;
+                }
+            }
+        }
+    };
+}
+pub(crate) use both;
+
+tokio::task_local! {
+    /// The server that the manifests of a test are on.
+    pub static SERVER: &'static postgres::Server;
+}
+
+/// Options for a data folder, with its manifest where the test wants it.
+pub async fn at(dir: &Path, options: Options) -> Options {
+    let server = match SERVER.try_with(|server| *server) {
+        Ok(server) => Some(server),
+        // A process that such a test started.
+        Err(_) if std::env::var_os(postgres::SOCKET).is_some() => postgres::server(),
+        Err(_) => None,
+    };
+    let manifest = match server {
+        Some(server) => server.database_of(dir).await.parse().unwrap(),
+        None => ManifestAt::Folder,
+    };
+    Options { manifest, ..options }
 }
 
 pub fn records<T: AsRef<[u8]>>(texts: &[T]) -> Arc<Records> {
@@ -64,7 +106,7 @@ impl Drop for Pipeline {
 
 impl Node {
     pub async fn open(dir: &Path, options: Options) -> Node {
-        let (store, blocks) = Store::open(dir, options).await.unwrap();
+        let (store, blocks) = Store::open(dir, at(dir, options).await).await.unwrap();
         Node { pipeline: Pipeline(Some(run(Arc::downgrade(&store), blocks))), store }
     }
 

@@ -1,0 +1,444 @@
+//! Shapes: how the records of one program look alike.
+//!
+//! A program writes the same names in the same order, again and again; only the values differ. A
+//! [`Shape`] is such an order, learnt from one record that was read the long way: the text between
+//! the values, byte for byte, and what becomes of each value. A record that fits it needs no look
+//! at its names. Whatever does not fit in every respect is read the long way: shapes change the
+//! time that reading takes, and nothing else.
+
+use pugmark_event::time::Micros;
+use pugmark_event::{FieldId, fields};
+
+use super::{DEPTH_MAX, HOSTS, LEVELS, MESSAGES, TIMES, Walk, is_text};
+use crate::found::{Found, Val};
+use crate::time::{self, Stamp};
+
+/// Shapes kept of one block; a source with more is read the long way, as without any.
+const SHAPES_MAX: usize = 16;
+/// Values of a record that has a shape.
+const SLOTS_MAX: usize = 64;
+/// Longest record that a shape is learnt from, in bytes: most of it is values, but a hostile one
+/// would be all names.
+const LEARNT_BYTES_MAX: usize = 16 << 10;
+/// A block with fewer records is read before anything learnt would pay.
+const RECORDS_MIN: usize = 8;
+/// After so many records without a shape, and not as many with one, no more is tried.
+const MISSES_MAX: usize = 64;
+/// Arrays nested deeper than this, or in deeper objects, are left to the long way.
+const LEVEL_MAX: usize = DEPTH_MAX / 2;
+
+/// The shapes of one block of records, the last one that fitted first.
+#[derive(Debug, Default)]
+pub(crate) struct Shapes<'a> {
+    known: Vec<Shape>,
+    /// Values of the record at hand, in the order of the slots.
+    values: Vec<Val<'a>>,
+    hits: usize,
+    misses: usize,
+    closed: bool,
+}
+
+/// What records of one shape have in common.
+#[derive(Debug, Default)]
+struct Shape {
+    /// The text before each value and after the last one, all in one.
+    gaps: String,
+    /// Where in it the text before each value ends.
+    ends: Vec<usize>,
+    time: Option<usize>,
+    level: Option<usize>,
+    message: Option<usize>,
+    /// Slots that name the host, as the record calls it.
+    hosts: Vec<(usize, &'static str)>,
+    /// All others, in the order of the record.
+    places: Vec<(usize, Place)>,
+}
+
+/// Where a value goes that has a name of the record's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Into a column, if it fits.
+    Field(FieldId),
+    /// Into the tail, under this name.
+    Attribute(String),
+}
+
+impl Place {
+    fn of(name: &str) -> Self {
+        match fields::by_ecs_name(name) {
+            Some(id) if !fields::SYSTEM.contains(&id) => Place::Field(id),
+            Some(_) => Place::Attribute(format!("original.{name}")),
+            None => Place::Attribute(name.to_string()),
+        }
+    }
+}
+
+/// A record that fits a shape.
+pub(crate) struct Fit<'s, 'a> {
+    shape: &'s Shape,
+    values: &'s [Val<'a>],
+    /// When it happened.
+    pub(crate) stamp: Option<Stamp>,
+}
+
+impl<'s, 'a> Fit<'s, 'a> {
+    /// The level as written.
+    pub(crate) fn level(&self) -> Option<&'s str> {
+        self.shape.level.map(|slot| self.values[slot].text())
+    }
+
+    /// The text of the record.
+    pub(crate) fn message(&self) -> Option<&'s str> {
+        self.shape.message.map(|slot| self.values[slot].text())
+    }
+
+    /// Names of the host and what the record calls them.
+    pub(crate) fn hosts(&self) -> impl Iterator<Item = (&'static str, &'s Val<'a>)> {
+        self.shape.hosts.iter().map(|(slot, name)| (*name, &self.values[*slot]))
+    }
+
+    /// All other values.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&'s Place, &'s Val<'a>)> {
+        self.shape.places.iter().map(|(slot, place)| (place, &self.values[*slot]))
+    }
+}
+
+impl<'a> Shapes<'a> {
+    /// Shapes for a block of `records`, whose door names the format `hint`.
+    pub(crate) fn new(records: usize, hint: Option<&str>) -> Self {
+        let closed = records < RECORDS_MIN || hint.is_some_and(|name| name != super::FORMAT.name);
+        Self { closed, ..Self::default() }
+    }
+
+    /// Reads a record by the shape that it fits.
+    pub(crate) fn fit(&mut self, record: &'a str, received: Micros) -> Option<Fit<'_, 'a>> {
+        if self.closed {
+            return None;
+        }
+        let mut fitting = None;
+        for (index, shape) in self.known.iter().enumerate() {
+            if let Some(stamp) = shape.fit(record, received, &mut self.values) {
+                fitting = Some((index, stamp));
+                break;
+            }
+        }
+        let Some((index, stamp)) = fitting else {
+            self.misses += 1;
+            self.closed = self.misses >= MISSES_MAX && self.misses > self.hits;
+            return None;
+        };
+        self.hits += 1;
+        self.known.swap(0, index);
+        Some(Fit { shape: &self.known[0], values: &self.values, stamp })
+    }
+
+    /// Takes the shape of a record that fitted none and was read the long way. `is_of_pack` says
+    /// whether a pack may have something to say about a record with these names: then its meaning
+    /// may hang on its values, and it has no shape.
+    pub(crate) fn learn(
+        &mut self,
+        record: &str,
+        received: Micros,
+        is_of_pack: impl Fn(&[&str]) -> bool,
+    ) {
+        if !self.closed
+            && self.known.len() < SHAPES_MAX
+            && let Some(shape) = Shape::learn(record, received, is_of_pack)
+        {
+            self.known.push(shape);
+        }
+    }
+}
+
+impl Shape {
+    fn learn(
+        record: &str,
+        received: Micros,
+        is_of_pack: impl Fn(&[&str]) -> bool,
+    ) -> Option<Shape> {
+        // Windows events have names that are found by their values.
+        if record.len() > LEARNT_BYTES_MAX
+            || (super::super::windows::FORMAT.looks)(record.as_bytes())
+        {
+            return None;
+        }
+        let mut found = Found::new(super::FORMAT.name);
+        let mut walk = Walk::new(record);
+        walk.spans = Some(Vec::new());
+        walk.object(&mut found)?;
+        let spans = walk.spans.take()?;
+        let pairs = &found.pairs;
+        if !found.issues.is_empty() || pairs.is_empty() || pairs.len() > SLOTS_MAX {
+            return None;
+        }
+        let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
+        let mut shape = Shape::default();
+        let mut end = 0;
+        for (span, level) in spans {
+            // An empty object, which the next record may fill.
+            if record.as_bytes()[span.start] == b'{' || level > LEVEL_MAX {
+                return None;
+            }
+            shape.gaps.push_str(&record[end..span.start]);
+            shape.ends.push(shape.gaps.len());
+            end = span.end;
+        }
+        shape.gaps.push_str(&record[end..]);
+        if shape.gaps.contains('\\') || (0..names.len()).any(|i| is_odd(&names, i)) {
+            return None;
+        }
+        shape.assign(&names);
+        let values: Vec<Val<'_>> = pairs.iter().map(|pair| pair.value.clone()).collect();
+        shape.stamp(&values, received)?;
+        let places: Vec<&str> = shape.places.iter().map(|(slot, _)| names[*slot]).collect();
+        (!is_of_pack(&places)).then_some(shape)
+    }
+
+    /// Gives each slot its meaning, as [`super::interpret`] does.
+    fn assign(&mut self, names: &[&str]) {
+        let first = |of: &[&str]| of.iter().find_map(|name| names.iter().position(|n| n == name));
+        self.time = first(TIMES);
+        self.level = first(LEVELS);
+        self.message = first(MESSAGES);
+        for host in HOSTS {
+            self.hosts.extend(names.iter().position(|n| n == host).map(|slot| (slot, *host)));
+        }
+        for (slot, name) in names.iter().enumerate() {
+            let taken = [self.time, self.level, self.message].contains(&Some(slot))
+                || self.hosts.iter().any(|(host, _)| *host == slot);
+            if !taken {
+                self.places.push((slot, Place::of(name)));
+            }
+        }
+    }
+
+    /// Takes the values out of a record; `None` when it does not fit.
+    fn fit<'a>(
+        &self,
+        record: &'a str,
+        received: Micros,
+        values: &mut Vec<Val<'a>>,
+    ) -> Option<Option<Stamp>> {
+        values.clear();
+        let gaps = self.gaps.as_bytes();
+        let mut walk = Walk::new(record);
+        let mut start = 0;
+        for end in &self.ends {
+            walk.text(&gaps[start..*end])?;
+            values.push(walk.plain_value()?);
+            start = *end;
+        }
+        walk.text(&gaps[start..])?;
+        if !walk.is_at_end() {
+            return None;
+        }
+        self.stamp(values, received)
+    }
+
+    /// The time of a record with these values; `None` if one of them is not what its name wants.
+    fn stamp(&self, values: &[Val<'_>], received: Micros) -> Option<Option<Stamp>> {
+        let written = |value: &Val<'_>| matches!(value, Val::Text(_) | Val::Number(_));
+        let fits = self.level.is_none_or(|slot| written(&values[slot]))
+            && self.message.is_none_or(|slot| is_text(&values[slot]))
+            && self.hosts.iter().all(|(slot, _)| is_text(&values[*slot]));
+        if !fits {
+            return None;
+        }
+        let Some(slot) = self.time else { return Some(None) };
+        let value = Some(&values[slot]).filter(|value| written(value))?;
+        time::value(value.text(), received).map(Some)
+    }
+}
+
+/// Names that stand twice, name the program (which decides the pack), or might be read as those of
+/// a Windows event.
+fn is_odd(names: &[&str], at: usize) -> bool {
+    let name = names[at];
+    names[..at].contains(&name)
+        || name == "SYSLOG_IDENTIFIER"
+        || name.contains(' ')
+        || name.starts_with("Event.")
+        || name.starts_with("winlog.")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use proptest::prelude::*;
+    use proptest::sample::{Index, select};
+    use pugmark_event::Records;
+
+    use super::*;
+    use crate::{Input, Parser};
+
+    const NOW: Micros = 1_795_428_000_000_000;
+
+    /// Reads records with shapes and without, and returns how many were read by a shape.
+    fn compare(records: &[String], source: &str, format: Option<&str>) -> usize {
+        static PARSER: LazyLock<Parser> = LazyLock::new(|| Parser::builtin().unwrap());
+        let parser = &*PARSER;
+        let records: Records = records.iter().map(|r| r.as_bytes()).collect();
+        let input = Input { source, records: &records, first_id: 1, received: NOW, format };
+        let mut shapes = Shapes::new(records.len(), format);
+        let with = parser.read(&input, &mut shapes);
+        let without = parser.read(&input, &mut Shapes::new(0, format));
+        assert_eq!(with.columns(), without.columns());
+        shapes.hits
+    }
+
+    #[track_caller]
+    fn check(record: &str, others: &[&str], expected_hits: usize) {
+        let mut records = vec![record.to_string(); RECORDS_MIN];
+        records.extend(others.iter().map(ToString::to_string));
+        assert_eq!(compare(&records, "test", None), expected_hits);
+    }
+
+    #[test]
+    fn records_that_differ_in_values_alone_fit() {
+        check(
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","n":{"b":1}, "t":[]}"#,
+            &[
+                r#"{"time":"2026-11-23T09:00:01Z","level":"odd","msg":"\u0041\"","n":{"b":null}, "t":[[1]]}"#,
+                r#"{"time":1795428000,"level":3,"msg":"-","n":{"b":"x"}, "t":7}"#,
+            ],
+            RECORDS_MIN + 1,
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_in_every_respect_is_read_the_long_way() {
+        let record = r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":1}"#;
+        let others = [
+            r#"{"time":"soon","level":"info","msg":"a","host":"h","n":1}"#,
+            r#"{"time":null,"level":"info","msg":"a","host":"h","n":1}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":null,"msg":"a","host":"h","n":1}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"","host":"h","n":1}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":5,"n":1}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":01}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":{}}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a\x","host":"h","n":1}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":1}}"#,
+            r#"{"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":1"#,
+            r#" {"time":"2026-11-23T09:00:00Z","level":"info","msg":"a","host":"h","n":1}"#,
+        ];
+        check(record, &others, RECORDS_MIN - 1);
+        let deep = format!("{{\"n\":{}{}}}", "[".repeat(40), "]".repeat(40));
+        check(r#"{"n":[]}"#, &[&deep], RECORDS_MIN - 1);
+    }
+
+    #[test]
+    fn records_whose_meaning_hangs_on_more_have_no_shape() {
+        check(r#"{"EventID":1,"Channel":"Security"}"#, &[], 0);
+        check(r#"{"Event ID":1,"Channel":"x"}"#, &[r#"{"Event ID":1,"Channel":"EventID"}"#], 0);
+        check(r#"{"a":1,"a":2}"#, &[], 0);
+        check(r#"{"\u0061":1}"#, &[], 0);
+        check(r#"{"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"x"}"#, &[], 0);
+        check(r#"{"remote_addr":"192.0.2.1","request_uri":"/"}"#, &[], 0);
+        assert_eq!(compare(&vec!["{\"a\":1}".to_string(); 20], "test", Some("windows")), 0);
+    }
+
+    #[test]
+    fn a_block_of_strangers_is_given_up() {
+        let records: Vec<String> = (0..500).map(|i| format!("{{\"k{i}\":1,\"v\":{i}}}")).collect();
+        assert_eq!(compare(&records, "test", None), 0);
+    }
+
+    const NAMES: &[&str] = &[
+        "time",
+        "@timestamp",
+        "ts",
+        "level",
+        "severity",
+        "log.level",
+        "message",
+        "msg",
+        "log",
+        "host",
+        "hostname",
+        "host.name",
+        "SYSLOG_IDENTIFIER",
+        "EventID",
+        "Event ID",
+        "event_id",
+        "Channel",
+        "Event.System.EventID",
+        "event.id",
+        "event.source",
+        "source.ip",
+        "source.port",
+        "user.name",
+        "remote_addr",
+        "request_uri",
+        "a",
+        "b",
+        "n#2",
+        "",
+        "é",
+        "\\u0061",
+    ];
+    const VALUES: &[&str] = &[
+        "1",
+        "-1.5e3",
+        "01",
+        "1795428000",
+        "\"2026-11-23T09:00:00Z\"",
+        "\"2026-11-23 09:00:00\"",
+        "\"1999-01-01T00:00:00Z\"",
+        "\"\"",
+        "\"-\"",
+        "\"info\"",
+        "\"EventID\"",
+        "\"a\\n\\\"b\"",
+        "\"\\x\"",
+        "\"é\"",
+        "\"192.0.2.1\"",
+        "\"2001:DB8::1\"",
+        "\"0x1f\"",
+        "true",
+        "null",
+        "[]",
+        "[1,{\"a\":\"]\"}]",
+        "{}",
+        "{\"a\":1}",
+        "\"a long text that is longer than four words of it\"",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn shapes_change_nothing(
+            shapes in prop::collection::vec(
+                prop::collection::vec(
+                    (select(NAMES), prop::option::weighted(0.2, select(NAMES))), 1..7,
+                ),
+                1..4,
+            ),
+            records in prop::collection::vec(
+                (
+                    any::<Index>(),
+                    prop::collection::vec(any::<Index>(), 7),
+                    select(&["", "\n", " "][..]),
+                ),
+                8..60,
+            ),
+        ) {
+            let records: Vec<String> = records
+                .iter()
+                .map(|(shape, values, blank)| {
+                    let entries: Vec<String> = shape
+                        .get(&shapes)
+                        .iter()
+                        .zip(values)
+                        .map(|((name, inner), value)| match (inner, value.get(VALUES)) {
+                            (Some(inner), value) => format!("\"{name}\":{{\"{inner}\":{value}}}"),
+                            (None, value) => format!("\"{name}\":{blank}{value}"),
+                        })
+                        .collect();
+                    format!("{{{}}}", entries.join(","))
+                })
+                .collect();
+            compare(&records, "test", None);
+        }
+    }
+}

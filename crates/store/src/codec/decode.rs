@@ -1,0 +1,224 @@
+//! Puts records together again from the columns of a segment.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, MapArray, RecordBatch, StringArray};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
+use pugmark_event::time::Micros;
+
+use super::clock::Pattern;
+use super::encode::Found;
+use super::stored::push_text;
+use super::template::{Form, Piece, Template, backslashes};
+use crate::segment::layout::{Layout, TEMPLATE};
+
+/// Templates by their text, parsed once for each reader.
+#[derive(Debug, Default)]
+pub(crate) struct Templates(HashMap<Arc<str>, Option<Arc<Template>>>);
+
+impl Templates {
+    pub(crate) fn get(&mut self, text: &str) -> Option<Arc<Template>> {
+        if let Some(known) = self.0.get(text) {
+            return known.clone();
+        }
+        let template = Template::parse(text).map(Arc::new);
+        self.0.insert(text.into(), template.clone());
+        template
+    }
+}
+
+/// A piece of a template bound to the columns of one batch.
+#[derive(Debug, Clone)]
+enum Part<'a> {
+    Literal(Box<str>),
+    Time(&'a [Micros], Arc<Pattern>),
+    Column(&'a ArrayRef, bool),
+    /// An attribute: the column it was promoted to, else the map.
+    Attribute(Option<&'a ArrayRef>, Box<str>, bool),
+    Mark,
+    /// A column that was not read: no row can be rendered.
+    Missing,
+}
+
+/// Columns of one batch of a segment.
+pub(crate) struct Decoder<'a> {
+    batch: &'a RecordBatch,
+    layout: &'a Layout,
+    times: &'a [Micros],
+    map: Option<(&'a MapArray, &'a StringArray, &'a StringArray)>,
+    keys: Option<&'a DictionaryArray<Int32Type>>,
+    texts: Option<&'a StringArray>,
+    /// For each value of the template column its pieces, once some row needed them.
+    bound: Vec<Option<Bound<'a>>>,
+}
+
+#[derive(Debug)]
+struct Bound<'a> {
+    template: Arc<Template>,
+    parts: Vec<Part<'a>>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(crate) fn new(batch: &'a RecordBatch, layout: &'a Layout) -> Self {
+        let map = batch.column_by_name(ATTRIBUTES).and_then(|c| c.as_map_opt());
+        let map = map.and_then(|map| {
+            Some((map, map.keys().as_string_opt::<i32>()?, map.values().as_string_opt::<i32>()?))
+        });
+        let keys = batch.column_by_name(TEMPLATE).and_then(|c| c.as_dictionary_opt::<Int32Type>());
+        let texts = keys.and_then(|keys| keys.values().as_string_opt::<i32>());
+        let times = batch
+            .column_by_name(fields::EVENT_TIME.column())
+            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
+            .map_or(&[][..], |times| times.values());
+        let bound = (0..texts.map_or(0, Array::len)).map(|_| None).collect();
+        Self { batch, layout, times, map, keys, texts, bound }
+    }
+
+    /// Place of the row's template among the values of the template column.
+    pub(crate) fn key(&self, row: usize) -> Option<usize> {
+        self.keys.filter(|keys| keys.is_valid(row))?.key(row)
+    }
+
+    /// The template of the row; `None` where the record is kept as it was.
+    pub(crate) fn template(&mut self, row: usize, known: &mut Templates) -> Option<Arc<Template>> {
+        let key = self.key(row)?;
+        self.bind(key, known).map(|bound| bound.template.clone())
+    }
+
+    /// A column of the batch.
+    pub(crate) fn column(&self, name: &str) -> Option<&'a ArrayRef> {
+        self.batch.column_by_name(name)
+    }
+
+    /// Writes a time as a piece has it.
+    pub(crate) fn time(&self, row: usize, piece: &Piece, out: &mut String) -> Option<()> {
+        let Piece::Field(_, Form::Time(pattern)) = piece else { return None };
+        pattern.render(*self.times.get(row)?, out);
+        Some(())
+    }
+
+    /// Writes the record of the row. `None` when it has no template or a value is missing.
+    pub(crate) fn record(
+        &mut self,
+        row: usize,
+        known: &mut Templates,
+        out: &mut String,
+    ) -> Option<()> {
+        let key = self.key(row)?;
+        self.bind(key, known)?;
+        let bound = self.bound[key].as_ref()?;
+        self.render(&bound.parts, row, out)
+    }
+
+    /// As [`Decoder::record`], and says where the values stand.
+    pub(crate) fn record_found(
+        &mut self,
+        row: usize,
+        known: &mut Templates,
+        out: &mut String,
+        found: &mut Vec<Found>,
+    ) -> Option<Arc<Template>> {
+        found.clear();
+        let key = self.key(row)?;
+        let template = self.bind(key, known)?.template.clone();
+        let bound = self.bound[key].as_ref()?;
+        for (piece, part) in bound.parts.iter().enumerate() {
+            let start = out.len();
+            self.render(std::slice::from_ref(part), row, out)?;
+            if !matches!(part, Part::Literal(_) | Part::Mark) {
+                found.push(Found { piece, start, end: out.len() });
+            }
+        }
+        Some(template)
+    }
+
+    /// Writes the value of a field that is made up of pieces. `None` when the row's template does
+    /// not make it up.
+    pub(crate) fn composite(
+        &mut self,
+        row: usize,
+        id: FieldId,
+        known: &mut Templates,
+        out: &mut String,
+    ) -> Option<()> {
+        let key = self.key(row)?;
+        let range = self.bind(key, known)?.template.derived(id)?;
+        let bound = self.bound[key].as_ref()?;
+        self.render(bound.parts.get(range)?, row, out)
+    }
+
+    fn bind(&mut self, key: usize, known: &mut Templates) -> Option<&Bound<'a>> {
+        if self.bound.get(key)?.is_none() {
+            let template = known.get(self.texts?.value(key))?;
+            let parts =
+                template.pieces.iter().map(|piece| self.part(piece)).collect::<Option<_>>()?;
+            self.bound[key] = Some(Bound { template, parts });
+        }
+        self.bound[key].as_ref()
+    }
+
+    fn part(&self, piece: &Piece) -> Option<Part<'a>> {
+        Some(match piece {
+            Piece::Text(text) => Part::Literal(text.clone()),
+            Piece::Open(_) | Piece::Close(_) => Part::Mark,
+            Piece::Field(_, Form::Time(pattern)) => Part::Time(self.times, pattern.clone()),
+            // A column that was not asked for is missed only when the row is rendered.
+            Piece::Field(id, form) => match self.batch.column_by_name(id.column()) {
+                Some(column) => Part::Column(column, *form == Form::Json),
+                None => Part::Missing,
+            },
+            Piece::Variable(variable) => match self.batch.column_by_name(&variable.column()) {
+                Some(column) => Part::Column(column, false),
+                None => Part::Missing,
+            },
+            Piece::Attribute(name, form) => {
+                let promoted = self.layout.promoted(name);
+                let column = promoted.and_then(|p| self.batch.column_by_name(&p.column));
+                Part::Attribute(column, name.clone(), *form == Form::Json)
+            }
+        })
+    }
+
+    fn render(&self, parts: &[Part<'a>], row: usize, out: &mut String) -> Option<()> {
+        for part in parts {
+            let start = out.len();
+            let json = match part {
+                Part::Mark => continue,
+                Part::Missing => return None,
+                Part::Literal(text) => {
+                    out.push_str(text);
+                    continue;
+                }
+                Part::Time(times, pattern) => {
+                    pattern.render(*times.get(row)?, out);
+                    continue;
+                }
+                Part::Column(column, json) => {
+                    push_text(column, row, out)?;
+                    *json
+                }
+                Part::Attribute(column, name, json) => {
+                    match column.filter(|column| column.is_valid(row)) {
+                        Some(column) => push_text(column, row, out)?,
+                        None => out.push_str(self.attribute(row, name)?),
+                    }
+                    *json
+                }
+            };
+            if json {
+                backslashes(out, start);
+            }
+        }
+        Some(())
+    }
+
+    /// The text of an attribute that is in the map.
+    pub(crate) fn attribute(&self, row: usize, name: &str) -> Option<&'a str> {
+        let (map, keys, values) = self.map.filter(|(map, ..)| map.is_valid(row))?;
+        let range = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
+        let entry = range.clone().find(|entry| keys.value(*entry) == name)?;
+        Some(if values.is_valid(entry) { values.value(entry) } else { "" })
+    }
+}

@@ -1,0 +1,415 @@
+//! Finds the template of a record that no known template fits.
+//!
+//! First the values that parsers took out are looked for in the record: times in known patterns,
+//! then text, the longest first, best where the value's name stands before it. What is left over
+//! is cut into words. Records that differ in left-over words alone share a group; a word that
+//! differs becomes a variable of it, as Drain does it (He et al., ICWS 2017), but only words with
+//! digits in them as long as a source has few groups.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use memchr::memmem;
+use pugmark_event::fields::{self, FieldId};
+use twox_hash::XxHash3_64;
+
+use super::clock::{KNOWN, Pattern};
+use super::rows::{Column, Rows};
+use super::stored::{Stored, address_len, uuid_len};
+use super::template::{Form, Piece, Template, VARIABLES_MAX, Variable, backslashes};
+use super::words::is_word;
+
+/// Longest record that is taken apart.
+pub(crate) const RECORD_BYTES_MAX: usize = 32 * 1024;
+/// Groups of a source from which on words without digits may become variables too.
+const GROUPS_EXACT_MAX: usize = 192;
+/// A value shorter than this must have its name before it.
+const BARE_BYTES_MIN: usize = 3;
+/// A word with so many digits is a variable from the first.
+const DIGITS_VARIABLE_MIN: usize = 3;
+
+/// A value found in the record.
+#[derive(Debug, Clone)]
+struct Span {
+    start: usize,
+    end: usize,
+    piece: Piece,
+    /// A field that is made up of what lies inside.
+    composite: Option<FieldId>,
+}
+
+/// A part of a record before it is decided which words vary.
+#[derive(Debug, Clone, PartialEq)]
+enum Unit {
+    Piece(Piece),
+    Separator(String),
+    /// A word, or where words differed the kind that holds them all.
+    Word(String),
+    Varies(Stored),
+}
+
+/// What was learnt of the records so far.
+#[derive(Debug, Default)]
+pub(crate) struct Groups {
+    groups: HashMap<u64, Vec<Unit>>,
+    of_source: HashMap<String, usize>,
+}
+
+impl Groups {
+    pub(crate) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The template of a record; `None` when it has too many parts.
+    pub(crate) fn derive(&mut self, record: &str, rows: &Rows<'_>, row: usize) -> Option<Template> {
+        let units = units(record, spans(record, rows, row));
+        let source = rows.source(row);
+        let exact = self.of_source.get(source).is_none_or(|groups| *groups < GROUPS_EXACT_MAX);
+        let key = skeleton(source, &units, exact);
+        let merged = match self.groups.get(&key) {
+            Some(known) => merge(known, &units),
+            None => {
+                *self.of_source.entry(source.to_string()).or_default() += 1;
+                units.into_iter().map(first_guess).collect()
+            }
+        };
+        let template = Template::new(pieces(&merged)?)?;
+        self.groups.insert(key, merged);
+        Some(template)
+    }
+}
+
+/// A hash of everything but the words that may vary.
+fn skeleton(source: &str, units: &[Unit], exact: bool) -> u64 {
+    let mut text = format!("{source}\0");
+    for unit in units {
+        match unit {
+            Unit::Piece(piece) => text.push_str(&format!("\u{1}{piece:?}")),
+            Unit::Separator(separator) => text.push_str(separator),
+            Unit::Word(word) if is_whole(word) => text.push(Stored::of(word).letter()),
+            Unit::Word(word) if exact && !has_digit(word) => text.push_str(word),
+            Unit::Word(_) | Unit::Varies(_) => text.push('\u{2}'),
+        }
+        text.push('\0');
+    }
+    XxHash3_64::oneshot(text.as_bytes())
+}
+
+/// True for what is one word though it has dots or dashes.
+fn is_whole(word: &str) -> bool {
+    !word.bytes().all(is_word)
+}
+
+fn has_digit(word: &str) -> bool {
+    word.bytes().any(|b| b.is_ascii_digit())
+}
+
+fn first_guess(unit: Unit) -> Unit {
+    match unit {
+        Unit::Word(word) if surely_varies(&word) => Unit::Varies(Stored::of(&word)),
+        other => other,
+    }
+}
+
+fn surely_varies(word: &str) -> bool {
+    let digits = word.bytes().filter(u8::is_ascii_digit).count();
+    is_whole(word) || digits >= DIGITS_VARIABLE_MIN && (digits == word.len() || word.len() >= 12)
+}
+
+fn merge(known: &[Unit], new: &[Unit]) -> Vec<Unit> {
+    known
+        .iter()
+        .zip(new)
+        .map(|(known, new)| match (known, new) {
+            (Unit::Word(a), Unit::Word(b)) if a != b => {
+                Unit::Varies(wider(Stored::of(a), Stored::of(b)))
+            }
+            (Unit::Varies(kind), Unit::Word(b)) => Unit::Varies(wider(*kind, Stored::of(b))),
+            (known, _) => known.clone(),
+        })
+        .collect()
+}
+
+fn wider(a: Stored, b: Stored) -> Stored {
+    if a == b { a } else { Stored::Text }
+}
+
+fn pieces(units: &[Unit]) -> Option<Vec<Piece>> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut literal = String::new();
+    let mut places = [0u8; Stored::ALL.len()];
+    for unit in units {
+        let piece = match unit {
+            Unit::Separator(text) | Unit::Word(text) => {
+                literal.push_str(text);
+                continue;
+            }
+            Unit::Piece(piece) => piece.clone(),
+            Unit::Varies(kind) => {
+                let kind = *kind;
+                let place = places[kind as usize];
+                if place >= VARIABLES_MAX {
+                    return None;
+                }
+                places[kind as usize] += 1;
+                Piece::Variable(Variable { kind, place })
+            }
+        };
+        if !literal.is_empty() {
+            pieces.push(Piece::Text(std::mem::take(&mut literal).into()));
+        }
+        pieces.push(piece);
+    }
+    if !literal.is_empty() {
+        pieces.push(Piece::Text(literal.into()));
+    }
+    Some(pieces)
+}
+
+/// Cuts the record at the spans, and the rest into words and what is between them.
+fn units(record: &str, spans: Vec<Span>) -> Vec<Unit> {
+    let mut out = Vec::new();
+    nest(record, 0, record.len(), &spans, &mut out);
+    out
+}
+
+fn nest(record: &str, start: usize, end: usize, spans: &[Span], out: &mut Vec<Unit>) {
+    let mut at = start;
+    let mut next = 0;
+    while next < spans.len() {
+        let span = &spans[next];
+        let inside = spans[next + 1..].iter().take_while(|s| s.end <= span.end).count();
+        cut(&record[at..span.start], out);
+        match span.composite {
+            Some(id) => {
+                out.push(Unit::Piece(Piece::Open(id)));
+                let inner = &spans[next + 1..next + 1 + inside];
+                nest(record, span.start, span.end, inner, out);
+                out.push(Unit::Piece(Piece::Close(id)));
+            }
+            None => out.push(Unit::Piece(span.piece.clone())),
+        }
+        at = span.end;
+        next += 1 + inside;
+    }
+    cut(&record[at..end], out);
+}
+
+fn cut(text: &str, out: &mut Vec<Unit>) {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        let word = is_word(rest[0]);
+        let whole = address_len(rest).or_else(|| uuid_len(rest)).filter(|_| word);
+        let run = || rest.iter().position(|b| is_word(*b) != word).unwrap_or(rest.len());
+        let end = at + whole.unwrap_or_else(run);
+        let part = text[at..end].to_string();
+        out.push(if word { Unit::Word(part) } else { Unit::Separator(part) });
+        at = end;
+    }
+}
+
+/// A value that may stand in the record.
+struct Candidate<'a> {
+    /// As the record would have it.
+    text: String,
+    piece: Piece,
+    /// Names that may stand before it.
+    names: Vec<&'a str>,
+}
+
+/// Values found in the record, ordered so that what lies inside another comes after it.
+fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
+    let mut spans = time_spans(record, rows.times[row]);
+    let mut candidates = candidates(rows, row);
+    candidates.sort_by_key(|c| std::cmp::Reverse(c.text.len()));
+    for candidate in &candidates {
+        if let Some(start) = place(record, candidate, &spans) {
+            let end = start + candidate.text.len();
+            let composite = composite(&candidate.piece);
+            spans.push(Span { start, end, piece: candidate.piece.clone(), composite });
+        }
+    }
+    // Wider first where two begin together; of two the same, the one made up of the other.
+    spans.sort_by_key(|s| (s.start, std::cmp::Reverse(s.end), s.composite.is_none()));
+    let made_of_nothing: Vec<bool> =
+        (0..spans.len()).map(|i| !keeps_composite(&spans, i)).collect();
+    for (span, plain) in spans.iter_mut().zip(made_of_nothing) {
+        if plain {
+            span.composite = None;
+        }
+    }
+    spans
+}
+
+/// A message is always taken apart, and an URL where its parts are known: the parts have columns.
+fn composite(piece: &Piece) -> Option<FieldId> {
+    match piece {
+        Piece::Field(id, Form::Plain) if [fields::MESSAGE, fields::URL_ORIGINAL].contains(id) => {
+            Some(*id)
+        }
+        _ => None,
+    }
+}
+
+fn keeps_composite(spans: &[Span], at: usize) -> bool {
+    match spans[at].composite {
+        None => false,
+        Some(fields::MESSAGE) => true,
+        Some(_) => spans.get(at + 1).is_some_and(|inner| inner.end <= spans[at].end),
+    }
+}
+
+fn candidates<'a>(rows: &Rows<'a>, row: usize) -> Vec<Candidate<'a>> {
+    let mut out = Vec::new();
+    let mut add = |text: &str, piece: &dyn Fn(Form) -> Piece, names: Vec<&'a str>| {
+        if text.is_empty() {
+            return;
+        }
+        let mut escaped = text.to_string();
+        backslashes(&mut escaped, 0);
+        if escaped != text {
+            let names = names.clone();
+            out.push(Candidate { text: escaped, piece: piece(Form::Json), names });
+        }
+        out.push(Candidate { text: text.to_string(), piece: piece(Form::Plain), names });
+    };
+    for id in &rows.present {
+        let field = id.field();
+        let aliases = field.aliases.iter().filter_map(|a| Some(a.split_once(':')?.1));
+        let last = field.name.rsplit('.').next().unwrap_or(field.name);
+        let names = [field.name, last].into_iter().chain(aliases).collect();
+        let piece = |form| Piece::Field(*id, form);
+        match rows.field(*id) {
+            Some(column) if column.is_null(row) => {}
+            Some(Column::Text(texts)) => add(texts.value(row), &piece, names),
+            Some(Column::Long(longs)) => add(&longs.value(row).to_string(), &piece, names),
+            None => {}
+        }
+    }
+    for entry in rows.entries(row) {
+        let name = rows.key(entry);
+        let last = name.rsplit('.').next().unwrap_or(name);
+        let piece = |form| Piece::Attribute(name.into(), form);
+        add(rows.value(entry), &piece, vec![name, last]);
+    }
+    out
+}
+
+/// Where a value goes: best behind its name, else where it stands alone.
+fn place(record: &str, candidate: &Candidate<'_>, spans: &[Span]) -> Option<usize> {
+    // Its other form is there already.
+    let same = |s: &Span| same_value(&s.piece, &candidate.piece);
+    if spans.iter().any(same) {
+        return None;
+    }
+    let bytes = record.as_bytes();
+    let len = candidate.text.len();
+    let mut bare = None;
+    for start in memmem::find_iter(bytes, candidate.text.as_bytes()).take(64) {
+        let end = start + len;
+        if !fits(start, end, candidate, spans) {
+            continue;
+        }
+        let alone = (start == 0 || !is_word(bytes[start - 1]) || !is_word(bytes[start]))
+            && bytes.get(end).is_none_or(|b| !is_word(*b) || !is_word(bytes[end - 1]));
+        if alone && named(&bytes[..start], &candidate.names) {
+            return Some(start);
+        }
+        if alone && bare.is_none() && len >= BARE_BYTES_MIN {
+            bare = Some(start);
+        }
+    }
+    bare
+}
+
+fn same_value(a: &Piece, b: &Piece) -> bool {
+    match (a, b) {
+        (Piece::Field(a, _), Piece::Field(b, _)) => a == b,
+        (Piece::Attribute(a, _), Piece::Attribute(b, _)) => a == b,
+        _ => false,
+    }
+}
+
+/// Free ground, or inside of a composite, or around a composite's equal.
+fn fits(start: usize, end: usize, candidate: &Candidate<'_>, spans: &[Span]) -> bool {
+    spans.iter().all(|span| {
+        let apart = end <= span.start || start >= span.end;
+        let inside = start >= span.start && end <= span.end;
+        let around = start <= span.start && end >= span.end;
+        apart
+            || inside && span.composite.is_some()
+            || around && composite(&candidate.piece).is_some()
+    })
+}
+
+/// True when one of the names stands before the value: `name=`, `"name":"`, `name: `.
+fn named(before: &[u8], names: &[&str]) -> bool {
+    let key = before.len()
+        - before
+            .iter()
+            .rev()
+            .take_while(|b| matches!(b, b'"' | b'\'' | b'=' | b':' | b' ' | b'>' | b'\\'))
+            .count();
+    if key == before.len() {
+        return false;
+    }
+    names.iter().any(|name| {
+        let start = key.checked_sub(name.len());
+        start.is_some_and(|start| {
+            before[start..key].eq_ignore_ascii_case(name.as_bytes())
+                && (start == 0 || !is_word(before[start - 1]))
+        })
+    })
+}
+
+fn time_spans(record: &str, time: i64) -> Vec<Span> {
+    let mut spans: Vec<Span> = Vec::new();
+    let mut text = String::new();
+    let offsets = offsets(record);
+    for pattern in KNOWN {
+        for offset in &offsets {
+            let Some(pattern) = Pattern::parse(pattern, *offset) else { continue };
+            text.clear();
+            pattern.render(time, &mut text);
+            let pattern = Arc::new(pattern);
+            for start in memmem::find_iter(record.as_bytes(), &text).take(4) {
+                let end = start + text.len();
+                let free = spans.iter().all(|s| end <= s.start || start >= s.end);
+                // Digits of a longer number are no time.
+                let bytes = record.as_bytes();
+                let alone = (start == 0 || !bytes[start - 1].is_ascii_digit())
+                    && bytes.get(end).is_none_or(|b| !b.is_ascii_digit());
+                if text.len() >= 8 && free && alone {
+                    let piece = Piece::Field(fields::EVENT_TIME, Form::Time(pattern.clone()));
+                    spans.push(Span { start, end, piece, composite: None });
+                }
+            }
+        }
+    }
+    spans
+}
+
+/// Offsets from UTC, in minutes, that the record may name: `+02:00`, `-0530`.
+fn offsets(record: &str) -> Vec<i32> {
+    let bytes = record.as_bytes();
+    let mut found = vec![0];
+    for at in memchr::memchr2_iter(b'+', b'-', bytes) {
+        let mut digits = bytes[at + 1..].iter().filter(|b| **b != b':').take(4);
+        let number =
+            digits.try_fold(0i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')));
+        let behind_digit =
+            at > 0 && bytes[at - 1].is_ascii_digit() || at > 0 && bytes[at - 1] == b' ';
+        let Some(number) = number.filter(|_| behind_digit) else { continue };
+        let minutes = number / 100 * 60 + number % 100;
+        let minutes = if bytes[at] == b'-' { -minutes } else { minutes };
+        if minutes % 15 == 0 && minutes.abs() <= 14 * 60 && !found.contains(&minutes) {
+            found.push(minutes);
+        }
+        if found.len() >= 4 {
+            break;
+        }
+    }
+    found
+}

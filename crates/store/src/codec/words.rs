@@ -1,0 +1,113 @@
+//! Words: what a search for a word finds, and what filters are made of.
+//!
+//! A word is a longest run of ASCII letters, digits and underscores. Everything else, also every
+//! byte of a non-ASCII character, separates words. Words are compared without ASCII case.
+
+use twox_hash::XxHash3_64;
+
+/// Bytes of a word that count; a longer one is known by its start.
+const WORD_BYTES_MAX: usize = 128;
+
+/// Which bytes words are made of.
+static IS_WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || byte as u8 == b'_';
+        byte += 1;
+    }
+    table
+};
+
+/// True for a byte that words are made of.
+#[inline]
+pub(crate) fn is_word(byte: u8) -> bool {
+    IS_WORD[byte as usize]
+}
+
+/// The words of a text, in order.
+pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        while at < text.len() && !is_word(text[at]) {
+            at += 1;
+        }
+        let start = at;
+        while at < text.len() && is_word(text[at]) {
+            at += 1;
+        }
+        (start < at).then(|| &text[start..at])
+    })
+}
+
+/// True when `word`, which is in lower case, is among the words of `text`.
+pub(crate) fn has_word(text: &[u8], word: &[u8]) -> bool {
+    let (Some(first), len) = (word.first(), word.len()) else { return true };
+    let (low, high) = (*first, first.to_ascii_uppercase());
+    memchr::memchr2_iter(low, high, text).any(|at| {
+        text.get(at..at + len).is_some_and(|found| found.eq_ignore_ascii_case(word))
+            && (at == 0 || !is_word(text[at - 1]))
+            && text.get(at + len).is_none_or(|next| !is_word(*next))
+    })
+}
+
+/// The number that stands for a word in filters: XXH3 of its first bytes in lower case.
+#[inline]
+pub(crate) fn hash_word(word: &[u8]) -> u64 {
+    let mut lower = [0; WORD_BYTES_MAX];
+    let len = word.len().min(WORD_BYTES_MAX);
+    for (to, from) in lower[..len].iter_mut().zip(word) {
+        *to = from.to_ascii_lowercase();
+    }
+    XxHash3_64::oneshot(&lower[..len])
+}
+
+/// The number that stands for a whole value in filters. A value of one word has the number of
+/// that word, so that it need not be kept twice.
+pub(crate) fn hash_value(value: &[u8]) -> u64 {
+    if value.len() <= WORD_BYTES_MAX {
+        return hash_word(value);
+    }
+    if value.iter().all(|b| is_word(*b)) {
+        return hash_word(value);
+    }
+    XxHash3_64::oneshot(&value.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn words_are_runs_of_letters_digits_and_underscores() {
+        let found: Vec<_> = words("Failed-login: user_1 für 10.0.0.1".as_bytes())
+            .map(|word| std::str::from_utf8(word).unwrap())
+            .collect();
+        assert_eq!(found, ["Failed", "login", "user_1", "f", "r", "10", "0", "0", "1"]);
+    }
+
+    #[test]
+    fn a_word_is_found_whole_and_in_any_case() {
+        for (word, expected) in
+            [("failed", true), ("login", true), ("fail", false), ("ogin", false), ("1", false)]
+        {
+            assert_eq!(has_word(b"FAILED login user_1", word.as_bytes()), expected, "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn finding_agrees_with_cutting(text in "[aA_0 .é]{0,20}", word in "[a_0]{1,3}") {
+            let cut = words(text.as_bytes()).any(|w| w.eq_ignore_ascii_case(word.as_bytes()));
+            prop_assert_eq!(has_word(text.as_bytes(), word.as_bytes()), cut);
+        }
+
+        #[test]
+        fn case_does_not_change_a_hash(word in "[a-zA-Z0-9_]{1,200}") {
+            let upper = word.to_ascii_uppercase();
+            prop_assert_eq!(hash_word(word.as_bytes()), hash_word(upper.as_bytes()));
+            prop_assert_eq!(hash_word(word.as_bytes()), hash_value(upper.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! What must add up in the manifest, as queries that answer a row for each account that does not.
+
+use super::Manifest;
+use super::sql::args;
+use crate::error::StoreError;
+
+/// What is wrong, and the query: whose, one side, the other.
+const CHECKS: &[(&str, &str)] = &[
+    (
+        "received is not stored + sampled + quarantined + shed",
+        "SELECT source, received, stored + sampled + quarantined + shed FROM ledger \
+         WHERE received <> stored + sampled + quarantined + shed",
+    ),
+    (
+        "the minutes do not add up to the total",
+        "SELECT l.source, l.received, coalesce(m.received, 0) FROM ledger l LEFT JOIN \
+         (SELECT source, CAST(sum(received) AS BIGINT) AS received, \
+          CAST(sum(stored) AS BIGINT) AS stored, CAST(sum(sampled) AS BIGINT) AS sampled, \
+          CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(shed) AS BIGINT) AS shed \
+          FROM ledger_minutes GROUP BY source) m ON m.source = l.source \
+         WHERE l.received <> coalesce(m.received, 0) OR l.stored <> coalesce(m.stored, 0) \
+         OR l.sampled <> coalesce(m.sampled, 0) OR l.shed <> coalesce(m.shed, 0) \
+         OR l.quarantined <> coalesce(m.quarantined, 0)",
+    ),
+    (
+        "stored events are not the rows in segments and the expired ones",
+        "SELECT l.source, l.stored, l.expired + coalesce(s.held, 0) FROM ledger l LEFT JOIN \
+         (SELECT source, CAST(sum(rows) AS BIGINT) AS held FROM segment_sources \
+          GROUP BY source) s ON s.source = l.source \
+         WHERE l.stored <> l.expired + coalesce(s.held, 0)",
+    ),
+    (
+        "segments have rows of a source that the ledger does not know",
+        "SELECT s.source, CAST(sum(s.rows) AS BIGINT), CAST(0 AS BIGINT) FROM segment_sources s \
+         WHERE NOT EXISTS (SELECT 1 FROM ledger l WHERE l.source = s.source) GROUP BY s.source",
+    ),
+    (
+        "quarantined records are not the rows in quarantine",
+        "SELECT l.source, l.quarantined, coalesce(q.held, 0) FROM ledger l LEFT JOIN \
+         (SELECT source, count(*) AS held FROM quarantine GROUP BY source) q \
+         ON q.source = l.source WHERE l.quarantined <> coalesce(q.held, 0)",
+    ),
+    (
+        "the reasons for setting records aside or dropping them do not add up",
+        "SELECT l.source, l.quarantined + l.shed, coalesce(r.held, 0) FROM ledger l LEFT JOIN \
+         (SELECT source, CAST(sum(count) AS BIGINT) AS held FROM ledger_reasons \
+          WHERE fate IN ('quarantined', 'shed') GROUP BY source) r \
+         ON r.source = l.source WHERE l.quarantined + l.shed <> coalesce(r.held, 0)",
+    ),
+    (
+        "rows of a segment are not the sum over its sources",
+        "SELECT g.path, g.rows, coalesce(s.held, 0) FROM segments g LEFT JOIN \
+         (SELECT segment_id, CAST(sum(rows) AS BIGINT) AS held FROM segment_sources \
+          GROUP BY segment_id) s ON s.segment_id = g.id WHERE g.rows <> coalesce(s.held, 0)",
+    ),
+    (
+        "ids below the WAL mark are not the records stored and quarantined",
+        "SELECT 'all sources', p.value - 1, l.known FROM progress p, \
+         (SELECT CAST(coalesce(sum(stored + quarantined), 0) AS BIGINT) AS known FROM ledger) l \
+         WHERE p.name = 'wal_mark' AND p.value - 1 <> l.known",
+    ),
+];
+
+impl Manifest {
+    /// What does not add up, in words.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub(crate) async fn check(&self) -> Result<Vec<String>, StoreError> {
+        let mut tx = self.snapshot().await?;
+        let mut problems = Vec::new();
+        for (what, query) in CHECKS {
+            for row in tx.rows(*query, args![]).await? {
+                let (whose, one, other): (String, i64, i64) =
+                    (row.get(0)?, row.get(1)?, row.get(2)?);
+                problems.push(format!("{whose}: {what} ({one} and {other})"));
+            }
+        }
+        Ok(problems)
+    }
+}

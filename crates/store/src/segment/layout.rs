@@ -1,0 +1,179 @@
+//! How a segment file is laid out: format versions, and which columns stand for what.
+//!
+//! **Format 1** has the columns of the field registry as they are in memory.
+//!
+//! **Format 2** keeps each byte once. `event_original` is null where the column `template` says how
+//! the record is put together from the other columns ([`crate::codec`]); `variable_*` hold what no
+//! field holds. Frequent attributes have columns of their own, `attributes_NAME`; the map
+//! `attributes` has the rest. Between the last row group and the Parquet footer lie the filters and
+//! the index ([`super::index`]); other readers do not see them. The footer's key `pugmark` says
+//! where, as JSON.
+
+use std::collections::HashMap;
+
+use parquet::file::metadata::ParquetMetaData;
+use pugmark_event::fields::{self, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES, TRACE_ID};
+use pugmark_event::{Field, Kind};
+
+use super::assemble::COMPOSITES;
+use crate::codec::stored::Stored;
+
+/// The format that is written.
+pub(crate) const FORMAT: u32 = 2;
+/// Column with the templates of records.
+pub(crate) const TEMPLATE: &str = "template";
+/// Key of our entry in a Parquet footer.
+pub(crate) const FOOTER_KEY: &str = "pugmark";
+/// What a question calls an attribute's column: this and the attribute's name.
+pub(crate) const ATTRIBUTE_PREFIX: &str = "attributes.";
+
+/// An attribute with a column of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Promoted {
+    /// Column in the file.
+    pub(crate) column: String,
+    /// Name of the attribute.
+    pub(crate) name: String,
+    /// Kind letter of all values in the column; others stay in the map.
+    pub(crate) kind: u8,
+    /// How the column holds them.
+    pub(crate) stored: Stored,
+}
+
+/// What the footer says beyond Parquet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) format: u32,
+    pub(crate) promoted: Vec<Promoted>,
+    by_name: HashMap<String, usize>,
+    /// Offset and length of filters and of index in the file.
+    pub(crate) filters: Option<(u64, u64)>,
+    pub(crate) index: Option<(u64, u64)>,
+}
+
+impl Layout {
+    pub(crate) fn new(promoted: Vec<Promoted>) -> Self {
+        let by_name = promoted.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
+        Self { format: FORMAT, promoted, by_name, filters: None, index: None }
+    }
+
+    /// The column that an attribute was promoted to.
+    pub(crate) fn promoted(&self, name: &str) -> Option<&Promoted> {
+        self.by_name.get(name).map(|i| &self.promoted[*i])
+    }
+
+    /// Reads it from a footer; a file without our entry is of format 1. `None` when the entry is
+    /// not what this version can read.
+    pub(crate) fn of(metadata: &ParquetMetaData) -> Option<Self> {
+        let entries = metadata.file_metadata().key_value_metadata();
+        let entry = entries.and_then(|all| all.iter().find(|entry| entry.key == FOOTER_KEY));
+        let Some(text) = entry.and_then(|entry| entry.value.as_deref()) else {
+            return Some(Self { format: 1, ..Self::default() });
+        };
+        let said: Said = serde_json::from_str(text).ok()?;
+        let promoted =
+            said.attributes.into_iter().map(SaidAttribute::read).collect::<Option<_>>()?;
+        let mut layout = Self::new(promoted);
+        layout.format = said.format;
+        (layout.filters, layout.index) = (said.filters, said.index);
+        (said.format <= FORMAT).then_some(layout)
+    }
+
+    /// The text of our entry.
+    pub(crate) fn text(&self) -> String {
+        let attributes = self.promoted.iter().map(|p| SaidAttribute {
+            column: p.column.clone(),
+            name: p.name.clone(),
+            kind: (p.kind as char).to_string(),
+            stored: p.stored.letter().to_string(),
+        });
+        let said = Said {
+            format: self.format,
+            filters: self.filters,
+            index: self.index,
+            attributes: attributes.collect(),
+        };
+        serde_json::to_string(&said).unwrap_or_default()
+    }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Said {
+    format: u32,
+    filters: Option<(u64, u64)>,
+    index: Option<(u64, u64)>,
+    attributes: Vec<SaidAttribute>,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct SaidAttribute {
+    column: String,
+    name: String,
+    kind: String,
+    stored: String,
+}
+
+impl SaidAttribute {
+    fn read(self) -> Option<Promoted> {
+        let stored = Stored::of_letter(self.stored.chars().next()?)?;
+        let kind = *self.kind.as_bytes().first()?;
+        Some(Promoted { column: self.column, name: self.name, kind, stored })
+    }
+}
+
+/// Names for columns of attributes: letters, digits and underscores, no two the same.
+pub(crate) fn column_names(names: &[&str]) -> Vec<String> {
+    let mut taken: HashMap<String, usize> = HashMap::new();
+    names
+        .iter()
+        .map(|name| {
+            let plain = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+            let base: String = name.chars().take(100).map(plain).collect();
+            let base = format!("{ATTRIBUTES}_{base}");
+            // Names of columns are compared without case by other readers.
+            let count = taken.entry(base.to_ascii_lowercase()).or_default();
+            *count += 1;
+            if *count == 1 { base } else { format!("{base}__{count}") }
+        })
+        .collect()
+}
+
+/// True for a column of whose values the index keeps whole: people look for one of them.
+pub(crate) fn is_entity(id: FieldId) -> bool {
+    let field = id.field();
+    matches!(field.kind, Kind::Text | Kind::Ip) && field.role.is_some()
+        || [TRACE_ID, fields::SESSION_ID].contains(&id)
+}
+
+/// True for a column whose statistics are worth a look.
+pub(crate) fn has_bounds(field: &Field) -> bool {
+    // Fields that may be made up of pieces are null in their column though they have a value.
+    let made_up = [ORIGINAL, ORIGINAL_BYTES].into_iter().chain(COMPOSITES);
+    !matches!(field.kind, Kind::Bytes) && !made_up.into_iter().any(|id| id.column() == field.column)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_attributes_become_names_of_columns() {
+        let names = column_names(&["http.id", "http_id", "HTTP.ID", "é", "a b"]);
+        let expected = ["http_id", "http_id__2", "HTTP_ID__3", "_", "a_b"];
+        assert_eq!(names, expected.map(|name| format!("attributes_{name}")));
+    }
+
+    #[test]
+    fn a_layout_comes_back_from_its_text() {
+        let promoted = Promoted {
+            column: "attributes_x".into(),
+            name: "x".into(),
+            kind: b'n',
+            stored: Stored::Integer,
+        };
+        let mut layout = Layout::new(vec![promoted]);
+        layout.index = Some((7, 9));
+        let said: Said = serde_json::from_str(&layout.text()).unwrap();
+        assert_eq!((said.format, said.index, said.attributes.len()), (2, Some((7, 9)), 1));
+    }
+}

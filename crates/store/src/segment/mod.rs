@@ -1,0 +1,184 @@
+//! Segments: immutable Parquet files of events, of one retention class and UTC day each.
+//!
+//! Rows are sorted by source, then time. A file is written beside its place, synced, and renamed: a
+//! file with its final name is whole. The manifest says which files count. [`layout`] says what is
+//! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
+
+pub(crate) mod assemble;
+mod file;
+pub(crate) mod index;
+pub(crate) mod layout;
+pub(crate) mod merge;
+pub(crate) mod read;
+#[cfg(test)]
+mod tests;
+pub(crate) mod write;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::file::metadata::PageIndexPolicy;
+
+use self::file::SegmentFile;
+use self::index::Index;
+use self::layout::Layout;
+use crate::disk::{Disk, DiskRead};
+use crate::error::StoreError;
+use crate::manifest::SegmentInfo;
+
+/// What a reader must know before it reads rows.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    pub(crate) footer: ArrowReaderMetadata,
+    pub(crate) layout: Layout,
+    /// `None` for a file of format 1.
+    pub(crate) index: Option<Index>,
+}
+
+/// Memory for the tails of segments, shared by all of a store.
+#[derive(Debug)]
+pub(crate) struct Tails {
+    bytes: AtomicUsize,
+    bytes_max: usize,
+}
+
+impl Tails {
+    pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes: AtomicUsize::new(0), bytes_max })
+    }
+}
+
+/// A segment in use. The file goes when the manifest has let go of it and no snapshot holds it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) info: SegmentInfo,
+    pub(crate) path: PathBuf,
+    /// When it came into use in this process.
+    pub(crate) since: Instant,
+    disk: Arc<dyn Disk>,
+    doomed: AtomicBool,
+    tail: OnceLock<(Arc<Tail>, usize)>,
+    tails: Arc<Tails>,
+}
+
+impl Segment {
+    pub(crate) fn new(
+        disk: &Arc<dyn Disk>,
+        dir: &Path,
+        info: SegmentInfo,
+        tails: &Arc<Tails>,
+    ) -> Self {
+        let path = dir.join(&info.path);
+        let doomed = AtomicBool::new(false);
+        let (disk, tails, since) = (disk.clone(), tails.clone(), Instant::now());
+        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails }
+    }
+
+    /// The file is removed when the last holder lets go.
+    pub(crate) fn doom(&self) {
+        self.doomed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn open(&self) -> Result<Arc<dyn DiskRead>, StoreError> {
+        self.disk.open(&self.path).map_err(StoreError::io("open the segment", &self.path))
+    }
+
+    /// Footer, layout and index; kept in memory as long as there is room for tails.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no segment.
+    pub(crate) fn tail(&self, file: &Arc<dyn DiskRead>) -> Result<Arc<Tail>, StoreError> {
+        if let Some((tail, _)) = self.tail.get() {
+            return Ok(tail.clone());
+        }
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let footer = ArrowReaderMetadata::load(&SegmentFile(file.clone()), options)
+            .map_err(StoreError::parquet(&self.path))?;
+        let layout = Layout::of(footer.metadata()).ok_or_else(|| {
+            self.damaged("its footer is not one that this version reads; use a newer Pugmark")
+        })?;
+        let index = self.index(file, &layout)?;
+        let bytes = footer.metadata().memory_size() + index.as_ref().map_or(0, Index::bytes);
+        let tail = Arc::new(Tail { footer, layout, index });
+        let before = self.tails.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let kept =
+            before + bytes <= self.tails.bytes_max && self.tail.set((tail.clone(), bytes)).is_ok();
+        if !kept {
+            self.tails.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        Ok(tail)
+    }
+
+    fn index(
+        &self,
+        file: &Arc<dyn DiskRead>,
+        layout: &Layout,
+    ) -> Result<Option<Index>, StoreError> {
+        let (Some(filters), Some(index)) = (layout.filters, layout.index) else { return Ok(None) };
+        let read = |(offset, len): (u64, u64)| {
+            let fits = offset.checked_add(len).is_some_and(|end| end <= file.len());
+            if !fits {
+                return Err(self.damaged("its index lies outside of the file"));
+            }
+            file.read_at(offset, len as usize)
+                .map_err(StoreError::io("read the index of", &self.path))
+        };
+        let index = Index::read(&read(index)?, read(filters)?);
+        index.map(Some).ok_or_else(|| self.damaged("its index cannot be read"))
+    }
+
+    /// An error that says what is wrong with the file.
+    pub(crate) fn damaged(&self, message: &str) -> StoreError {
+        StoreError::Segment { path: self.path.clone(), message: message.to_string() }
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if let Some((_, bytes)) = self.tail.get() {
+            self.tails.bytes.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+        if *self.doomed.get_mut()
+            && let Err(error) = self.disk.remove(&self.path)
+        {
+            // The next start removes files that the manifest does not know.
+            tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");
+        }
+    }
+}
+
+/// Removes files below `dir` that the manifest does not know: what a crash left of a flush.
+///
+/// # Errors
+/// When a folder cannot be read.
+pub(crate) fn remove_orphans(
+    disk: &dyn Disk,
+    dir: &Path,
+    known: &[Arc<Segment>],
+) -> Result<usize, StoreError> {
+    let root = dir.join("segments");
+    disk.make_dirs(&root).map_err(StoreError::io("make the folder", &root))?;
+    let known: HashSet<&Path> = known.iter().map(|s| s.path.as_path()).collect();
+    let mut removed = 0;
+    let mut folders = vec![root];
+    while let Some(folder) = folders.pop() {
+        for entry in disk.list(&folder).map_err(StoreError::io("list", &folder))? {
+            if entry.is_dir {
+                folders.push(entry.path);
+                continue;
+            }
+            let ours = entry.path.extension().is_some_and(|e| e == "parquet" || e == "tmp");
+            if ours && !known.contains(entry.path.as_path()) {
+                tracing::info!(file = %entry.path.display(), "removing what a crash left of a flush");
+                disk.remove(&entry.path).map_err(StoreError::io("remove", &entry.path))?;
+                removed += 1;
+            }
+        }
+    }
+    Ok(removed)
+}

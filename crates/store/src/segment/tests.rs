@@ -1,0 +1,367 @@
+//! Whatever is written into a segment comes back from it, byte for byte.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use proptest::prelude::*;
+use pugmark_event::batch::Batch;
+use pugmark_event::fields::{ATTRIBUTES, FIELDS, ORIGINAL};
+use pugmark_event::time::Micros;
+use pugmark_event::{Records, json};
+use pugmark_parse::{Input, Parser, frame};
+
+use super::merge::merge;
+use super::read::SegmentScan;
+use super::write::SegmentWriter;
+use super::{Segment, Tails};
+use crate::disk::{Disk, RealDisk};
+use crate::retention::OneClass;
+use crate::scan::Scan;
+
+const RECEIVED: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+fn events(parser: &Parser, source: &str, records: &Records) -> Batch {
+    let input = Input { source, records, first_id: 1, received: RECEIVED, format: None };
+    parser.parse(&input)
+}
+
+/// A folder with one writer.
+struct Folder {
+    dir: tempfile::TempDir,
+    writer: SegmentWriter,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+        let tails = Tails::new(1 << 30);
+        let writer = SegmentWriter::new(disk, dir.path(), Arc::new(OneClass), tails, 0);
+        Self { dir, writer }
+    }
+
+    /// Writes the events and reads what the scan asks for.
+    fn through(&self, batch: &Batch, scan: &Scan) -> Vec<RecordBatch> {
+        let mut found = Vec::new();
+        for segment in self.writer.write(std::slice::from_ref(batch)).unwrap() {
+            assert!(segment.path.starts_with(self.dir.path()));
+            found.extend(read(&segment, scan));
+            segment.doom();
+        }
+        found
+    }
+}
+
+fn read(segment: &Arc<Segment>, scan: &Scan) -> Vec<RecordBatch> {
+    let file = segment.open().unwrap();
+    let tail = segment.tail(&file).unwrap();
+    let groups = (0..tail.footer.metadata().num_row_groups()).collect();
+    let (scan, segment) = (Arc::new(scan.clone()), segment.clone());
+    let read = SegmentScan { scan, segment, file, tail, groups, all: true };
+    read.read().unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn merged_segments_hold_what_went_in() {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let mut segments = Vec::new();
+    let mut expected = Vec::new();
+    for part in 0..5i64 {
+        let line = |i: i64| match (part + i) % 4 {
+            0 => format!(
+                "<86>1 2026-11-23T09:00:{:02}Z srv{} sshd {i} - - Failed password for u{} from 192.0.2.{} port {i} ssh2",
+                i % 60,
+                i % 7,
+                i % 11,
+                i % 250
+            ),
+            1 => format!(
+                r#"{{"@timestamp":"2026-11-23T08:{:02}:00Z","message":"took {i} ms","only{part}":"x{i}","n":{i},"url":{{"original":"/a?b={i}"}}}}"#,
+                i % 60
+            ),
+            2 => format!("{i} café {}", "x".repeat((i % 9) as usize)),
+            _ => format!(
+                "192.0.2.7 - - [23/Nov/2026:09:00:00 +0100] \"GET /a/{i}?c={i} HTTP/1.1\" 200 {i} \"-\" \"curl\""
+            ),
+        };
+        let lines: Vec<String> = (0..300).map(line).collect();
+        let mut records: Records = lines.iter().map(String::as_bytes).collect();
+        records.push(b"odd \xff bytes");
+        let source = ["web", "db"][(part % 2) as usize];
+        let first_id = 1 + 1000 * part;
+        let input = Input { source, records: &records, first_id, received: RECEIVED, format: None };
+        let batch = parser.parse(&input);
+        expected.extend(rows(&batch));
+        segments.extend(folder.writer.write(&[batch]).unwrap());
+    }
+    let info = merge(&folder.writer, &segments, &mut || true).unwrap().unwrap();
+    assert_eq!((info.rows, info.sources["web"]), (1505, 903));
+    let merged = folder.writer.handle(info);
+    for word in [None, Some("failed"), Some("only3"), Some("x77"), Some("odd"), Some("took")] {
+        let words: Vec<String> = word.iter().map(ToString::to_string).collect();
+        let scan = Scan { words, ..Scan::default() };
+        let mut found: Vec<_> = read(&merged, &scan)
+            .into_iter()
+            .flat_map(|batch| rows(&Batch::new(batch).unwrap()))
+            .collect();
+        found.sort();
+        let has = |row: &&(i64, Vec<u8>, String)| {
+            word.is_none_or(|word| crate::codec::words::has_word(&row.1, word.as_bytes()))
+        };
+        let expected: Vec<_> = expected.iter().filter(has).collect();
+        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{word:?}");
+    }
+    // Half-way is nowhere.
+    assert!(merge(&folder.writer, &segments, &mut || false).unwrap().is_none());
+    let left = std::fs::read_dir(merged.path.parent().unwrap()).unwrap().count();
+    assert_eq!(left, segments.len() + 1);
+}
+
+/// Every event as text: its id, its exact record, and its row as JSON with sorted keys.
+fn rows(batch: &Batch) -> Vec<(i64, Vec<u8>, String)> {
+    let writer = json::RowWriter::new(batch.columns());
+    (0..batch.rows())
+        .map(|row| {
+            let mut text = Vec::new();
+            writer.write(row, &mut text);
+            let row_json: std::collections::BTreeMap<String, serde_json::Value> =
+                serde_json::from_slice(&text).unwrap();
+            let text = serde_json::to_string(&row_json).unwrap();
+            (batch.ids()[row], batch.original(row).to_vec(), text)
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(folder: &Folder, batch: &Batch) {
+    let mut found: Vec<_> = folder
+        .through(batch, &Scan::default())
+        .into_iter()
+        .flat_map(|batch| rows(&Batch::new(batch).unwrap()))
+        .collect();
+    found.sort();
+    let expected = rows(batch);
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(String::from_utf8_lossy(&found.1), String::from_utf8_lossy(&expected.1));
+        assert_eq!(found, expected);
+    }
+}
+
+#[track_caller]
+fn check_records(records: &[&str]) {
+    let records: Records = records.iter().map(|r| r.as_bytes()).collect();
+    check(&Folder::new(), &events(&Parser::builtin().unwrap(), "test", &records));
+}
+
+#[test]
+fn records_of_every_kind_come_back() {
+    check_records(&[
+        "",
+        " ",
+        "<86>1 2026-11-23T09:59:59.123Z srv1 sshd 42 - - Failed password for root from 192.0.2.1 port 22 ssh2",
+        "<86>1 2026-11-23T09:59:59.124Z srv2 sshd 43 - - Failed password for root from 192.0.2.2 port 23 ssh2",
+        "<86>1 2026-11-23T09:59:58.999+02:00 srv2 sshd 0043 - - Failed password for  from  port 23 ssh2",
+        r#"{"@timestamp":"2026-11-23T09:00:00Z","message":"a \"b\" \\ c","user.name":"x","n":1.50,"z":null,"a":[1,{"b":2}]}"#,
+        r#"{"@timestamp":"2026-11-23T09:00:00.5Z","message":"tab\there é","user.name":"x","n":-0,"deep":{"a":{"b":true}}}"#,
+        r#"192.0.2.7 - - [23/Nov/2026:09:00:00 +0100] "GET /a/b?c=1&d=443 HTTP/1.1" 200 443 "-" "curl/8.1""#,
+        "date=2026-11-23 time=09:00:01 srcip=192.0.2.1 srcport=443 dstip=192.0.2.1 dstport=443 msg=\"x\"",
+        "{source.ip} {#i0} \\{ | } literal braces",
+        "01234567-89ab-cdef-0123-456789abcdef 0123456789abcdef 192.0.2.1 007 7",
+        "01234567-89ab-cdef-0123-456789abcde0 0123456789abcde0 192.0.2.9 008 8",
+    ]);
+}
+
+#[test]
+fn exact_bytes_come_back() {
+    let records: Records =
+        [&b"\xff\xfe"[..], b"user=\xff ok=1", b"\x00", b"plain"].into_iter().collect();
+    check(&Folder::new(), &events(&Parser::builtin().unwrap(), "test", &records));
+}
+
+#[test]
+fn templates_hold_what_records_share() {
+    let line = |i: u32| {
+        format!(
+            "<86>1 2026-11-23T09:{:02}:{:02}Z srv{} sshd {} - - Failed password for user{} from \
+             192.0.2.{} port {} ssh2",
+            i / 60 % 60,
+            i % 60,
+            i % 7,
+            400 + i,
+            i % 11,
+            i % 250,
+            1024 + i
+        )
+    };
+    let lines: Vec<String> = (0..2000).map(line).collect();
+    let records: Records = lines.iter().map(String::as_bytes).collect();
+    let batch = events(&Parser::builtin().unwrap(), "sshd", &records);
+    let folder = Folder::new();
+    check(&folder, &batch);
+    let segment = folder.writer.write(&[batch]).unwrap().remove(0);
+    let file = segment.open().unwrap();
+    let tail = segment.tail(&file).unwrap();
+    let templates = &tail.index.as_ref().unwrap().templates;
+    let texts: Vec<&str> = templates.iter().map(|t| &*t.text).collect();
+    assert!(texts.len() <= 6, "{texts:#?}");
+    // Neither the message nor the record has a column of its own.
+    let columns = tail.footer.schema();
+    assert!(columns.index_of("message").is_err() && columns.index_of(ORIGINAL.column()).is_err());
+}
+
+#[test]
+fn any_column_can_be_asked_for_alone() {
+    let records: Records = [
+        &br#"{"message":"hello world","user.name":"root","http":{"id":"x","n":5}}"#[..],
+        br#"{"message":"bye 7","user.name":"eve","http":{"id":"y"}}"#,
+    ]
+    .into_iter()
+    .cycle()
+    .take(64)
+    .collect();
+    let batch = events(&Parser::builtin().unwrap(), "test", &records);
+    let folder = Folder::new();
+    let whole = folder.through(&batch, &Scan::default());
+    let names = FIELDS.iter().map(|f| f.column).chain([ATTRIBUTES]);
+    for name in names {
+        let scan = Scan { columns: Some(vec![name.to_string()]), ..Scan::default() };
+        let alone = folder.through(&batch, &scan);
+        assert_eq!(alone[0].column(0), whole[0].column_by_name(name).unwrap(), "{name}");
+    }
+}
+
+/// Records with this word, as the scan finds them and as they are.
+#[track_caller]
+fn check_words(folder: &Folder, batch: &Batch, words: &[&str]) {
+    let words: Vec<String> = words.iter().map(ToString::to_string).collect();
+    let columns = Some(vec!["event_id".to_string()]);
+    let scan = Scan { words: words.clone(), columns, ..Scan::default() };
+    let mut found: Vec<i64> = Vec::new();
+    for part in folder.through(batch, &scan) {
+        found.extend(
+            arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(part.column(0))
+                .values(),
+        );
+    }
+    found.sort_unstable();
+    let texts = batch.text(ORIGINAL).unwrap();
+    let has = |row: usize| {
+        let text = texts.value(row).as_bytes();
+        words.iter().all(|word| crate::codec::words::has_word(text, word.as_bytes()))
+    };
+    let expected: Vec<i64> =
+        (0..batch.rows()).filter(|row| has(*row)).map(|row| batch.ids()[row]).collect();
+    assert_eq!(found, expected, "{words:?}");
+}
+
+#[test]
+fn words_are_found_wherever_they_lie() {
+    let line = |i: u32| match i % 3 {
+        0 => format!(
+            "<86>1 2026-11-23T09:00:00Z srv{} sshd {i} - - Failed password for user{} from 192.0.2.{} port {i} ssh2",
+            i % 7,
+            i % 11,
+            i % 250
+        ),
+        1 => format!(
+            r#"{{"message":"request finished","user.name":"user{}","trace.id":"{i:032x}","path":"C:\\dir\\file{}","tab":"a\tb"}}"#,
+            i % 700,
+            i % 5
+        ),
+        _ => format!("free text {} with needle{i} and ünïcode", i % 13),
+    };
+    let lines: Vec<String> = (0..6000).map(line).collect();
+    let records: Records = lines.iter().map(String::as_bytes).collect();
+    let batch = events(&Parser::builtin().unwrap(), "mixed", &records);
+    let folder = Folder::new();
+    for words in [
+        &["failed"][..],
+        &["password", "user3"],
+        &["srv3"],
+        &["srv"],
+        &["needle17"],
+        &["request"],
+        &["user650"],
+        &["file3"],
+        &["dir"],
+        &["tb"],
+        &["b"],
+        &["192"],
+        &["249"],
+        &["09"],
+        &["free", "12"],
+        &["absent"],
+        &["00000000000000000000000000000001"],
+        &["n"],
+        &["ssh2"],
+        &["4711"],
+        &["23t09"],
+    ] {
+        check_words(&folder, &batch, words);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_records_come_back_and_their_words_are_found(
+        lines in prop::collection::vec(
+            r#"[a-c]{0,3}=[0-9]{0,3}|\{"a":"[a"\\b]{0,4}","b":[0-9]{1,3}\}|[ -~]{0,40}|(?s:.{0,20})"#,
+            1..60
+        ),
+    ) {
+        let records: Records = lines.iter().map(String::as_bytes).collect();
+        let batch = events(&Parser::builtin().unwrap(), "any", &records);
+        let folder = Folder::new();
+        check(&folder, &batch);
+        for word in crate::codec::words::words(lines[0].as_bytes()).take(2) {
+            let word = String::from_utf8_lossy(word).to_ascii_lowercase();
+            check_words(&folder, &batch, &[&word]);
+        }
+    }
+}
+
+/// Bytes of each file that are read: enough for every kind of record in it.
+const FILE_BYTES_MAX: usize = 192 << 10;
+/// Records of several files are written together: a file system's sync is not what is tested.
+const TOGETHER_BYTES_MIN: usize = 4 << 20;
+
+#[test]
+fn every_file_of_the_shared_data_comes_back() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    let mut files = Vec::new();
+    walk(root, &mut files);
+    #[allow(clippy::print_stderr)] // the only way a test can say what it did
+    {
+        eprintln!("{} files of ../shared/data (0 means skipped: it is absent)", files.len());
+    }
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let mut together = Records::new();
+    for path in &files {
+        let mut bytes = std::fs::read(path).unwrap();
+        bytes.truncate(FILE_BYTES_MAX);
+        frame::body(&bytes).iter().for_each(|record| together.push(record));
+        if together.byte_len() >= TOGETHER_BYTES_MIN || Some(path) == files.last() {
+            check(&folder, &events(&parser, "shared", &together));
+            together = Records::new();
+        }
+    }
+}
+
+fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    let mut paths: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
+    paths.sort();
+    for path in paths {
+        if path.is_dir() {
+            walk(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
