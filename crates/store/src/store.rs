@@ -30,13 +30,12 @@ use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
-use crate::wal::recover::Replay;
-use crate::wal::{self, Job, Queue, Recovery, Writer};
+use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
 
 /// Bytes of events that one transaction moves into segments at most.
 const SEAL_BYTES_MAX: usize = 512 << 20;
-/// Bytes of WAL beyond which a flush is due even when memory is not full.
-const WAL_BYTES_MAX: u64 = 1 << 30;
+/// A flush is due, also when memory is not full, at this part of the bound on the WAL.
+const WAL_FLUSH_PART: u64 = 4;
 /// Counts of shed records wait this long for a flush at most.
 const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How long closing waits for a segment that is being moved.
@@ -49,6 +48,8 @@ const READ_TRIES_MAX: usize = 20;
 pub struct Options {
     /// Size at which a new WAL file is begun, in bytes.
     pub wal_segment_bytes_max: u64,
+    /// Bytes of WAL files beyond which records are refused until a flush has made room.
+    pub wal_bytes_max: u64,
     /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At two
     /// times this, records are refused until a flush has made room.
     pub memtable_bytes_max: usize,
@@ -80,6 +81,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             wal_segment_bytes_max: 64 << 20,
+            wal_bytes_max: 4 << 30,
             memtable_bytes_max: 128 << 20,
             queue_bytes_max: 64 << 20,
             disk_free_bytes_min: 256 << 20,
@@ -263,7 +265,7 @@ impl Store {
             Ok((wal_dir, recovered))
         })
         .await?;
-        let replay = Replay::new(options.disk.clone(), &recovered, mark);
+        let replay = Replay::new(options.disk.clone(), recovered.items, mark);
         let (queue, jobs) =
             Queue::new(wal_dir.clone(), &options, recovered.next_id, recovered.files);
         let writer = Writer::new(queue.clone(), &options, recovered.next_id)
@@ -429,7 +431,9 @@ impl Store {
         let state = self.inner.state.lock();
         state.memtable.bytes() >= self.inner.options.memtable_bytes_max
             || state.shed_since.is_some_and(|since| since.elapsed() >= SHED_WAIT_MAX)
-            || (state.processed > state.mark && writing.queue.disk_bytes() > WAL_BYTES_MAX)
+            || writing.queue.is_long()
+            || (state.processed > state.mark
+                && writing.queue.disk_bytes() > self.inner.options.wal_bytes_max / WAL_FLUSH_PART)
     }
 
     /// Bytes of events and of records set aside that wait for a flush.
@@ -682,7 +686,7 @@ impl Inner {
 
     /// Seals, writes segments, commits, and swaps memory for segments.
     async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
-        let Some((sealed, shed)) = self.seal() else { return Ok(()) };
+        let Some((sealed, shed)) = self.seal() else { return self.forget().await };
         let batches: Vec<Batch> = sealed.entries.iter().map(|e| e.batch.clone()).collect();
         let written = match &self.writing {
             Some(writing) => {
@@ -706,17 +710,19 @@ impl Inner {
         flushed.quarantined += sealed.asides.iter().map(|a| a.rows.len() as u64).sum::<u64>();
         flushed.segments += segments.len() as u64;
         flushed.bytes += segments.iter().map(|s| s.info.bytes).sum::<u64>();
-        let mark = sealed.mark;
         self.swap(sealed, &shed, segments);
-        if let Some(writing) = &self.writing {
-            let queue = writing.queue.clone();
-            blocking(move || {
-                queue.forget(mark, false);
-                Ok(())
-            })
-            .await?;
-        }
-        Ok(())
+        self.forget().await
+    }
+
+    /// Removes the WAL files that are no longer needed.
+    async fn forget(&self) -> Result<(), StoreError> {
+        let Some(writing) = &self.writing else { return Ok(()) };
+        let (queue, mark) = (writing.queue.clone(), self.state.lock().mark);
+        blocking(move || {
+            queue.forget(mark, false);
+            Ok(())
+        })
+        .await
     }
 
     /// Takes what is processed out of the memtable; it stays visible as frozen. `None` when there
@@ -861,7 +867,11 @@ async fn read_consistently(
         let disk = disk.clone();
         let read = blocking(move || {
             let recovered = wal::recover(&*disk, &wal_dir, mark, false)?;
-            let blocks: Vec<Block> = Replay::new(disk, &recovered, mark).collect();
+            let mut replay = Replay::new(disk, recovered.items, mark);
+            let mut blocks = Vec::new();
+            while let Some(block) = replay.next_block()? {
+                blocks.push(block);
+            }
             Ok((recovered.report, blocks))
         })
         .await;

@@ -1,10 +1,14 @@
 //! The write-ahead log: a record is acknowledged when its frame is on disk.
 //!
-//! A file is named by the first id in it and is a run of frames, each
-//! `[length u32][crc32 u32][payload]`, little-endian, the payload compressed with zstd. One thread
-//! writes: it takes what is queued, writes it in one go, calls fsync once, and only then answers.
-//! [`recover`] reads what a crash left: a torn tail is cut; a broken piece in the middle is set
-//! aside in `damaged/` and its records are counted as quarantined, since ids have no gaps.
+//! A file is named by the first id in it and is a run of frames (see `frame`). One thread writes:
+//! it takes what is queued, writes it in one go, syncs once, and only then answers. [`recover`]
+//! reads what a crash left: a torn tail is cut; a broken piece in the middle is set aside in
+//! `damaged/` and its records are counted as quarantined, since ids have no gaps. What it found is
+//! handed out while new records are taken already: those are written behind, and read back from
+//! there in their turn.
+//!
+//! Its size is bounded: beyond `wal_bytes_max` of the options nothing is taken until a flush has
+//! freed a part of it.
 
 pub(crate) mod frame;
 pub(crate) mod recover;
@@ -16,7 +20,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::Disk;
 
 pub use recover::Recovery;
-pub(crate) use recover::recover;
+pub(crate) use recover::{Replay, recover};
 pub(crate) use writer::{Job, Queue, Writer};
 
 /// One file of the WAL.

@@ -17,7 +17,12 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("connect", 5),
     ("server", 5),
     ("cli", 6),
+    // For development only: nothing is above it.
+    ("sim", DEV),
 ];
+
+/// The floor of what no user runs: it may use everything, and nothing may use it.
+const DEV: u8 = u8::MAX;
 
 /// The start of a dependency's name, the only crate that may name it.
 const OWNERS: &[(&str, &str)] = &[

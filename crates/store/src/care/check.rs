@@ -507,9 +507,12 @@ async fn wal_files(store: &Store, report: &mut Report) -> Result<(), StoreError>
         let (disk, dir) = (store.inner.options.disk.clone(), wal_dir.clone());
         let read = blocking(move || {
             let recovered = wal::recover(&*disk, &dir, mark, false)?;
-            let blocks = Replay::new(disk.clone(), &recovered, mark);
             let bytes: u64 = recovered.files.iter().map(|file| file.bytes).sum();
-            let records: usize = blocks.map(|block| block.records.len()).sum();
+            let mut replay = Replay::new(disk.clone(), recovered.items, mark);
+            let mut records = 0;
+            while let Some(block) = replay.next_block()? {
+                records += block.records.len();
+            }
             let aside = disk.list(&dir.join("damaged")).unwrap_or_default().len();
             Ok((recovered.report, records as u64, bytes, aside))
         })

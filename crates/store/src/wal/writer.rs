@@ -5,15 +5,15 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvTimeoutError, SendTimeoutError, Sender, TrySendError};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::frame::{BLOCK_BYTES_MAX, Encoder};
-use super::recover::Replay;
+use super::recover::{Replay, Run};
 use super::{WalFile, file_path};
 use crate::disk::{Disk, DiskWrite};
 use crate::error::AppendError;
@@ -25,6 +25,10 @@ const GROUP_BYTES_MAX: usize = 8 << 20;
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a held-back writer sleeps before it looks again.
 const HOLD_INTERVAL: Duration = Duration::from_millis(5);
+/// How long a replay that nobody takes from waits for records to write meanwhile.
+const TURN_INTERVAL: Duration = Duration::from_millis(1);
+/// Longest pause before a file that could not be read is tried again.
+const RETRY_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// Records on their way to the disk.
 pub(crate) struct Job {
@@ -53,22 +57,45 @@ pub(crate) struct Queue {
     in_flight: Mutex<InFlight>,
     bytes_max: usize,
     memory_bytes_max: usize,
+    wal_bytes_max: u64,
     /// Bytes of events in memory; the writer holds blocks back when there are too many.
     pub(crate) memory_bytes: AtomicUsize,
     /// Id of the first record that is not durable yet.
     pub(crate) durable: AtomicI64,
     /// Files, oldest first; the last is being written.
     files: Mutex<VecDeque<WalFile>>,
+    /// Bytes of all files but the one being written.
+    closed_bytes: AtomicU64,
     problem: Mutex<Option<String>>,
     closing: AtomicBool,
     abort: AtomicBool,
 }
 
-/// Blocks that were taken and are not processed yet.
+/// Blocks that are in memory and not processed yet: those that were taken, and those that a replay
+/// has read.
 #[derive(Default)]
 struct InFlight {
     bytes: usize,
     durable: VecDeque<(i64, usize)>,
+    replay_bytes: usize,
+    replayed: VecDeque<(i64, usize)>,
+}
+
+impl InFlight {
+    /// Frees what was taken and ends before `up_to_id`.
+    fn free(&mut self, up_to_id: i64) {
+        while let Some((_, bytes)) = self.durable.pop_front_if(|(end, _)| *end <= up_to_id) {
+            self.bytes -= bytes;
+        }
+    }
+
+    /// Frees everything that ends before `up_to_id`.
+    fn release(&mut self, up_to_id: i64) {
+        self.free(up_to_id);
+        while let Some((_, bytes)) = self.replayed.pop_front_if(|(end, _)| *end <= up_to_id) {
+            self.replay_bytes -= bytes;
+        }
+    }
 }
 
 impl Queue {
@@ -88,13 +115,16 @@ impl Queue {
             in_flight: Mutex::default(),
             bytes_max: options.queue_bytes_max,
             memory_bytes_max: options.memtable_bytes_max.saturating_mul(2),
+            wal_bytes_max: options.wal_bytes_max,
             memory_bytes: AtomicUsize::new(0),
             durable: AtomicI64::new(next_id),
             files: Mutex::new(files.into()),
+            closed_bytes: AtomicU64::new(0),
             problem: Mutex::new(None),
             closing: AtomicBool::new(false),
             abort: AtomicBool::new(false),
         };
+        queue.count_closed(&queue.files.lock());
         (Arc::new(queue), receiver)
     }
 
@@ -106,7 +136,7 @@ impl Queue {
         }
         let jobs = self.jobs.lock();
         let Some(sender) = &*jobs else { return Err(AppendError::Closed) };
-        if self.is_crowded() {
+        if self.is_crowded() || self.is_long() {
             return Err(AppendError::Full);
         }
         let mut in_flight = self.in_flight.lock();
@@ -120,14 +150,19 @@ impl Queue {
 
     /// Everything below `up_to_id` is processed: its memory is free.
     pub(crate) fn release(&self, up_to_id: i64) {
-        let mut in_flight = self.in_flight.lock();
-        while let Some((end, bytes)) = in_flight.durable.front().copied() {
-            if end > up_to_id {
-                break;
-            }
-            in_flight.durable.pop_front();
-            in_flight.bytes -= bytes;
-        }
+        self.in_flight.lock().release(up_to_id);
+    }
+
+    /// True when the files have reached their bound: only a flush makes room.
+    pub(crate) fn is_long(&self) -> bool {
+        self.closed_bytes.load(Ordering::Relaxed) > self.wal_bytes_max
+    }
+
+    /// Notes the size of the files. The last is left out, since it may be the only one left when
+    /// everything is flushed.
+    fn count_closed(&self, files: &VecDeque<WalFile>) {
+        let closed = files.iter().rev().skip(1).map(|file| file.bytes).sum();
+        self.closed_bytes.store(closed, Ordering::Relaxed);
     }
 
     fn is_crowded(&self) -> bool {
@@ -195,6 +230,7 @@ impl Queue {
             }
             files.pop_front();
         }
+        self.count_closed(&files);
         // A file that comes back after a crash is below the mark and does no harm.
         let _ = self.disk.sync_dir(&self.dir);
     }
@@ -209,13 +245,43 @@ pub(crate) struct Writer {
     encoder: Encoder,
     file: Option<Open>,
     /// A file whose end could not be cut after a failed write; nothing is written until it is.
-    uncut: Option<(PathBuf, u64)>,
+    uncut: Option<(Arc<Path>, u64)>,
     buffer: Vec<u8>,
+}
+
+/// What is handed out before anything new.
+struct Behind {
+    replay: Replay,
+    /// Read, and not taken yet.
+    next: Option<Block>,
+    /// How long to wait before what could not be read is tried again.
+    retry_in: Option<Duration>,
+}
+
+impl Behind {
+    fn is_done(&self) -> bool {
+        self.next.is_none() && self.replay.is_done()
+    }
+
+    /// Reads the next block, if there is none.
+    fn read(&mut self) {
+        if self.next.is_some() {
+            return;
+        }
+        match self.replay.next_block() {
+            Ok(next) => (self.next, self.retry_in) = (next, None),
+            Err(error) => {
+                let pause = self.retry_in.map_or(HOLD_INTERVAL, |pause| pause * 2);
+                tracing::error!(%error, "the WAL cannot be read back; trying again");
+                self.retry_in = Some(pause.min(RETRY_INTERVAL_MAX));
+            }
+        }
+    }
 }
 
 struct Open {
     file: Box<dyn DiskWrite>,
-    path: PathBuf,
+    path: Arc<Path>,
     /// Bytes that are durable.
     len: u64,
 }
@@ -235,7 +301,8 @@ impl Writer {
         })
     }
 
-    /// Hands out the replay, then writes and hands out what is queued until the queue closes.
+    /// Hands out the replay and writes what is queued meanwhile; then writes and hands out what is
+    /// queued until the queue closes.
     pub(crate) fn run(self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
         let queue = self.queue.clone();
         let ended = catch_unwind(AssertUnwindSafe(|| self.work(jobs, out, replay)));
@@ -251,8 +318,9 @@ impl Writer {
 
     fn work(mut self, jobs: &Receiver<Job>, out: &Sender<Block>, replay: Replay) {
         self.look_at_disk(0);
-        for block in replay {
-            if !self.hand_out(block, out) {
+        let mut behind = Behind { replay, next: None, retry_in: None };
+        while !behind.is_done() {
+            if !self.catch_up(&mut behind, jobs, out) {
                 return;
             }
         }
@@ -260,7 +328,8 @@ impl Writer {
             match jobs.recv_timeout(LOOK_INTERVAL) {
                 Ok(job) => {
                     let group = gather(job, jobs);
-                    if !self.commit(group, out) {
+                    let blocks = self.commit(group).map_or_else(Vec::new, |(blocks, _)| blocks);
+                    if !blocks.into_iter().all(|block| self.hand_out(block, out)) {
                         return;
                     }
                 }
@@ -273,6 +342,63 @@ impl Writer {
                 return;
             }
         }
+    }
+
+    /// One turn while a replay is not at its end: hands a block out if somebody takes it, and
+    /// writes what is queued. What is written has its turn behind, from the disk: nobody who sends
+    /// waits for the replay, and memory does not fill up. False when nobody will take blocks any
+    /// more.
+    fn catch_up(&mut self, behind: &mut Behind, jobs: &Receiver<Job>, out: &Sender<Block>) -> bool {
+        if self.queue.is_aborted() {
+            return false;
+        }
+        behind.read();
+        let closing = self.queue.is_closing();
+        if closing && behind.retry_in.is_some() {
+            // It cannot be read, and nobody waits: the next start tries again.
+            return false;
+        }
+        let mut wait = behind.retry_in.unwrap_or(TURN_INTERVAL);
+        if let Some(block) = behind.next.take() {
+            let (end, bytes) = (block.first_id + block.records.len() as i64, block_bytes(&block));
+            match self.offer(block, closing, out) {
+                Ok(()) => {
+                    let mut in_flight = self.queue.in_flight.lock();
+                    in_flight.replay_bytes += bytes;
+                    in_flight.replayed.push_back((end, bytes));
+                    wait = Duration::ZERO;
+                }
+                Err(Some(block)) => behind.next = Some(block),
+                Err(None) => return false,
+            }
+        }
+        match jobs.recv_timeout(wait) {
+            Ok(job) => {
+                if let Some((blocks, run)) = self.commit(gather(job, jobs)) {
+                    behind.replay.add(run);
+                    let end = blocks.last().map_or(0, |b| b.first_id + b.records.len() as i64);
+                    self.queue.in_flight.lock().free(end);
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            // Closed: nothing wakes the wait any more.
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(wait),
+        }
+        true
+    }
+
+    /// Sends a block of the replay on if there is room for it. Gives it back if not; nothing when
+    /// nobody will take it any more.
+    fn offer(&self, block: Block, closing: bool, out: &Sender<Block>) -> Result<(), Option<Block>> {
+        let (held, bytes) = (self.queue.in_flight.lock().replay_bytes, block_bytes(&block));
+        let full = held > 0 && held + bytes > self.queue.bytes_max;
+        if full || (self.queue.is_crowded() && !closing) {
+            return Err(Some(block));
+        }
+        out.try_send(block).map_err(|error| match error {
+            TrySendError::Full(block) => Some(block),
+            TrySendError::Disconnected(_) => None,
+        })
     }
 
     /// Sends a block on, held back while memory or the channel is full. False when nobody will
@@ -294,19 +420,22 @@ impl Writer {
         }
     }
 
-    /// Writes a group with one fsync, answers, and hands the blocks out. False when nobody will
-    /// take blocks any more.
-    fn commit(&mut self, mut group: Vec<Job>, out: &Sender<Block>) -> bool {
-        let start = self.next_id;
-        let mut id = start;
+    /// Writes a group with one fsync and answers. Returns the blocks and where they are; `None`
+    /// when they could not be written.
+    fn commit(&mut self, mut group: Vec<Job>) -> Option<(Vec<Block>, Run)> {
+        let start_id = self.next_id;
+        let mut id = start_id;
         for job in &mut group {
             job.block.first_id = id;
             id += job.block.records.len() as i64;
         }
-        if let Err(error) = self.write(&group) {
-            self.refuse(group, &error);
-            return true;
-        }
+        let run = match self.write(&group) {
+            Ok((path, start, end)) => Run { path, start, end, first_id: start_id, end_id: id },
+            Err(error) => {
+                self.refuse(group, &error);
+                return None;
+            }
+        };
         self.next_id = id;
         {
             let mut in_flight = self.queue.in_flight.lock();
@@ -323,7 +452,7 @@ impl Writer {
             let _ = reply.send(Ok(Appended { first_id, count }));
             blocks.push(block);
         }
-        blocks.into_iter().all(|block| self.hand_out(block, out))
+        Some((blocks, run))
     }
 
     fn refuse(&self, group: Vec<Job>, error: &AppendError) {
@@ -334,25 +463,23 @@ impl Writer {
         }
     }
 
-    /// Makes the group durable, or leaves the file as it was.
-    fn write(&mut self, group: &[Job]) -> Result<(), AppendError> {
+    /// Makes the group durable, or leaves the file as it was. Returns the file and the offsets.
+    fn write(&mut self, group: &[Job]) -> Result<(Arc<Path>, u64, u64), AppendError> {
         let bytes: usize = group.iter().map(Job::bytes).sum();
         if let Some(problem) = self.look_at_disk(bytes as u64) {
             return Err(AppendError::DiskFull(problem));
         }
-        let written = self.try_write(group);
-        if let Err(error) = &written {
+        self.try_write(group).map_err(|error| {
             self.roll_back();
-            let error = describe(error, &self.queue.dir);
+            let error = describe(&error, &self.queue.dir);
             if let AppendError::DiskFull(why) = &error {
                 self.queue.set_problem(Some(why.clone()));
             }
-            return Err(error);
-        }
-        Ok(())
+            error
+        })
     }
 
-    fn try_write(&mut self, group: &[Job]) -> io::Result<()> {
+    fn try_write(&mut self, group: &[Job]) -> io::Result<(Arc<Path>, u64, u64)> {
         self.cut_uncut()?;
         self.buffer.clear();
         for job in group {
@@ -364,12 +491,13 @@ impl Writer {
         let open = self.file.as_mut().expect("a file was opened above");
         open.file.write_all(&self.buffer)?;
         open.file.sync()?;
+        let start = open.len;
         open.len += self.buffer.len() as u64;
         if let Some(file) = self.queue.files.lock().back_mut() {
             file.bytes = open.len;
         }
         self.buffer.shrink_to(GROUP_BYTES_MAX);
-        Ok(())
+        Ok((open.path.clone(), start, open.len))
     }
 
     /// A new file, named by the next id, known to the disk before anything in it is acknowledged.
@@ -382,7 +510,8 @@ impl Writer {
         // A file without a single frame has the same name as its successor.
         files.retain(|f| f.path != path);
         files.push_back(WalFile { first_id: self.next_id, path: path.clone(), bytes: 0 });
-        Ok(Open { file, path, len: 0 })
+        self.queue.count_closed(&files);
+        Ok(Open { file, path: path.into(), len: 0 })
     }
 
     /// Cuts what a failed write left. The file is not written to again: after a failed fsync the

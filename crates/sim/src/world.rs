@@ -1,0 +1,512 @@
+//! A store on a fake disk, what is done to it, and whether it keeps its promises.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, AsArray, BooleanArray};
+use arrow::datatypes::Int64Type;
+use crossbeam_channel::Receiver;
+use futures::poll;
+use pugmark_event::Records;
+use pugmark_event::time::{MINUTE, Micros};
+use pugmark_parse::{Input, Parser};
+use pugmark_store::{AppendError, Appended, Block, Options, Scan, Store};
+use tempfile::TempDir;
+
+use crate::disk::{FakeDisk, Session, Weather};
+use crate::model::{Kept, Model};
+use crate::plan::{Action, BAD, BlockPlan, SOURCES};
+
+/// 2026-11-23T10:00:00Z
+const START: Micros = 1_795_428_000_000_000;
+/// Room on the disk when nothing else is said.
+const DISK_BYTES: u64 = 1 << 30;
+/// Below this much room a flush may fail.
+const FLUSH_BYTES: u64 = 16 << 20;
+/// How long anything may take before it counts as stuck. Nothing here takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Durable blocks that may wait. An append beyond it would wait for the one who is to call it.
+const BLOCKS_MAX: usize = 40;
+/// How often a start may fail while the disk does.
+const STARTS_MAX: u32 = 4;
+
+/// What went wrong: a promise that was not kept.
+pub(crate) type Violation = String;
+
+pub(crate) struct World {
+    dir: TempDir,
+    disk: Arc<FakeDisk>,
+    parser: Arc<Parser>,
+    up: Option<Up>,
+    model: Model,
+    now: Micros,
+}
+
+/// The running store.
+struct Up {
+    store: Arc<Store>,
+    blocks: Receiver<Block>,
+    /// Acknowledged blocks that were not taken yet.
+    waiting: u64,
+    /// Everything below is processed.
+    processed: i64,
+}
+
+type Answer = Result<Appended, AppendError>;
+type Appending<'a> = Pin<Box<dyn Future<Output = Answer> + 'a>>;
+
+impl World {
+    /// An empty world, the store started.
+    pub(crate) async fn new(seed: u64, parser: Arc<Parser>) -> Result<World, Violation> {
+        // In memory where there is such a folder: SQLite syncs, and that is not what is tested.
+        let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+        let dir = dir.map_err(|error| format!("no temporary folder: {error}"))?;
+        let disk = FakeDisk::new(seed, dir.path(), DISK_BYTES);
+        let model = Model::default();
+        let mut world = World { dir, disk, parser, up: None, model, now: START };
+        world.start().await?;
+        Ok(world)
+    }
+
+    /// Does one thing; says what came of it.
+    pub(crate) async fn step(&mut self, action: &Action) -> Result<String, Violation> {
+        let done = match action {
+            Action::Append(plans) => self.append(plans).await?,
+            Action::Process(count) => self.process(*count)?,
+            Action::Flush => self.flush().await?,
+            Action::Compact => self.compact().await?,
+            Action::Scan => self.scan().await?,
+            Action::Shed(count) => {
+                self.up()?.store.shed(SOURCES[0], *count, "the simulator says so");
+                String::new()
+            }
+            Action::Wait(minutes) => {
+                self.now += *minutes as i64 * MINUTE;
+                String::new()
+            }
+            Action::Weather(weather) => {
+                self.disk.set_weather(*weather);
+                String::new()
+            }
+            Action::Fill(bytes) => {
+                self.disk.set_free(*bytes);
+                String::new()
+            }
+            Action::CutPowerIn(calls) => {
+                self.disk.cut_power_in(*calls);
+                String::new()
+            }
+            Action::Kill => {
+                self.disk.kill();
+                String::new()
+            }
+            Action::CutPower => {
+                self.disk.cut_power();
+                String::new()
+            }
+            Action::CutPowerInStart(calls) => {
+                self.disk.cut_power();
+                self.up = None;
+                let session = self.disk.start();
+                self.disk.cut_power_in(*calls);
+                let opened = self.open(session).await.is_ok();
+                self.disk.cut_power();
+                format!("opened: {opened}")
+            }
+            Action::CutPowerInReplay(blocks) => self.cut_in_replay(*blocks).await?,
+            Action::Restart => self.stop().await?,
+        };
+        if self.disk.is_out() {
+            let report = self.start().await?;
+            return Ok(format!("{done}; {report}"));
+        }
+        Ok(done)
+    }
+
+    /// Everything is taken, flushed, stopped and started: it all is there, and nothing is left over.
+    pub(crate) async fn finish(&mut self) -> Result<(), Violation> {
+        self.disk.keep_power();
+        self.disk.set_weather(Weather::CALM);
+        self.disk.set_free(DISK_BYTES);
+        self.process(u64::MAX)?;
+        self.flush().await?;
+        self.check().await?;
+        self.stop().await?;
+        let left = self
+            .disk
+            .files()
+            .into_iter()
+            .find(|(path, _)| path.extension().is_some_and(|e| e == "wal" || e == "tmp"));
+        if let Some((path, bytes)) = left {
+            return Err(format!("{} ({bytes} bytes) is left after a stop", path.display()));
+        }
+        self.start().await?;
+        Ok(())
+    }
+
+    fn up(&mut self) -> Result<&mut Up, Violation> {
+        self.up.as_mut().ok_or_else(|| "the store is not running".to_string())
+    }
+
+    fn is_calm(&self) -> bool {
+        self.disk.weather() == Weather::CALM && !self.disk.is_out()
+    }
+
+    async fn append(&mut self, plans: &[BlockPlan]) -> Result<String, Violation> {
+        let waiting = self.up()?.waiting as usize;
+        if waiting + plans.len() > BLOCKS_MAX {
+            self.process((waiting + plans.len() - BLOCKS_MAX) as u64)?;
+        }
+        let (disk, now) = (self.disk.clone(), self.now);
+        let store = self.up()?.store.clone();
+        let mut asked: Vec<(Vec<Kept>, Appending<'_>)> = Vec::new();
+        let mut answers = Vec::new();
+        if plans.len() > 1 {
+            disk.hold();
+        }
+        for plan in plans {
+            let source = SOURCES[plan.source];
+            let records = plan.records();
+            let block: Records = records.iter().map(Vec::as_slice).collect();
+            let aside = plan.aside.then(|| "set aside at the door".to_string());
+            let kept = |record| Kept { source: source.to_string(), record };
+            let kept: Vec<Kept> = records.into_iter().map(kept).collect();
+            let mut future: Appending<'_> =
+                Box::pin(store.append(source.into(), Arc::new(block), now, None, aside));
+            // The first is queued and being written; those that follow are queued behind it, so
+            // that they share the next sync whatever the threads do.
+            let since = Instant::now();
+            let answer = loop {
+                match poll!(&mut future) {
+                    Poll::Ready(answer) => break Some(answer),
+                    Poll::Pending if disk.is_holding() || plans.len() == 1 => break None,
+                    Poll::Pending if since.elapsed() > PATIENCE => break None,
+                    Poll::Pending => tokio::time::sleep(Duration::from_micros(200)).await,
+                }
+            };
+            match answer {
+                Some(answer) => answers.push((kept, answer)),
+                None => asked.push((kept, future)),
+            }
+        }
+        disk.release();
+        for (kept, future) in asked {
+            let answer = tokio::time::timeout(PATIENCE, future).await;
+            let answer = answer.map_err(|_| "an append was never answered".to_string())?;
+            answers.push((kept, answer));
+        }
+        self.note(answers)
+    }
+
+    /// Holds the store to its answers.
+    fn note(&mut self, answers: Vec<(Vec<Kept>, Answer)>) -> Result<String, Violation> {
+        let mut said = Vec::new();
+        // Those that were answered at once may have been asked later; ids tell the order.
+        let (mut taken, refused): (Vec<_>, Vec<_>) =
+            answers.into_iter().partition(|(_, answer)| answer.is_ok());
+        taken.sort_by_key(|(_, answer)| answer.as_ref().map_or(0, |done| done.first_id));
+        for (kept, answer) in taken {
+            let Ok(done) = answer else { continue };
+            if done.count != kept.len() {
+                return Err(format!("{} records of {} were taken", done.count, kept.len()));
+            }
+            self.model.acknowledge(done.first_id, kept)?;
+            self.up()?.waiting += 1;
+            said.push(format!("{}+{}", done.first_id, done.count));
+        }
+        let full = self.disk.free() < FLUSH_BYTES;
+        for (kept, answer) in refused {
+            let Err(error) = answer else { continue };
+            let expected = match &error {
+                AppendError::Full => true,
+                AppendError::DiskFull(_) => full,
+                AppendError::Io(_) => !self.is_calm(),
+                AppendError::Closed => self.disk.is_out(),
+                AppendError::TooBig { .. } => false,
+            };
+            if !expected {
+                return Err(format!("records were refused for no reason: {error}"));
+            }
+            if error != AppendError::Full {
+                self.model.unknown.push(kept);
+            }
+            said.push(word(&error).to_string());
+        }
+        Ok(said.join(" "))
+    }
+
+    fn process(&mut self, count: u64) -> Result<String, Violation> {
+        let parser = self.parser.clone();
+        let up = self.up.as_mut().ok_or("the store is not running")?;
+        let count = count.min(up.waiting);
+        for _ in 0..count {
+            let block = up.take()?;
+            self.model.expect(&block)?;
+            up.handle(&parser, &block)?;
+            up.waiting -= 1;
+        }
+        Ok(format!("{count} blocks"))
+    }
+
+    async fn flush(&mut self) -> Result<String, Violation> {
+        let store = self.up()?.store.clone();
+        let flushed = tokio::time::timeout(PATIENCE, store.flush()).await;
+        match flushed.map_err(|_| "a flush does not end".to_string())? {
+            Ok(done) => Ok(format!("{} events, {} aside", done.events, done.quarantined)),
+            Err(_) if !self.is_calm() || self.disk.free() < FLUSH_BYTES => Ok("failed".to_string()),
+            Err(error) => Err(format!("a flush failed for no reason: {error}")),
+        }
+    }
+
+    async fn compact(&mut self) -> Result<String, Violation> {
+        let store = self.up()?.store.clone();
+        let compacted = tokio::time::timeout(PATIENCE, store.compact()).await;
+        match compacted.map_err(|_| "a compaction does not end".to_string())? {
+            Ok(done) => Ok(format!("{} made of {}", done.added, done.removed)),
+            Err(_) if !self.is_calm() || self.disk.free() < FLUSH_BYTES => Ok("failed".to_string()),
+            Err(error) => Err(format!("a compaction failed for no reason: {error}")),
+        }
+    }
+
+    /// What is processed is found, nothing else, whatever else goes on.
+    async fn scan(&mut self) -> Result<String, Violation> {
+        let calm = self.is_calm();
+        let up = self.up()?;
+        let (store, end) = (up.store.clone(), up.processed);
+        match read(&store).await? {
+            Ok(found) => {
+                self.model.compare(&found.all(), end, false)?;
+                Ok(format!("{} records", found.events.len()))
+            }
+            Err(_) if !calm => Ok("failed".to_string()),
+            Err(error) => Err(format!("a scan failed for no reason: {error}")),
+        }
+    }
+
+    /// An orderly stop. The power is off afterwards.
+    async fn stop(&mut self) -> Result<String, Violation> {
+        let store = self.up()?.store.clone();
+        store.close_intake().await;
+        self.process(u64::MAX)?;
+        let closed = tokio::time::timeout(PATIENCE, store.close()).await;
+        let closed = closed.map_err(|_| "a stop does not end".to_string())?;
+        let excused = !self.is_calm() || self.disk.free() < FLUSH_BYTES;
+        self.disk.kill();
+        drop(store);
+        self.up = None;
+        match closed {
+            Ok(()) => Ok("closed".to_string()),
+            Err(_) if excused => Ok("closed, not flushed".to_string()),
+            Err(error) => Err(format!("a stop failed for no reason: {error}")),
+        }
+    }
+
+    async fn cut_in_replay(&mut self, blocks: u64) -> Result<String, Violation> {
+        self.disk.cut_power();
+        self.up = None;
+        let session = self.disk.start();
+        let Ok(mut up) = self.open(session).await else {
+            self.disk.cut_power();
+            return Ok("not opened".to_string());
+        };
+        let mut taken = 0;
+        while taken < blocks && !up.store.is_settled() {
+            let block = up.take()?;
+            up.handle(&self.parser, &block)?;
+            taken += 1;
+        }
+        self.disk.cut_power();
+        Ok(format!("{taken} blocks"))
+    }
+
+    async fn open(&self, session: Arc<Session>) -> Result<Up, String> {
+        let options = Options {
+            wal_segment_bytes_max: 8 << 10,
+            memtable_bytes_max: 4 << 20,
+            queue_bytes_max: 1 << 20,
+            disk_free_bytes_min: 4 << 10,
+            blocks_max: BLOCKS_MAX + 8,
+            disk: session,
+            ..Options::default()
+        };
+        let opened = Store::open(self.dir.path(), options).await;
+        let (store, blocks) = opened.map_err(|error| error.to_string())?;
+        Ok(Up { store, blocks, waiting: 0, processed: 0 })
+    }
+
+    /// Starts the store again, takes back what the WAL holds, and checks everything.
+    async fn start(&mut self) -> Result<String, Violation> {
+        self.up = None;
+        let mut starts = 0;
+        let mut up = loop {
+            if starts >= STARTS_MAX {
+                self.disk.set_weather(Weather::CALM);
+                self.disk.set_free(DISK_BYTES);
+            }
+            let session = self.disk.start();
+            starts += 1;
+            match self.open(session).await {
+                Ok(up) => break up,
+                Err(error) if starts > STARTS_MAX => {
+                    return Err(format!("the store does not open: {error}"));
+                }
+                Err(_) => self.disk.kill(),
+            }
+        };
+        while !up.store.is_settled() {
+            let block = up.take()?;
+            up.handle(&self.parser, &block)?;
+        }
+        let replayed = up.store.recovery().clone();
+        self.up = Some(up);
+        let found = self.found().await?;
+        self.model.settle(&found.all())?;
+        let end = self.model.kept.last_key_value().map_or(1, |(id, _)| id + 1);
+        self.up()?.processed = end;
+        self.check().await?;
+        Ok(format!("{starts} starts, {replayed:?}, {} records", found.all().len()))
+    }
+
+    /// What is in the store; for that long the disk does not fail.
+    async fn found(&mut self) -> Result<Found, Violation> {
+        let weather = self.disk.weather();
+        self.disk.set_weather(Weather::CALM);
+        let store = self.up()?.store.clone();
+        let found = read(&store).await?;
+        self.disk.set_weather(weather);
+        found.map_err(|error| format!("the store cannot be read: {error}"))
+    }
+
+    /// All promises, when everything acknowledged is processed.
+    async fn check(&mut self) -> Result<(), Violation> {
+        let found = self.found().await?;
+        self.model.compare(&found.all(), i64::MAX, false)?;
+        let weather = self.disk.weather();
+        self.disk.set_weather(Weather::CALM);
+        let store = self.up()?.store.clone();
+        let checked = store.check_ledger().await;
+        self.disk.set_weather(weather);
+        let checked = checked.map_err(|error| format!("the ledger cannot be read: {error}"))?;
+        if !checked.balanced {
+            return Err(format!("the ledger does not balance: {}", checked.problems.join("; ")));
+        }
+        let ledger = store.ledger().await.map_err(|error| error.to_string())?;
+        let mut stored: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+        for kept in found.events.values() {
+            stored.entry(&kept.source).or_default().0 += 1;
+        }
+        for kept in found.aside.values() {
+            stored.entry(&kept.source).or_default().1 += 1;
+        }
+        for row in &ledger {
+            let there = stored.remove(row.source.as_str()).unwrap_or_default();
+            let received = there.0 + there.1 + row.shed;
+            if !row.balanced()
+                || (row.stored, row.quarantined, row.received) != (there.0, there.1, received)
+            {
+                return Err(format!("the account does not fit {there:?} found: {row:?}"));
+            }
+        }
+        match stored.keys().next() {
+            Some(source) => Err(format!("{source:?} has records and no account")),
+            None => Ok(()),
+        }
+    }
+}
+
+fn word(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::Full => "full",
+        AppendError::DiskFull(_) => "disk full",
+        AppendError::TooBig { .. } => "too big",
+        AppendError::Io(_) => "failed",
+        AppendError::Closed => "closed",
+    }
+}
+
+impl Up {
+    fn take(&self) -> Result<Block, Violation> {
+        let taken = self.blocks.recv_timeout(PATIENCE);
+        taken.map_err(|error| format!("an acknowledged block does not come out: {error}"))
+    }
+
+    /// What the engine does with a block.
+    fn handle(&mut self, parser: &Parser, block: &Block) -> Result<(), Violation> {
+        let end = block.first_id + block.records.len() as i64;
+        if let Some(reason) = &block.quarantine {
+            self.store.quarantine(block, 0..block.records.len(), reason);
+        } else {
+            let (source, records) = (&*block.source, &*block.records);
+            let (first_id, received) = (block.first_id, block.received);
+            let input = Input { source, records, first_id, received, format: None };
+            let batch = parser.parse(&input);
+            let bad = |row: usize| block.records.get(row).starts_with(BAD);
+            for row in (0..block.records.len()).filter(|row| bad(*row)) {
+                self.store.quarantine(block, row..row + 1, "bad");
+            }
+            let good: BooleanArray = (0..block.records.len()).map(|row| Some(!bad(row))).collect();
+            self.store.insert(batch.filter(&good).map_err(|error| error.to_string())?);
+        }
+        self.store.processed(end);
+        self.processed = end;
+        Ok(())
+    }
+}
+
+/// What was found.
+struct Found {
+    events: BTreeMap<i64, Kept>,
+    aside: BTreeMap<i64, Kept>,
+}
+
+impl Found {
+    fn all(&self) -> BTreeMap<i64, Kept> {
+        let both = self.events.iter().chain(&self.aside);
+        both.map(|(id, kept)| (*id, kept.clone())).collect()
+    }
+}
+
+/// Everything in the store. The outer error is a broken promise, the inner one a failed read.
+async fn read(store: &Store) -> Result<Result<Found, String>, Violation> {
+    let names = ["event_id", "event_source", "event_original", "event_original_bytes"];
+    let columns = Some(names.iter().map(|name| (*name).to_string()).collect());
+    let mut found = Found { events: BTreeMap::new(), aside: BTreeMap::new() };
+    for part in store.snapshot().scan(Scan { columns, ..Scan::default() }) {
+        for batch in part.read() {
+            let batch = match batch {
+                Ok(batch) => batch,
+                Err(error) => return Ok(Err(error.to_string())),
+            };
+            let ids = batch.column(0).as_primitive::<Int64Type>();
+            let sources = batch.column(1).as_string::<i32>();
+            let (text, bytes) = (batch.column(2).as_string::<i32>(), batch.column(3));
+            let bytes = bytes.as_binary::<i32>();
+            for row in 0..batch.num_rows() {
+                let record = match (bytes.is_valid(row), text.is_valid(row)) {
+                    (true, _) => bytes.value(row).to_vec(),
+                    (false, true) => text.value(row).as_bytes().to_vec(),
+                    (false, false) => Vec::new(),
+                };
+                let kept = Kept { source: sources.value(row).to_string(), record };
+                if found.events.insert(ids.value(row), kept).is_some() {
+                    return Err(format!("id {} is found twice", ids.value(row)));
+                }
+            }
+        }
+    }
+    let aside = match store.quarantined(usize::MAX).await {
+        Ok(aside) => aside,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    for entry in aside {
+        let kept = Kept { source: entry.source, record: entry.record };
+        if found.events.contains_key(&entry.id) || found.aside.insert(entry.id, kept).is_some() {
+            return Err(format!("id {} is set aside and found", entry.id));
+        }
+    }
+    Ok(Ok(found))
+}

@@ -1,0 +1,27 @@
+//! Seeds that are run each time.
+
+#![allow(missing_docs, reason = "a test")]
+
+use std::sync::Arc;
+
+use pugmark_parse::Parser;
+use pugmark_sim::{run_seed, run_seeds};
+
+fn parser() -> Arc<Parser> {
+    Arc::new(Parser::builtin().unwrap())
+}
+
+#[test]
+fn a_hundred_seeds_keep_every_promise() {
+    if let Some(failure) = run_seeds(0..100, 2, &parser(), &|_| {}) {
+        panic!("{failure}\nsee it again: cargo run -p pugmark-sim -- --seed {}", failure.seed);
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_each_time() {
+    let parser = parser();
+    for seed in [3, 14, 15] {
+        assert_eq!(run_seed(seed, &parser).unwrap(), run_seed(seed, &parser).unwrap());
+    }
+}
