@@ -70,6 +70,12 @@ impl Store {
             if stop.load(Ordering::SeqCst) {
                 break;
             }
+            // A move or an expiry may be at work on one of them; there will be another time.
+            let paths = inputs.iter().map(|segment| segment.info.path.as_str());
+            let Some(_claim) = self.inner.claims.take(paths) else { break };
+            if !self.inner.has(&inputs) {
+                break;
+            }
             let made = match self.inner.merge(&inputs, stop).await {
                 Ok(Some(made)) => made,
                 Ok(None) => break,
@@ -96,6 +102,13 @@ impl Inner {
         let infos: Vec<_> = segments.iter().map(|s| (&s.info, s.since.elapsed())).collect();
         let chosen = choose(&infos)?;
         Some(chosen.into_iter().map(|at| segments[at].clone()).collect())
+    }
+
+    /// True when all of these segments still count.
+    pub(crate) fn has(&self, segments: &[Arc<Segment>]) -> bool {
+        let state = self.state.lock();
+        let counts = |segment| state.segments.iter().any(|known| Arc::ptr_eq(known, segment));
+        segments.iter().all(counts)
     }
 
     async fn merge(

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -20,12 +21,16 @@ use serde_json::json;
 
 use crate::error::StoreError;
 use crate::manifest::{AuditEntry, SegmentInfo, Tier};
+use crate::retention::claims::Claim;
 use crate::scan::{Scan, Snapshot};
 use crate::segment::Segment;
 use crate::store::{Inner, Store, blocking};
 
 /// Memory of events that are read before they are written again, in bytes.
 const PIECE_BYTES: usize = 64 << 20;
+
+/// How long to wait before a segment that another works on is asked for again.
+const CLAIM_PAUSE: Duration = Duration::from_millis(50);
 
 /// Which events are made anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,6 +86,10 @@ impl Store {
                 done.remote += 1;
                 continue;
             }
+            let _claim = self.inner.claim(&segment).await;
+            if !self.inner.has(std::slice::from_ref(&segment)) {
+                continue;
+            }
             let swapped = self.inner.rewrite_one(&segment, scope, &rewrite).await?;
             done.events += swapped.events;
             done.replaced += u64::from(!swapped.added.is_empty());
@@ -121,6 +130,16 @@ impl Inner {
                 && !seen.contains(&info.path)
         };
         state.segments.iter().find(|segment| wanted(&segment.info)).cloned()
+    }
+
+    /// Waits until nobody else works on the segment.
+    async fn claim(&self, segment: &Segment) -> Claim {
+        loop {
+            if let Some(claim) = self.claims.take([segment.info.path.as_str()]) {
+                return claim;
+            }
+            tokio::time::sleep(CLAIM_PAUSE).await;
+        }
     }
 
     async fn rewrite_one(
