@@ -30,7 +30,9 @@ pub use compact::Compacted;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use ledger::{LedgerCheck, LedgerRow};
-pub use manifest::{AuditEntry, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier};
+pub use manifest::{
+    AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,
+};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use retention::{ClassId, Classify, DEFAULT as DEFAULT_CLASS, OneClass};
 pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};

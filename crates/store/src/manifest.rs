@@ -11,6 +11,7 @@
 
 mod change;
 mod check;
+mod gate;
 mod migrations;
 mod owner;
 mod place;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 
 use pugmark_event::time::Micros;
 
+pub use gate::Gate;
+pub(crate) use gate::open as open_gate;
 pub use place::{ManifestAt, PostgresAt};
 pub(crate) use sql::{Arg, Row, args};
 
@@ -47,6 +50,7 @@ pub(crate) struct Manifest {
     reader: Pool,
     /// The number of this writer.
     epoch: i64,
+    gate: Arc<dyn Gate>,
     /// Changes take turns.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -248,7 +252,14 @@ impl Manifest {
             StoreError::State { what: "manifest", message: "it has no writer row".into() };
         let epoch = row.ok_or(missing)?.get(0)?;
         let reader = at.readers(dir).await?;
-        Ok(Self { at: at.clone(), writer: Some(writer), reader, epoch, turn: Arc::default() })
+        Ok(Self {
+            at: at.clone(),
+            writer: Some(writer),
+            reader,
+            epoch,
+            gate: open_gate(),
+            turn: Arc::default(),
+        })
     }
 
     /// Opens the manifest of `dir` for reading, also while another process writes.
@@ -268,7 +279,19 @@ impl Manifest {
             let message = "an older version wrote it; start the server once".to_string();
             return Err(StoreError::State { what: "manifest", message });
         }
-        Ok(Self { at: at.clone(), writer: None, reader, epoch: 0, turn: Arc::default() })
+        Ok(Self {
+            at: at.clone(),
+            writer: None,
+            reader,
+            epoch: 0,
+            gate: open_gate(),
+            turn: Arc::default(),
+        })
+    }
+
+    /// The same, with every change going through `gate`.
+    pub(crate) fn behind(self, gate: Arc<dyn Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// A stable view of everything: later changes are not in it.
