@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
-use pugmark_store::{Disk, DiskEntry, DiskRead, DiskWrite};
+use pugmark_store::{Disk, DiskEntry, DiskRead, DiskWrite, Gate};
 
 use crate::random::Random;
 
@@ -36,15 +36,20 @@ pub struct Weather {
     pub name: u64,
     /// Reads that fail.
     pub read: u64,
+    /// Changes of the manifest that do not begin, are undone, or whose answer is lost.
+    pub manifest: u64,
 }
 
 impl Weather {
     /// Nothing fails.
-    pub const CALM: Self = Self { write: 0, short_write: 0, sync: 0, name: 0, read: 0 };
+    pub const CALM: Self =
+        Self { write: 0, short_write: 0, sync: 0, name: 0, read: 0, manifest: 0 };
     /// Everything fails now and then.
-    pub const ROUGH: Self = Self { write: 60, short_write: 200, sync: 60, name: 30, read: 20 };
+    pub const ROUGH: Self =
+        Self { write: 60, short_write: 200, sync: 60, name: 30, read: 20, manifest: 60 };
     /// Much fails.
-    pub const STORM: Self = Self { write: 300, short_write: 300, sync: 300, name: 200, read: 100 };
+    pub const STORM: Self =
+        Self { write: 300, short_write: 300, sync: 300, name: 200, read: 100, manifest: 300 };
 }
 
 /// What outlives a power cut: the disk itself.
@@ -457,6 +462,32 @@ impl Session {
             return Err(power_is_out());
         }
         Ok(())
+    }
+}
+
+/// The manifest is no part of the disk; what goes wrong with it stands at its gate.
+impl Gate for Session {
+    fn begin(&self) -> io::Result<()> {
+        let mut platter = self.platter()?;
+        let weather = platter.weather;
+        let fails = platter.roll("begin", Path::new("manifest")).chance(weather.manifest);
+        if fails { Err(failed()) } else { Ok(()) }
+    }
+
+    fn commit(&self) -> io::Result<()> {
+        self.rename_like("commit", Path::new("manifest"), |platter| {
+            let weather = platter.weather;
+            let fails = platter.roll("undo", Path::new("manifest")).chance(weather.manifest);
+            if fails { Err(failed()) } else { Ok(()) }
+        })
+    }
+
+    fn committed(&self) -> io::Result<()> {
+        self.rename_like("committed", Path::new("manifest"), |platter| {
+            let weather = platter.weather;
+            let fails = platter.roll("answer", Path::new("manifest")).chance(weather.manifest);
+            if fails { Err(failed()) } else { Ok(()) }
+        })
     }
 }
 

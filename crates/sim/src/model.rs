@@ -98,8 +98,8 @@ impl Model {
     }
 }
 
-/// True when these are whole blocks out of `unknown`, in their order, and pieces of the WAL that were
-/// never acknowledged and came out broken.
+/// True when these are whole blocks out of `unknown`, in their order, and pieces of the WAL that
+/// were never acknowledged and came out broken.
 fn explained(found: &[Kept], unknown: &[Block]) -> bool {
     let Some(first) = found.first() else { return true };
     if first.source == DAMAGED_SOURCE {

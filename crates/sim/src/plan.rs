@@ -75,7 +75,7 @@ pub enum Shape {
 /// The actions of a run.
 pub fn actions(seed: u64) -> Vec<Action> {
     let mut random = Random::of(seed, &[b"plan"]);
-    let count = 10 + random.below(40);
+    let count = 8 + random.below(32);
     let mut actions = Vec::new();
     for _ in 0..count {
         actions.push(action(&mut random));
@@ -134,7 +134,7 @@ fn block(random: &mut Random) -> BlockPlan {
     };
     let rows = match shape {
         Shape::Huge => 1,
-        _ if random.chance(100) => 1 + random.below(400),
+        _ if random.chance(60) => 1 + random.below(300),
         _ => 1 + random.below(12),
     };
     let (source, seed) = (random.index(SOURCES.len()), random.any());

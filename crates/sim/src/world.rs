@@ -14,7 +14,7 @@ use futures::poll;
 use pugmark_event::Records;
 use pugmark_event::time::{MINUTE, Micros};
 use pugmark_parse::{Input, Parser};
-use pugmark_store::{AppendError, Appended, Block, Options, Scan, Store};
+use pugmark_store::{AppendError, Appended, Block, Options, Scan, Store, StoreError};
 use tempfile::TempDir;
 
 use crate::disk::{FakeDisk, Session, Weather};
@@ -54,6 +54,8 @@ struct Up {
     waiting: u64,
     /// Everything below is processed.
     processed: i64,
+    /// The outcome of a flush is not known.
+    undecided: bool,
 }
 
 type Answer = Result<Appended, AppendError>;
@@ -127,7 +129,8 @@ impl World {
         Ok(done)
     }
 
-    /// Everything is taken, flushed, stopped and started: it all is there, and nothing is left over.
+    /// Everything is taken, flushed, stopped and started: it all is there, and nothing is left
+    /// over.
     pub(crate) async fn finish(&mut self) -> Result<(), Violation> {
         self.disk.keep_power();
         self.disk.set_weather(Weather::CALM);
@@ -255,7 +258,9 @@ impl World {
     async fn flush(&mut self) -> Result<String, Violation> {
         let store = self.up()?.store.clone();
         let flushed = tokio::time::timeout(PATIENCE, store.flush()).await;
-        match flushed.map_err(|_| "a flush does not end".to_string())? {
+        let flushed = flushed.map_err(|_| "a flush does not end".to_string())?;
+        self.up()?.undecided = matches!(flushed, Err(StoreError::Uncertain(_)));
+        match flushed {
             Ok(done) => Ok(format!("{} events, {} aside", done.events, done.quarantined)),
             Err(_) if !self.is_calm() || self.disk.free() < FLUSH_BYTES => Ok("failed".to_string()),
             Err(error) => Err(format!("a flush failed for no reason: {error}")),
@@ -275,6 +280,10 @@ impl World {
     /// What is processed is found, nothing else, whatever else goes on.
     async fn scan(&mut self) -> Result<String, Violation> {
         let calm = self.is_calm();
+        if self.up()?.undecided {
+            // The account of a source waits until it is known what the manifest has.
+            return Ok("not asked".to_string());
+        }
         let up = self.up()?;
         let (store, end) = (up.store.clone(), up.processed);
         match read(&store).await? {
@@ -330,12 +339,13 @@ impl World {
             queue_bytes_max: 1 << 20,
             disk_free_bytes_min: 4 << 10,
             blocks_max: BLOCKS_MAX + 8,
-            disk: session,
+            disk: session.clone(),
+            gate: session,
             ..Options::default()
         };
         let opened = Store::open(self.dir.path(), options).await;
         let (store, blocks) = opened.map_err(|error| error.to_string())?;
-        Ok(Up { store, blocks, waiting: 0, processed: 0 })
+        Ok(Up { store, blocks, waiting: 0, processed: 0, undecided: false })
     }
 
     /// Starts the store again, takes back what the WAL holds, and checks everything.

@@ -1,6 +1,7 @@
 //! Measures the WAL: what a payload costs, and how long a restart takes.
 //!
 //!     cargo run --release -p pugmark-store --example wal -- payload FILE
+//!     cargo run --release -p pugmark-store --example wal -- write FILE DIR
 //!     cargo run --release -p pugmark-store --example wal -- fill DIR FILE MB
 //!     cargo run --release -p pugmark-store --example wal -- restart DIR
 //!
@@ -9,6 +10,7 @@
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,9 +30,10 @@ async fn main() -> Outcome<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["payload", file] => payload(Path::new(file)),
+        ["write", file, dir] => write(Path::new(file), Path::new(dir)),
         ["fill", dir, file, mb] => fill(Path::new(dir), Path::new(file), mb.parse()?).await,
         ["restart", dir] => restart(Path::new(dir)).await,
-        _ => Err("payload FILE | fill DIR FILE MB | restart DIR".into()),
+        _ => Err("payload FILE | write FILE DIR | fill DIR FILE MB | restart DIR".into()),
     }
 }
 
@@ -58,7 +61,7 @@ fn processor_time() -> Duration {
 /// Bytes and processor time of layouts and compression levels, by size of block.
 fn payload(file: &Path) -> Outcome<()> {
     println!("block bytes,layout,compression,bytes of raw,ns per record,MB/s");
-    for bytes in [300, 16 << 10, BLOCK_BYTES] {
+    for bytes in [300, 1 << 10, 4 << 10, 16 << 10, BLOCK_BYTES] {
         let mut blocks = blocks(file, bytes)?;
         blocks.truncate((64 << 20) / bytes);
         for level in [None, Some(-7), Some(-5), Some(-3), Some(-1), Some(1), Some(2), Some(3)] {
@@ -93,6 +96,27 @@ fn payload(file: &Path) -> Outcome<()> {
         }
     }
     Ok(())
+}
+
+/// The same for compression levels alone, with each block written to a file in `dir` and synced.
+fn write(file: &Path, dir: &Path) -> Outcome<()> {
+    println!("block bytes,layout,compression,bytes of raw,ns per record,MB/s");
+    let blocks = blocks(file, BLOCK_BYTES)?;
+    let path = dir.join("wal-example");
+    for level in [None, Some(-7), Some(-5), Some(-1), Some(1), Some(3)] {
+        let mut out_file = std::fs::File::create(&path)?;
+        let mut zstd = zstd::bulk::Compressor::new(level.unwrap_or(1))?;
+        let layout = format!("raw, synced, zstd {level:?}");
+        measure(&layout, BLOCK_BYTES, None, &blocks, &mut |records, out| {
+            match level {
+                Some(_) => out.extend_from_slice(&zstd.compress(records.parts().0)?),
+                None => out.extend_from_slice(records.parts().0),
+            }
+            out_file.write_all(out)?;
+            Ok(out_file.sync_data()?)
+        })?;
+    }
+    Ok(std::fs::remove_file(&path)?)
 }
 
 fn ipc(batch: &RecordBatch, out: &mut Vec<u8>) -> Outcome<()> {
@@ -174,7 +198,9 @@ async fn restart(dir: &Path) -> Outcome<()> {
         if next.is_some_and(|next| next != block.first_id) {
             return Err(format!("a gap before id {}", block.first_id).into());
         }
-        next = Some(block.first_id + block.records.len() as i64);
+        let end = block.first_id + block.records.len() as i64;
+        next = Some(end);
+        store.processed(end);
         records += block.records.len() as u64;
         bytes += block.records.byte_len();
     }

@@ -40,7 +40,9 @@ pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use keep::{Keep, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
-pub use manifest::{AuditEntry, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier};
+pub use manifest::{
+    AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,
+};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use retention::{
     Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,

@@ -11,6 +11,7 @@
 
 mod change;
 pub(crate) mod check;
+mod gate;
 mod migrations;
 mod owner;
 mod place;
@@ -24,6 +25,8 @@ use std::sync::Arc;
 
 use pugmark_event::time::Micros;
 
+pub use gate::Gate;
+pub(crate) use gate::open as open_gate;
 pub use place::{ManifestAt, PostgresAt};
 pub(crate) use sql::{Arg, Row, args};
 
@@ -46,6 +49,7 @@ pub(crate) struct Manifest {
     pub(crate) reader: Pool,
     /// The number of this writer.
     epoch: i64,
+    gate: Arc<dyn Gate>,
     /// Changes take turns.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -234,8 +238,8 @@ impl Manifest {
     /// Opens or makes the manifest of `dir`, brings its schema up to date, and takes over writing.
     ///
     /// # Errors
-    /// When the database refuses, another process writes, a newer version wrote it, or it is not the
-    /// manifest of this folder.
+    /// When the database refuses, another process writes, a newer version wrote it, or it is not
+    /// the manifest of this folder.
     pub(crate) async fn open(dir: &Path, at: &ManifestAt) -> Result<Self, StoreError> {
         owner::check_place(dir, at)?;
         let writer = at.writer(dir).await?;
@@ -247,7 +251,14 @@ impl Manifest {
             StoreError::State { what: "manifest", message: "it has no writer row".into() };
         let epoch = row.ok_or(missing)?.get(0)?;
         let reader = at.readers(dir).await?;
-        Ok(Self { at: at.clone(), writer: Some(writer), reader, epoch, turn: Arc::default() })
+        Ok(Self {
+            at: at.clone(),
+            writer: Some(writer),
+            reader,
+            epoch,
+            gate: open_gate(),
+            turn: Arc::default(),
+        })
     }
 
     /// Opens the manifest of `dir` for reading, also while another process writes.
@@ -267,7 +278,19 @@ impl Manifest {
             let message = "an older version wrote it; start the server once".to_string();
             return Err(StoreError::State { what: "manifest", message });
         }
-        Ok(Self { at: at.clone(), writer: None, reader, epoch: 0, turn: Arc::default() })
+        Ok(Self {
+            at: at.clone(),
+            writer: None,
+            reader,
+            epoch: 0,
+            gate: open_gate(),
+            turn: Arc::default(),
+        })
+    }
+
+    /// The same, with every change going through `gate`.
+    pub(crate) fn behind(self, gate: Arc<dyn Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     /// A stable view of everything: later changes are not in it.

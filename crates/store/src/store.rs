@@ -19,7 +19,9 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
-use crate::manifest::{Commit, EVENTS, Loaded, Manifest, ManifestAt, Shed, Tier};
+use crate::manifest::{
+    Commit, EVENTS, Gate, Loaded, Manifest, ManifestAt, Shed, Tier, open_gate,
+};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
 use crate::retention::age::remove_leftovers;
@@ -75,6 +77,8 @@ pub struct Options {
     pub disk: Arc<dyn Disk>,
     /// Where the manifest is.
     pub manifest: ManifestAt,
+    /// What every change of the manifest goes through.
+    pub gate: Arc<dyn Gate>,
 }
 
 impl Default for Options {
@@ -93,6 +97,7 @@ impl Default for Options {
             tail_bytes_max: 128 << 20,
             disk: Arc::new(RealDisk),
             manifest: ManifestAt::Folder,
+            gate: open_gate(),
         }
     }
 }
@@ -164,7 +169,7 @@ pub(crate) struct Inner {
     pub(crate) manifest: Manifest,
     pub(crate) state: Mutex<State>,
     /// One flush at a time.
-    pub(crate) flushing: tokio::sync::Mutex<()>,
+    pub(crate) flushing: tokio::sync::Mutex<Option<Undecided>>,
     /// One compaction at a time.
     pub(crate) compacting: tokio::sync::Mutex<Retired>,
     pub(crate) recovery: Recovery,
@@ -175,6 +180,13 @@ pub(crate) struct Inner {
     pub(crate) claims: Claims,
     /// `None` when opened for reading.
     pub(crate) writing: Option<Writing>,
+}
+
+/// A flush of which nobody knows whether the manifest has it. Its events stay visible meanwhile.
+pub(crate) struct Undecided {
+    sealed: Sealed,
+    shed: Shed,
+    segments: Vec<Arc<Segment>>,
 }
 
 /// What only the writing process has.
@@ -247,7 +259,7 @@ impl Store {
         options: Options,
     ) -> Result<(Arc<Store>, Receiver<Block>), StoreError> {
         let lock = FolderLock::take(dir)?;
-        let manifest = Manifest::open(dir, &options.manifest).await?;
+        let manifest = Manifest::open(dir, &options.manifest).await?.behind(options.gate.clone());
         let loaded = manifest.load(EVENTS).await?;
         let tails = Tails::new(options.tail_bytes_max);
         let tiers = tiers(dir, &options)?;
@@ -428,6 +440,9 @@ impl Store {
     /// True when a flush is due.
     pub fn needs_flush(&self) -> bool {
         let Some(writing) = &self.inner.writing else { return false };
+        if self.inner.flushing.try_lock().is_ok_and(|undecided| undecided.is_some()) {
+            return true;
+        }
         let state = self.inner.state.lock();
         state.memtable.bytes() >= self.inner.options.memtable_bytes_max
             || state.shed_since.is_some_and(|since| since.elapsed() >= SHED_WAIT_MAX)
@@ -673,11 +688,12 @@ impl Inner {
         if self.writing.is_none() {
             return Err(StoreError::ReadOnly);
         }
-        let _one_at_a_time = self.flushing.lock().await;
+        let mut undecided = self.flushing.lock().await;
+        self.decide(&mut undecided).await?;
         let until = self.state.lock().processed;
         let mut flushed = Flushed::default();
         loop {
-            self.flush_some(&mut flushed).await?;
+            self.flush_some(&mut flushed, &mut undecided).await?;
             if self.state.lock().mark >= until {
                 return Ok(flushed);
             }
@@ -685,7 +701,11 @@ impl Inner {
     }
 
     /// Seals, writes segments, commits, and swaps memory for segments.
-    async fn flush_some(&self, flushed: &mut Flushed) -> Result<(), StoreError> {
+    async fn flush_some(
+        &self,
+        flushed: &mut Flushed,
+        undecided: &mut Option<Undecided>,
+    ) -> Result<(), StoreError> {
         let Some((sealed, shed)) = self.seal() else { return self.forget().await };
         let batches: Vec<Batch> = sealed.entries.iter().map(|e| e.batch.clone()).collect();
         let written = match &self.writing {
@@ -695,23 +715,52 @@ impl Inner {
             }
             None => Err(StoreError::ReadOnly),
         };
-        let result = match written {
-            Ok(segments) => self.commit(&sealed, &shed, segments).await,
-            Err(error) => Err(error),
-        };
-        let segments = match result {
+        let segments = match written {
             Ok(segments) => segments,
             Err(error) => {
                 self.unseal(sealed, shed);
                 return Err(error);
             }
         };
+        let from = self.state.lock().mark;
+        let infos = segments.iter().map(|s| &s.info).collect();
+        let commit = Commit { from, segments: infos, sealed: &sealed, shed: &shed };
+        match self.manifest.commit(&commit).await {
+            Ok(()) => {}
+            Err(error @ StoreError::Uncertain(_)) => {
+                *undecided = Some(Undecided { sealed, shed, segments });
+                return Err(error);
+            }
+            Err(error) => {
+                segments.iter().for_each(|segment| segment.doom());
+                self.unseal(sealed, shed);
+                return Err(error);
+            }
+        }
         flushed.events += sealed.entries.iter().map(|e| e.batch.rows() as u64).sum::<u64>();
         flushed.quarantined += sealed.asides.iter().map(|a| a.rows.len() as u64).sum::<u64>();
         flushed.segments += segments.len() as u64;
         flushed.bytes += segments.iter().map(|s| s.info.bytes).sum::<u64>();
         self.swap(sealed, &shed, segments);
         self.forget().await
+    }
+
+    /// Asks the manifest whether it has a flush of which nobody knew.
+    async fn decide(&self, undecided: &mut Option<Undecided>) -> Result<(), StoreError> {
+        if undecided.is_none() {
+            return Ok(());
+        }
+        // A change waits for the one before: then that one is decided.
+        drop(self.manifest.begin().await?);
+        let commits = self.manifest.load(EVENTS).await?.commits;
+        let Some(Undecided { sealed, shed, segments }) = undecided.take() else { return Ok(()) };
+        if commits > self.state.lock().commits {
+            self.swap(sealed, &shed, segments);
+            return self.forget().await;
+        }
+        segments.iter().for_each(|segment| segment.doom());
+        self.unseal(sealed, shed);
+        Ok(())
     }
 
     /// Removes the WAL files that are no longer needed.
@@ -765,24 +814,6 @@ impl Inner {
             state.shed_since.get_or_insert_with(Instant::now);
         }
         self.note_memory(&state);
-    }
-
-    /// The transaction. Gives the segments back, or removes their files when it failed.
-    async fn commit(
-        &self,
-        sealed: &Sealed,
-        shed: &Shed,
-        segments: Vec<Arc<Segment>>,
-    ) -> Result<Vec<Arc<Segment>>, StoreError> {
-        let from = self.state.lock().mark;
-        let infos = segments.iter().map(|s| &s.info).collect();
-        let commit = Commit { from, segments: infos, sealed, shed };
-        let result = self.manifest.commit(&commit).await;
-        // When nobody knows, the files stay: the next start removes what is not in the manifest.
-        if result.as_ref().is_err_and(|error| !matches!(error, StoreError::Uncertain(_))) {
-            segments.iter().for_each(|segment| segment.doom());
-        }
-        result.map(|()| segments)
     }
 
     fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {

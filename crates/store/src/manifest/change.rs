@@ -33,6 +33,7 @@ impl Manifest {
     }
 
     async fn begin_in_turn(&self, turn: OwnedMutexGuard<()>) -> Result<Tx, StoreError> {
+        self.gate.begin().map_err(sqlx::Error::Io)?;
         let mut tx = self.writer()?.begin().await?;
         let sql = "UPDATE writer SET changes = changes + 1 WHERE epoch = $1 RETURNING changes";
         match tx.row(sql, args![self.epoch]).await? {
@@ -48,13 +49,19 @@ impl Manifest {
     /// When the change does not count, or nobody knows ([`StoreError::Uncertain`]).
     pub(crate) async fn finish(&self, mut tx: Tx) -> Result<(), StoreError> {
         let turn = tx.turn.take();
-        let Err(error) = tx.commit().await else { return Ok(()) };
+        let Err(error) = self.commit_through_gate(tx).await else { return Ok(()) };
         let Some(turn) = turn else { return Err(error.into()) };
         match self.counts(turn).await {
             Ok(true) => Ok(()),
             Ok(false) => Err(error.into()),
             Err(_) => Err(StoreError::Uncertain(error)),
         }
+    }
+
+    async fn commit_through_gate(&self, tx: Tx) -> Result<(), sqlx::Error> {
+        self.gate.commit().map_err(sqlx::Error::Io)?;
+        tx.commit().await?;
+        self.gate.committed().map_err(sqlx::Error::Io)
     }
 
     /// Whether the change of this turn counts. The turn is still ours, so nobody counted in
