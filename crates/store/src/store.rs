@@ -19,9 +19,7 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
-use crate::manifest::{
-    Commit, EVENTS, Gate, Loaded, Manifest, ManifestAt, Shed, Tier, open_gate,
-};
+use crate::manifest::{Commit, EVENTS, Gate, Loaded, Manifest, ManifestAt, Shed, Tier, open_gate};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
 use crate::retention::age::remove_leftovers;
