@@ -3,9 +3,11 @@
 #![allow(clippy::print_stderr, reason = "a test that skips itself says so")]
 
 mod bad_input;
+mod care;
 mod crash;
 mod harness;
 mod hunt;
 mod main_path;
+mod retention;
 mod settings;
 mod syslog;

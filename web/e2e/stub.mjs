@@ -249,10 +249,10 @@ function sources() {
   })
 }
 function ledger() {
-  const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, quarantined: s.quarantined, shed: s.shed, balanced: true }))
+  const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, quarantined: s.quarantined, shed: s.shed, expired: 0, balanced: true }))
   const total = { balanced: true }
-  for (const key of ['received', 'stored', 'sampled', 'quarantined', 'shed']) total[key] = list.reduce((sum, each) => sum + each[key], 0)
-  return { balanced: true, sources: list, total }
+  for (const key of ['received', 'stored', 'sampled', 'quarantined', 'shed', 'expired']) total[key] = list.reduce((sum, each) => sum + each[key], 0)
+  return { balanced: true, sources: list, total, reasons: [] }
 }
 function histogram(body) {
   const { found } = matching({ ...body, query: body.query.split('|')[0] })

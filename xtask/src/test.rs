@@ -4,6 +4,7 @@
 //! wrong. The last line is `N passed, N failed`.
 
 mod e2e;
+mod s3;
 
 use std::fs;
 use std::path::Path;
@@ -36,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "clippy", about: "no warning anywhere", needs: &[], run: clippy },
     Step { name: "build", about: "binaries and tests compile", needs: &[], run: build },
     Step { name: "tests", about: "unit and whole-product tests", needs: &["build"], run: tests },
+    Step { name: "s3", about: "the cold tier on a real S3 server", needs: &["build"], run: s3::s3 },
     Step {
         name: "rules",
         about: "every rule against its own tests",

@@ -35,6 +35,12 @@ pub(crate) enum Command {
     Alerts(command::alerts::Args),
     Ledger(command::ledger::Args),
     Quarantine(command::quarantine::Args),
+    Retention(command::retention::Args),
+    Doctor(command::doctor::Args),
+    Backup(command::backup::Args),
+    Restore(command::restore::Args),
+    Reparse(command::reparse::Args),
+    Audit(command::audit::Args),
     Config(command::config::Args),
     Completions(command::completions::Args),
     #[command(hide = true)]

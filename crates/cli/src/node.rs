@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use pugmark_detect::RuleSet;
 use pugmark_engine::engine::{Options, Parts};
+use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::{Engine, SystemClock, rules};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
-use pugmark_store::Store;
+use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
 
 use crate::error::CliError;
 use crate::settings::Settings;
@@ -17,6 +18,15 @@ use crate::settings::Settings;
 /// Opens `dir` for everything: intake, detection, questions. One process at a time can.
 pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliError> {
     let options = store_options(settings)?;
+    let (low, min) = (options.disk_free_bytes_low, options.disk_free_bytes_min);
+    if (1..=min).contains(&low) {
+        tracing::warn!(
+            low,
+            min,
+            "a full disk refuses logs before old segments make room: set \
+             store.disk_free_bytes_low above store.disk_free_bytes_min"
+        );
+    }
     // Rules and parsers come first: when they are wrong, nothing was opened yet.
     let rules = load_rules(settings)?;
     let parser = parser()?;
@@ -31,7 +41,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         clock: Arc::new(SystemClock),
     };
     let flush_interval = Duration::from_secs(settings.store.flush_interval_seconds.max(1));
-    Ok(Engine::start(parts, Options { flush_interval }))
+    Ok(Engine::start(parts, Options { flush_interval, compaction: settings.store.compaction }))
 }
 
 /// Opens `dir` for questions only; a running server is not disturbed. Records that are still in
@@ -62,17 +72,64 @@ pub(crate) fn parser() -> Result<Arc<Parser>, CliError> {
     Ok(Arc::new(Parser::builtin().map_err(anyhow::Error::from)?))
 }
 
-fn store_options(settings: &Settings) -> Result<pugmark_store::Options, CliError> {
+/// What the settings say of the store.
+pub(crate) fn store_options(settings: &Settings) -> Result<pugmark_store::Options, CliError> {
     let manifest = settings.store.manifest.parse().map_err(|error| {
         CliError::usage(format!("{error}")).hint("change store.manifest in the settings")
     })?;
+    let (classes, classify) = retention(settings)?;
     Ok(pugmark_store::Options {
         memtable_bytes_max: settings.store.memtable_bytes_max,
         queue_bytes_max: settings.store.queue_bytes_max,
         disk_free_bytes_min: settings.store.disk_free_bytes_min,
+        disk_free_bytes_low: settings.store.disk_free_bytes_low,
         manifest,
+        classify,
+        classes,
+        cold: cold(settings)?,
         ..pugmark_store::Options::default()
     })
+}
+
+/// The retention classes of the settings, and what tells events apart by them.
+pub(crate) fn retention(settings: &Settings) -> Result<(Classes, Arc<dyn Classify>), CliError> {
+    let class = |class: &crate::settings::RetentionClass| ClassSettings {
+        class: class.class.clone(),
+        sources: class.sources.clone(),
+        query: class.query.clone(),
+        days_hot: class.days_hot,
+        days_total: class.days_total,
+        hold: class.hold,
+    };
+    let classes: Vec<ClassSettings> = settings.retention.iter().map(class).collect();
+    retention::build(&classes).map_err(|error| {
+        CliError::usage(error.to_string()).hint("change [[retention]] in the settings")
+    })
+}
+
+/// The object storage of the settings.
+fn cold(settings: &Settings) -> Result<Option<Cold>, CliError> {
+    let cold = &settings.store.cold;
+    if cold.url.is_empty() {
+        return Ok(None);
+    }
+    let storage = ObjectStorage::new(&StorageSettings {
+        url: cold.url.clone(),
+        endpoint: cold.endpoint.clone(),
+        allow_http: cold.allow_http,
+        region: cold.region.clone(),
+        request_timeout: Duration::from_secs(cold.request_timeout_seconds.max(1)),
+    });
+    let objects = storage.map_err(|error| {
+        CliError::usage(error.to_string()).hint("change [store.cold] in the settings")
+    })?;
+    Ok(Some(Cold { objects: Arc::new(objects), cache_bytes_max: cold.cache_bytes_max }))
+}
+
+/// Opens `dir` for changes that need no engine. One process at a time can.
+pub(crate) async fn open_manifest(dir: &Path, settings: &Settings) -> Result<Arc<Store>, CliError> {
+    let (store, _) = Store::open(dir, store_options(settings)?).await.map_err(store_error)?;
+    Ok(store)
 }
 
 fn search_options(settings: &Settings) -> pugmark_search::Options {

@@ -23,6 +23,7 @@ const NOT_SETTINGS: &[&str] = &["PUGMARK_CONFIG", "PUGMARK_LOG", "PUGMARK_URL"];
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settings {
+    pub(crate) retention: Vec<RetentionClass>,
     pub(crate) data: Data,
     pub(crate) server: Server,
     pub(crate) syslog: Syslog,
@@ -30,6 +31,21 @@ pub(crate) struct Settings {
     pub(crate) store: Store,
     pub(crate) search: Search,
     pub(crate) log: Log,
+}
+
+/// One `[[retention]]` table.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetentionClass {
+    pub(crate) class: String,
+    #[serde(default)]
+    pub(crate) sources: Vec<String>,
+    #[serde(default)]
+    pub(crate) query: String,
+    pub(crate) days_hot: Option<u32>,
+    pub(crate) days_total: Option<u32>,
+    #[serde(default)]
+    pub(crate) hold: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -68,7 +84,21 @@ pub(crate) struct Store {
     pub(crate) memtable_bytes_max: usize,
     pub(crate) queue_bytes_max: usize,
     pub(crate) disk_free_bytes_min: u64,
+    pub(crate) disk_free_bytes_low: u64,
+    pub(crate) compaction: bool,
     pub(crate) manifest: String,
+    pub(crate) cold: Cold,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Cold {
+    pub(crate) url: String,
+    pub(crate) endpoint: String,
+    pub(crate) allow_http: bool,
+    pub(crate) region: String,
+    pub(crate) cache_bytes_max: u64,
+    pub(crate) request_timeout_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -191,8 +221,17 @@ fn set_from_environment(
     let Some(path) = known.iter().find(|k| k.replace('.', "_").eq_ignore_ascii_case(key)) else {
         return Err(unknown(&key.to_lowercase().replacen('_', ".", 1), name, &known));
     };
-    let (section, key) = path.split_once('.').unwrap_or(("", path));
-    let Some(slot) = settings.get_mut(section).and_then(|s| s.get_mut(key)) else { return Ok(()) };
+    let (sections, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let mut table = settings;
+    for section in sections.split('.').filter(|section| !section.is_empty()) {
+        let Some(Value::Table(inner)) = table.get_mut(section) else { return Ok(()) };
+        table = inner;
+    }
+    if key == "retention" {
+        return Err(CliError::usage(format!("{name}: retention classes are tables"))
+            .hint("write [[retention]] into the settings file"));
+    }
+    let Some(slot) = table.get_mut(key) else { return Ok(()) };
     *slot = match &*slot {
         Value::String(_) => Value::String(value.to_string()),
         Value::Array(_) => {
@@ -243,8 +282,22 @@ mod tests {
         let file = "[server]\nlisten = \"127.0.0.1:1\"\n[rules]\nbuiltin = false";
         let settings = read(file, &[("PUGMARK_SERVER_LISTEN", "127.0.0.1:2")]).unwrap();
         assert_eq!((settings.server.listen.port(), settings.rules.builtin), (2, false));
+        let settings = read("", &[("PUGMARK_STORE_COLD_URL", "s3://logs/a")]).unwrap();
+        assert_eq!(settings.store.cold.url, "s3://logs/a");
         let settings = read("", &[("PUGMARK_RULES_DIRS", "a, b")]).unwrap();
         assert_eq!(settings.rules.dirs, [PathBuf::from("a"), "b".into()]);
+    }
+
+    #[test]
+    fn retention_classes_are_tables_in_order() {
+        let text = "[[retention]]\nclass = \"audit\"\nsources = [\"auth*\"]\ndays_total = 400\n\
+                    [[retention]]\nclass = \"default\"\ndays_hot = 7\ndays_total = 30";
+        let settings = read(text, &[]).unwrap();
+        let names: Vec<&str> = settings.retention.iter().map(|c| c.class.as_str()).collect();
+        assert_eq!(names, ["audit", "default"]);
+        assert_eq!(settings.retention[1].days_hot, Some(7));
+        assert!(read("[[retention]]\nclas = \"a\"", &[]).unwrap_err().contains("unknown field"));
+        assert!(read("", &[("PUGMARK_RETENTION", "a")]).unwrap_err().contains("are tables"));
     }
 
     #[test]

@@ -128,6 +128,18 @@ impl Client {
         self.json(self.http.get(format!("{}{path}", self.server))).await
     }
 
+    /// Sends JSON to a resource and reads its answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, ClientError> {
+        self.json(self.http.post(format!("{}{path}", self.server)).json(body)).await
+    }
+
     async fn json<T: DeserializeOwned>(
         &self,
         request: reqwest::RequestBuilder,

@@ -13,10 +13,14 @@ use pugmark_query::Search;
 use pugmark_store::{Block, Store, StoreError};
 use tokio::sync::{broadcast, watch};
 
+use crate::aging;
+use crate::care::ReparseState;
 use crate::clock::Clock;
+use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
 use crate::pipeline::Pipeline;
+use crate::self_check::SelfCheck;
 use crate::status::{Counters, Status};
 
 /// Notices that a slow listener may lag behind before it misses some. Each may hold the events of a
@@ -28,11 +32,13 @@ const NOTICES_MAX: usize = 16;
 pub struct Options {
     /// Longest time that an event waits in memory before it is in a segment.
     pub flush_interval: Duration,
+    /// Whether small segments are merged in the background.
+    pub compaction: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_interval: Duration::from_secs(10) }
+        Self { flush_interval: Duration::from_secs(10), compaction: true }
     }
 }
 
@@ -52,6 +58,9 @@ pub enum EngineError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// One reparse at a time.
+    #[error("another reparse is under way; try again when it is done")]
+    Busy,
 }
 
 /// What an engine is made of; the binary joins the parts.
@@ -79,9 +88,11 @@ pub struct Engine {
 struct Inner {
     store: Arc<Store>,
     search: Arc<dyn Search>,
+    parser: Arc<Parser>,
     rules: Arc<RuleSet>,
     clock: Arc<dyn Clock>,
     intake: Intake,
+    reparse: Mutex<ReparseState>,
     notices: broadcast::Sender<Arc<Notice>>,
     counters: Arc<Counters>,
     started: i64,
@@ -100,7 +111,7 @@ impl Engine {
         let counters = Arc::new(Counters::default());
         let pipeline = Pipeline {
             store: parts.store.clone(),
-            parser: parts.parser,
+            parser: parts.parser.clone(),
             rules: parts.rules.clone(),
             notices: notices.clone(),
             counters: counters.clone(),
@@ -111,14 +122,26 @@ impl Engine {
             .name("pipeline".into())
             .spawn(move || pipeline.run(&blocks))
             .expect("the system gives a thread at the start");
+        if options.compaction {
+            tokio::spawn(compactor::run(parts.store.clone(), stopped.clone()));
+        }
+        tokio::spawn(aging::run(parts.store.clone(), parts.clock.clone(), stopped.clone()));
+        let check = SelfCheck {
+            store: parts.store.clone(),
+            clock: parts.clock.clone(),
+            notices: notices.clone(),
+        };
+        tokio::spawn(check.run(stopped.clone()));
         tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
         let inner = Inner {
             intake: Intake::new(parts.store.clone(), parts.clock.clone()),
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
+            parser: parts.parser,
             rules: parts.rules,
             clock: parts.clock,
+            reparse: Mutex::default(),
             notices,
             counters,
             stop,
@@ -158,6 +181,16 @@ impl Engine {
     /// The rules that watch the stream.
     pub fn rules(&self) -> Arc<RuleSet> {
         self.inner.rules.clone()
+    }
+
+    /// What turns records into events.
+    pub(crate) fn parser(&self) -> Arc<Parser> {
+        self.inner.parser.clone()
+    }
+
+    /// How the reparse that was started last is.
+    pub(crate) fn reparse_cell(&self) -> &Mutex<ReparseState> {
+        &self.inner.reparse
     }
 
     /// The time.

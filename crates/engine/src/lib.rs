@@ -2,18 +2,25 @@
 //!
 //! One path, each stage a type of its own: [`intake`] takes records and answers once they are on
 //! disk; [`pipeline`] turns durable blocks into events, detections and alerts; [`flusher`] moves
-//! events from memory into segments. The engine holds `Arc<dyn query::Search>` and so compiles
-//! without the query engine behind it.
+//! events from memory into segments; [`compactor`] merges small segments; [`aging`] moves and
+//! deletes those that grow old. The engine holds `Arc<dyn query::Search>` and so compiles without
+//! the query engine behind it.
 
+pub mod aging;
+pub mod care;
 pub mod clock;
+pub mod compactor;
 pub mod engine;
 pub mod flusher;
 pub mod hunt;
 pub mod intake;
 pub mod pipeline;
+pub mod retention;
 pub mod rules;
+pub mod self_check;
 pub mod status;
 
+pub use care::{ReparseState, Replayed};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineError, Notice, Options};
 pub use intake::{IngestError, Receipt};

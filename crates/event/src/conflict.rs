@@ -59,7 +59,7 @@ impl<'a> Conflicts<'a> {
         here.then(|| self.attributes.row(row))
             .into_iter()
             .flatten()
-            .filter(move |(name, _)| names(*name).contains(&self.field))
+            .filter(move |(name, _)| names(name).contains(&self.field))
             .map(|(_, value)| value.text())
     }
 }

@@ -68,12 +68,12 @@ impl<'a> RowWriter<'a> {
 
 /// The names that rows of `batch` show, in order: the ECS name of a registered column.
 pub fn names(batch: &RecordBatch) -> Vec<&str> {
-    batch
-        .schema_ref()
-        .fields()
-        .iter()
-        .map(|f| FIELDS.iter().find(|r| r.column == f.name()).map_or(f.name().as_str(), |r| r.name))
-        .collect()
+    batch.schema_ref().fields().iter().map(|f| name(f.name())).collect()
+}
+
+/// The name under which a column is shown.
+pub fn name(column: &str) -> &str {
+    FIELDS.iter().find(|field| field.column == column).map_or(column, |field| field.name)
 }
 
 fn begin_entry(key: &str, first: &mut bool, out: &mut Vec<u8>) {

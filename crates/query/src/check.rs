@@ -12,6 +12,7 @@ use pugmark_event::time::{self, DAY, Micros};
 use pugmark_event::{FieldId, Severity, conflict};
 use regex::{Regex, RegexBuilder};
 
+use crate::finder::Finder;
 use crate::plan::{Bound, Pattern, Piece, Target, Test};
 use crate::words::is_word;
 
@@ -42,6 +43,7 @@ enum Kinds {
     Nothing,
     Equals { value: String, folded: Option<Regex> },
     Regex(Regex),
+    Found(Finder),
     Network { network: IpNet, text: Option<String> },
     Range { low: Option<(Operand, bool)>, high: Option<(Operand, bool)> },
     Any,
@@ -127,7 +129,7 @@ impl TextCheck {
                     .transpose()?,
                 value: value.clone(),
             },
-            Test::Like(pattern) => Kinds::Regex(compile(&format!("^{}$", glob(pattern)))?),
+            Test::Like(pattern) => like(pattern)?,
             Test::Regex(regex) => Kinds::Regex(build(regex)?),
             Test::Network(text) => Kinds::Network {
                 network: text.parse().map_err(|_| format!("{text} is no network"))?,
@@ -154,6 +156,11 @@ impl TextCheck {
         let edge = |closed: bool| if closed { r"(?-u:\b)" } else { "" };
         let starts = matches!(pattern.0.first(), Some(Piece::Text(t)) if t.starts_with(is_word));
         let ends = matches!(pattern.0.last(), Some(Piece::Text(t)) if t.ends_with(is_word));
+        if let [Piece::Text(text)] = pieces.as_slice()
+            && let Some(finder) = Finder::new(text, (starts, ends))
+        {
+            return Ok(Self(Kinds::Found(finder)));
+        }
         let regex = format!("{}{}{}", edge(starts), glob(&Pattern(pieces)), edge(ends));
         Ok(Self(Kinds::Regex(compile(&regex)?)))
     }
@@ -184,6 +191,7 @@ impl TextCheck {
             Kinds::Any => true,
             Kinds::Equals { value, folded: None } => value.eq_ignore_ascii_case(text),
             Kinds::Equals { folded: Some(regex), .. } | Kinds::Regex(regex) => regex.is_match(text),
+            Kinds::Found(finder) => finder.finds(text),
             Kinds::Network { network, text: also } => {
                 address(text).is_some_and(|a| network.contains(&a))
                     || also.as_ref().is_some_and(|t| t.eq_ignore_ascii_case(text))
@@ -200,6 +208,15 @@ impl TextCheck {
             _ => None,
         }
     }
+}
+
+fn like(pattern: &Pattern) -> Result<Kinds, String> {
+    if let [Piece::Any, Piece::Text(text), Piece::Any] = pattern.0.as_slice()
+        && let Some(finder) = Finder::new(text, (false, false))
+    {
+        return Ok(Kinds::Found(finder));
+    }
+    Ok(Kinds::Regex(compile(&format!("^{}$", glob(pattern)))?))
 }
 
 fn whole_check(id: FieldId, test: &Test) -> Result<Check, String> {
@@ -431,6 +448,9 @@ mod tests {
         check("user:\u{212a}", "k", false);
         check("user:\u{212a}", "\u{212a}", true);
         check("user:ro*t", "ro\nOT", true);
+        check("user:*OO*", "a\nroot", true);
+        check("user:*oo*", "rot", false);
+        check("user:*oo*", "oo", true);
         check("user:r??t", "rööt", true);
         check("user:r?t", "root", false);
         check(r"file.path:C:\Temp\x*", r"c:\temp\xyz", true);

@@ -376,7 +376,8 @@ fn percentile(mut numbers: Vec<f64>, percent: u8) -> Option<f64> {
     Some(low + (high - low) * place.fract())
 }
 
-fn on_table(pipe: &Pipe, mut table: Table) -> Table {
+/// A pipe over rows that a pipe made: one of those that may follow such a pipe.
+pub fn on_table(pipe: &Pipe, mut table: Table) -> Table {
     let at = |field: &FieldRef, columns: &[String]| field.find(columns).unwrap_or(usize::MAX);
     match pipe {
         Pipe::Where(filter) => {

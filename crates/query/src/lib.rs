@@ -9,6 +9,7 @@ mod cursor;
 pub mod diagnostic;
 mod display;
 pub mod eval;
+mod finder;
 mod parse;
 mod pipes;
 pub mod plan;

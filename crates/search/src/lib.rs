@@ -1,31 +1,47 @@
-//! Answers plans and SQL over the store with DataFusion.
+//! Answers plans and SQL over the store.
+//!
+//! The two commonest kinds of question have a short way of their own: the newest events that pass a
+//! filter, and counts and other plain figures by groups. DataFusion answers all others.
 //!
 //! Floor 4, and the only crate that names datafusion: none of its types leaves this crate.
 
 mod columns;
 mod error;
+mod filter;
 mod functions;
+mod grouped;
+mod groups;
+mod intern;
+mod newest;
 mod plan;
 mod prune;
 mod scan;
 mod sql;
 mod table;
+mod values;
+mod workers;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
+use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
-use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use futures::{StreamExt, TryStreamExt};
 use pugmark_event::batch::schema;
 use pugmark_event::json;
 use pugmark_query::{Answer, Kind, Request, Search, SearchError};
-use pugmark_store::Store;
+use pugmark_store::{Snapshot, Store};
 
 use crate::error::{Asked, search_error};
+use crate::grouped::Grouped;
+use crate::newest::Newest;
 use crate::table::EventsTable;
+use crate::workers::Room;
 
 /// How much a search may take.
 #[derive(Debug, Clone)]
@@ -46,16 +62,25 @@ impl Default for Options {
 }
 
 /// Searches a store.
+#[derive(Clone)]
 pub struct StoreSearch {
     store: Arc<Store>,
-    runtime: Arc<RuntimeEnv>,
-    threads: usize,
+    /// What all questions share of DataFusion: functions, rules and memory. Made once, since
+    /// making it takes longer than most questions do.
+    state: Arc<SessionState>,
+    room: Room,
 }
 
 impl std::fmt::Debug for StoreSearch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoreSearch").field("threads", &self.threads).finish_non_exhaustive()
+        f.debug_struct("StoreSearch").field("threads", &self.room.threads).finish_non_exhaustive()
     }
+}
+
+/// A question that needs no DataFusion.
+enum Direct {
+    Newest(Newest),
+    Grouped(Grouped),
 }
 
 impl StoreSearch {
@@ -67,24 +92,67 @@ impl StoreSearch {
             .build_arc()
             .expect("temporary files and caches are made when they are first needed");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { store, runtime, threads: options.threads.unwrap_or(cores).max(1) }
+        let threads = options.threads.unwrap_or(cores).max(1);
+        let config = SessionConfig::new()
+            .with_target_partitions(threads)
+            .with_create_default_catalog_and_schema(false);
+        let state = SessionStateBuilder::new()
+            .with_config(config)
+            .with_runtime_env(runtime.clone())
+            .with_default_features()
+            .build();
+        let room = Room { threads, pool: runtime.memory_pool.clone() };
+        Self { store, state: Arc::new(state), room }
     }
 
     /// A context of its own for every question: tables and settings never mix.
     fn context(&self) -> SessionContext {
-        let config = SessionConfig::new().with_target_partitions(self.threads);
-        SessionContext::new_with_config_rt(config, self.runtime.clone())
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state));
+        SessionContext::new_with_state(state.with_catalog_list(catalogs).build())
+    }
+
+    /// Answers with DataFusion.
+    async fn general(&self, request: &Request) -> Result<Answer, SearchError> {
+        let columns = columns::of_plan(&request.plan);
+        let table = EventsTable::new(self.store.snapshot(), request.from, request.to, columns);
+        let frame = plan::frame(&self.context(), table, request)?;
+        answer(frame, request.plan.kind(), Asked::Plan).await
+    }
+
+    async fn direct(
+        self,
+        request: Request,
+        direct: Direct,
+        snapshot: Snapshot,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, SearchError>>, SearchError> {
+        match direct {
+            Direct::Newest(newest) => {
+                let batch = newest.run(&snapshot, &self.room).await?;
+                Ok(stream::iter(batch.map(Ok)).boxed())
+            }
+            Direct::Grouped(grouped) => match grouped.run(&snapshot, &self.room).await? {
+                Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
+                None => Ok(self.general(&request).await?.rows),
+            },
+        }
     }
 }
 
 #[async_trait]
 impl Search for StoreSearch {
     async fn search(&self, request: Request) -> Result<Answer, SearchError> {
+        let newest = Newest::new(&request).map(Direct::Newest);
+        let direct = newest.or_else(|| Grouped::new(&request).map(Direct::Grouped));
+        let Some(direct) = direct else { return self.general(&request).await };
         let kind = request.plan.kind();
-        let columns = columns::of_plan(&request.plan);
-        let table = EventsTable::new(self.store.snapshot(), request.from, request.to, columns);
-        let frame = plan::frame(&self.context(), table, &request)?;
-        answer(frame, kind, Asked::Plan).await
+        let columns = match request.plan.table_columns() {
+            Some(columns) => columns.iter().map(|c| json::name(c).to_string()).collect(),
+            None => schema().fields().iter().map(|f| json::name(f.name()).to_string()).collect(),
+        };
+        let found = self.clone().direct(request, direct, self.store.snapshot());
+        let rows = stream::once(found).try_flatten().boxed();
+        Ok(Answer { kind, columns, rows })
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {

@@ -21,6 +21,7 @@ use pugmark_query::{
 
 use crate::columns;
 use crate::error::{Asked, search_error};
+use crate::filter::Predicate;
 use crate::functions::{bucket, conflict_test, number, record_test, text_test, time_literal};
 use crate::table::EventsTable;
 
@@ -34,9 +35,10 @@ pub(crate) fn frame(
     request: &Request,
 ) -> Result<DataFrame, SearchError> {
     let range = table.range();
+    // The store itself applies the filter.
+    let table = table.only(Predicate::new(&request.plan.filter).map_err(bad_query)?);
     let frame = context.read_table(Arc::new(table)).map_err(failed)?;
     let mut rows = Rows { frame, columns: None, order: newest_first(), ordered: false, range };
-    rows = rows.filter(&request.plan.filter)?;
     for pipe in &request.plan.pipes {
         rows = rows.pipe(pipe)?;
     }

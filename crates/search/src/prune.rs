@@ -32,7 +32,7 @@ impl Conditions {
     }
 
     /// What is known when these or `other` hold: a column has a value of either.
-    fn or(self, other: Conditions) -> Conditions {
+    pub(crate) fn or(self, other: Conditions) -> Conditions {
         let mut any_of = Vec::new();
         for mut one in self.any_of {
             let twin = other.any_of.iter().find(|two| two.column == one.column);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use datafusion::catalog::{
+    CatalogProvider, MemoryCatalogProvider, MemorySchemaProvider, SchemaProvider,
+};
 use datafusion::execution::context::SQLOptions;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{DataFrame, SessionContext};
@@ -29,7 +32,11 @@ pub(crate) async fn frame(
     }
     let wrong = |e: &datafusion::error::DataFusionError| search_error(e, Asked::Sql);
     context.register_udf(cidr_match());
-    context.register_table("events", Arc::new(table)).map_err(|e| wrong(&e))?;
+    let catalog = MemoryCatalogProvider::new();
+    let tables = Arc::new(MemorySchemaProvider::new());
+    tables.register_table("events".to_string(), Arc::new(table)).map_err(|e| wrong(&e))?;
+    catalog.register_schema("public", tables).map_err(|e| wrong(&e))?;
+    context.register_catalog("datafusion", Arc::new(catalog));
     let plan = context.state().create_logical_plan(sql).await.map_err(|e| wrong(&e))?;
     SQLOptions::new()
         .with_allow_ddl(false)

@@ -12,6 +12,7 @@ use pugmark_event::fields::EVENT_ID;
 use pugmark_event::time::Micros;
 use pugmark_store::{Scan, Snapshot};
 
+use crate::filter::Predicate;
 use crate::prune::{self, Conditions};
 use crate::scan::EventsScan;
 
@@ -22,6 +23,7 @@ pub(crate) struct EventsTable {
     from: Option<Micros>,
     to: Option<Micros>,
     schema: SchemaRef,
+    predicate: Arc<Predicate>,
 }
 
 impl EventsTable {
@@ -32,19 +34,32 @@ impl EventsTable {
         to: Option<Micros>,
         schema: SchemaRef,
     ) -> Self {
-        Self { snapshot, from, to, schema }
+        Self { snapshot, from, to, schema, predicate: Arc::default() }
+    }
+
+    /// Only those that pass.
+    pub(crate) fn only(self, predicate: Predicate) -> Self {
+        Self { predicate: Arc::new(predicate), ..self }
     }
 
     /// First and last moment that events may have, as far as whole parts tell.
     pub(crate) fn range(&self) -> Option<(Micros, Micros)> {
-        let scan = Scan { from: self.from, to: self.to, ..Scan::default() };
-        let parts = self.snapshot.scan(scan);
-        let first = parts.iter().map(|part| part.times().0).min()?;
-        let last = parts.iter().map(|part| part.times().1).max()?;
-        let from = self.from.map_or(first, |from| from.max(first));
-        let to = self.to.map_or(last, |to| to.saturating_sub(1).min(last));
-        Some((from, to))
+        range(&self.snapshot, self.from, self.to)
     }
+}
+
+/// First and last moment of events from `from` to before `to`, as far as whole parts tell.
+pub(crate) fn range(
+    snapshot: &Snapshot,
+    from: Option<Micros>,
+    to: Option<Micros>,
+) -> Option<(Micros, Micros)> {
+    let parts = snapshot.scan(Scan { from, to, ..Scan::default() });
+    let first = parts.iter().map(|part| part.times().0).min()?;
+    let last = parts.iter().map(|part| part.times().1).max()?;
+    let from = from.map_or(first, |from| from.max(first));
+    let to = to.map_or(last, |to| to.saturating_sub(1).min(last));
+    Some((from, to))
 }
 
 #[async_trait]
@@ -86,15 +101,16 @@ impl TableProvider for EventsTable {
         };
         let mut conditions = Conditions::default();
         filters.iter().for_each(|filter| conditions.add(prune::conditions(filter)));
-        let scan = Scan {
+        let mut scan = Scan {
             columns: Some(columns),
             from: self.from,
             to: self.to,
             filters: conditions.filters,
             any_of: conditions.any_of,
             words: conditions.words,
-            ids: None,
+            ..Scan::default()
         };
+        self.predicate.apply(&mut scan);
         let parts = self.snapshot.scan(scan);
         Ok(Arc::new(EventsScan::new(schema, parts, state.config().target_partitions())))
     }

@@ -196,6 +196,10 @@ impl From<StoreError> for ApiError {
 
 impl From<EngineError> for ApiError {
     fn from(error: EngineError) -> Self {
-        Self::internal(error)
+        match error {
+            EngineError::Busy => Self::new(StatusCode::CONFLICT, "busy", error.to_string())
+                .hint("GET /api/v1/reparse says how far it is"),
+            EngineError::Store(error) => error.into(),
+        }
     }
 }

@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::api::{
-    alerts, auth, events, explore, fields, ingest, ledger, query, rules, search, sources, sql,
-    status, stream, tokens,
+    alerts, audit, auth, events, explore, fields, ingest, ledger, quarantine, query, reparse,
+    retention, rules, search, sources, sql, status, stream, tokens,
 };
 use crate::auth::{REQUEST_HEADER, SESSION_COOKIE};
 
@@ -70,6 +70,15 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(status::status))
         .routes(routes!(sources::sources))
         .routes(routes!(ledger::ledger))
+        .routes(routes!(retention::show))
+        .routes(routes!(retention::preview))
+        .routes(routes!(retention::hold))
+        .routes(routes!(retention::release))
+        .routes(routes!(quarantine::list))
+        .routes(routes!(quarantine::record))
+        .routes(routes!(quarantine::replay))
+        .routes(routes!(reparse::state, reparse::start))
+        .routes(routes!(audit::audit))
         .routes(routes!(stream::stream))
         .routes(routes!(status::document))
         .routes(routes!(status::metrics))

@@ -631,6 +631,30 @@ pub(crate) struct Ledger {
     pub(crate) balanced: bool,
     pub(crate) sources: Vec<LedgerSource>,
     pub(crate) total: LedgerCounts,
+    /// Why records were set aside or dropped.
+    pub(crate) reasons: Vec<LedgerReason>,
+    /// The same by minute of receipt, when that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) minutes: Option<Vec<LedgerMinute>>,
+}
+
+/// Why records of a source were set aside or dropped.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LedgerReason {
+    pub(crate) source: String,
+    /// quarantined or shed.
+    pub(crate) fate: String,
+    pub(crate) reason: String,
+    pub(crate) count: u64,
+}
+
+/// The ledger of one source in one minute of receipt.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LedgerMinute {
+    pub(crate) minute: String,
+    pub(crate) source: String,
+    #[serde(flatten)]
+    pub(crate) counts: LedgerCounts,
 }
 
 /// The ledger of one source.
@@ -649,7 +673,138 @@ pub(crate) struct LedgerCounts {
     pub(crate) sampled: u64,
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
+    /// Of those stored, how many retention has deleted since; not known by minute.
+    pub(crate) expired: u64,
     pub(crate) balanced: bool,
+}
+
+// Care
+
+/// Records that were set aside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Quarantine {
+    pub(crate) records: Vec<QuarantineRecord>,
+}
+
+/// A record that was set aside.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QuarantineRecord {
+    pub(crate) id: String,
+    pub(crate) received: String,
+    pub(crate) source: String,
+    pub(crate) reason: String,
+    pub(crate) bytes: u64,
+    /// Its first bytes, as text.
+    pub(crate) start: String,
+}
+
+/// Which records in quarantine are parsed again; all when nothing is said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ReplayRequest {
+    /// Only of this source.
+    pub(crate) source: Option<String>,
+    /// Only with this in their reason.
+    pub(crate) reason: Option<String>,
+    /// Only with these ids.
+    pub(crate) ids: Vec<String>,
+}
+
+/// What became of records that were parsed again.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Replayed {
+    /// Records that fitted.
+    pub(crate) tried: u64,
+    /// Records that are events now, with their old ids.
+    pub(crate) events: u64,
+    /// Records that stay: the parser fails on them.
+    pub(crate) failed: u64,
+    /// Records that stay: they are longer than a parser takes.
+    pub(crate) too_long: u64,
+    /// Records that stay: their bytes were lost with a damaged piece of the WAL.
+    pub(crate) lost: u64,
+}
+
+impl From<pugmark_engine::Replayed> for Replayed {
+    fn from(r: pugmark_engine::Replayed) -> Self {
+        Self {
+            tried: r.tried,
+            events: r.events,
+            failed: r.failed,
+            too_long: r.too_long,
+            lost: r.lost,
+        }
+    }
+}
+
+/// Which stored records are read again.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ReparseRequest {
+    pub(crate) source: String,
+    /// Start of the range of event time.
+    #[serde(default)]
+    pub(crate) from: Option<Moment>,
+    /// End, not included.
+    #[serde(default)]
+    pub(crate) to: Option<Moment>,
+    /// The format to try first, such as syslog.
+    #[serde(default)]
+    pub(crate) format: Option<String>,
+}
+
+/// How the reparse that was started last is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Reparse {
+    pub(crate) running: bool,
+    pub(crate) source: String,
+    pub(crate) done: ReparseDone,
+    /// Why it ended before its end.
+    #[schema(required)]
+    pub(crate) error: Option<String>,
+}
+
+/// How far a reparse is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReparseDone {
+    /// Segments looked at.
+    pub(crate) segments: u64,
+    /// Segments in whose place new ones are.
+    pub(crate) replaced: u64,
+    /// Events read again.
+    pub(crate) events: u64,
+    /// Segments left alone: they are on object storage.
+    pub(crate) remote: u64,
+}
+
+impl From<pugmark_engine::ReparseState> for Reparse {
+    fn from(state: pugmark_engine::ReparseState) -> Self {
+        let done = ReparseDone {
+            segments: state.done.segments,
+            replaced: state.done.replaced,
+            events: state.done.events,
+            remote: state.done.remote,
+        };
+        Self { running: state.running, source: state.source, done, error: state.error }
+    }
+}
+
+/// The audit trail, the newest entry first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Audit {
+    pub(crate) entries: Vec<AuditEntry>,
+}
+
+/// Who did what to the data.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditEntry {
+    pub(crate) id: String,
+    pub(crate) time: String,
+    pub(crate) actor: String,
+    pub(crate) action: String,
+    pub(crate) subject: String,
+    #[schema(value_type = Object)]
+    pub(crate) detail: serde_json::Value,
 }
 
 /// A time, or nothing for a time that never was.

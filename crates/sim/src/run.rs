@@ -85,8 +85,8 @@ pub fn shrink(failure: Failure, parser: &Arc<Parser>, runs_max: usize) -> Failur
     smallest
 }
 
-/// Runs the seeds on `threads` threads; calls `done` for each that ended. Returns the failure of the
-/// smallest seed that failed, having run all seeds before it.
+/// Runs the seeds on `threads` threads; calls `done` for each that ended. Returns the failure of
+/// the smallest seed that failed, having run all seeds before it.
 pub fn run_seeds(
     seeds: std::ops::Range<u64>,
     threads: usize,

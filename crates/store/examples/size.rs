@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for file in &files {
         let bytes = std::fs::read(file)?;
         let name = Path::new(file).file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let records = frame::body(&bytes);
+        let records = frame::body(bytes);
         let mut part = Records::new();
         for (i, record) in records.iter().enumerate() {
             part.push(record);

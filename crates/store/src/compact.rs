@@ -70,12 +70,26 @@ impl Store {
             if stop.load(Ordering::SeqCst) {
                 break;
             }
-            let Some(made) = self.inner.merge(&inputs, stop).await? else { break };
+            // A move or an expiry may be at work on one of them; there will be another time.
+            let paths = inputs.iter().map(|segment| segment.info.path.as_str());
+            let Some(_claim) = self.inner.claims.take(paths) else { break };
+            if !self.inner.has(&inputs) {
+                break;
+            }
+            let made = match self.inner.merge(&inputs, stop).await {
+                Ok(Some(made)) => made,
+                Ok(None) => break,
+                // Somebody else replaced one of them meanwhile; what is there now is looked at.
+                Err(StoreError::Changed(why)) => {
+                    tracing::debug!(why, "segments were replaced while they were merged");
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
             compacted.removed += inputs.len() as u64;
             compacted.added += 1;
             compacted.bytes_before += inputs.iter().map(|s| s.info.bytes).sum::<u64>();
             compacted.bytes_after += made.info.bytes;
-            inputs.iter().for_each(|segment| segment.doom());
             retired.0.push((Instant::now(), inputs));
         }
         Ok(compacted)
@@ -88,6 +102,13 @@ impl Inner {
         let infos: Vec<_> = segments.iter().map(|s| (&s.info, s.since.elapsed())).collect();
         let chosen = choose(&infos)?;
         Some(chosen.into_iter().map(|at| segments[at].clone()).collect())
+    }
+
+    /// True when all of these segments still count.
+    pub(crate) fn has(&self, segments: &[Arc<Segment>]) -> bool {
+        let state = self.state.lock();
+        let counts = |segment| state.segments.iter().any(|known| Arc::ptr_eq(known, segment));
+        segments.iter().all(counts)
     }
 
     async fn merge(
@@ -112,20 +133,7 @@ impl Inner {
         })
         .await?;
         let Some(made) = made else { return Ok(None) };
-        let removed: Vec<&str> = inputs.iter().map(|s| s.info.path.as_str()).collect();
-        if let Err(error) = self.manifest.replace(&removed, &[&made.info], None).await {
-            // When nobody knows whether the transaction is on disk, the next start removes the
-            // files that the manifest does not name.
-            if !matches!(error, StoreError::Uncertain(..)) {
-                made.doom();
-            }
-            return Err(error);
-        }
-        let mut state = self.state.lock();
-        let gone = |segment: &Arc<Segment>| inputs.iter().any(|i| Arc::ptr_eq(i, segment));
-        let mut segments: Vec<_> = state.segments.iter().filter(|s| !gone(s)).cloned().collect();
-        segments.push(made.clone());
-        state.segments = Arc::new(segments);
+        self.replace(inputs, vec![made.clone()]).await?;
         Ok(Some(made))
     }
 

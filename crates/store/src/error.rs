@@ -7,6 +7,9 @@ use arrow::error::ArrowError;
 use parquet::errors::ParquetError;
 use pugmark_event::batch::BatchError;
 
+/// How the text of an error of the cold tier begins.
+pub(crate) const COLD_SEGMENT: &str = "the cold segment ";
+
 /// Why the store could not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -134,6 +137,17 @@ pub enum StoreError {
         /// What is wrong.
         message: String,
     },
+    /// Object storage did not give or take a segment; the text says which, where and why.
+    #[error("{0}")]
+    Cold(String),
+    /// A backup cannot be made or used.
+    #[error("{}: {message}", path.display())]
+    Backup {
+        /// The folder or the file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        message: String,
+    },
     /// The store was opened for reading.
     #[error("the data folder was opened for reading only")]
     ReadOnly,
@@ -149,7 +163,16 @@ impl StoreError {
     /// A [`StoreError::Segment`] maker for `map_err`.
     pub(crate) fn parquet(path: &Path) -> impl Fn(ParquetError) -> StoreError {
         let path = path.to_path_buf();
-        move |error| StoreError::Segment { path: path.clone(), message: error.to_string() }
+        move |error| StoreError::segment(&path, error.to_string())
+    }
+
+    /// A segment cannot be read. What the cold tier says stands for itself: the libraries in
+    /// between put their own words before it and know nothing of the cause.
+    pub(crate) fn segment(path: &Path, message: String) -> StoreError {
+        match message.find(COLD_SEGMENT) {
+            Some(at) => StoreError::Cold(message[at..].to_string()),
+            None => StoreError::Segment { path: path.to_path_buf(), message },
+        }
     }
 }
 

@@ -72,6 +72,8 @@ pub struct LedgerRow {
     pub quarantined: u64,
     /// Records dropped because there was no room.
     pub shed: u64,
+    /// Of those stored, how many retention has deleted since.
+    pub expired: u64,
     /// Bytes of the records stored and quarantined.
     pub raw_bytes: u64,
     /// When the last record arrived.
@@ -87,6 +89,7 @@ impl LedgerRow {
             sampled: counts.sampled,
             quarantined: counts.quarantined,
             shed: counts.shed,
+            expired: counts.expired,
             raw_bytes: counts.raw_bytes,
             last_received: counts.last_received,
         }

@@ -9,38 +9,55 @@
 //! Floor 3. The only crate that names parquet and sqlx.
 
 mod audit;
+mod care;
 mod codec;
 mod compact;
 mod derived;
 mod disk;
 mod error;
+mod keep;
 mod ledger;
 mod lock;
 mod manifest;
 mod memtable;
+mod pressure;
 mod quarantine;
 mod retention;
 mod scan;
 mod segment;
 mod state;
 mod store;
+mod tier;
 mod wal;
 
+pub use care::account::{LedgerFilter, LedgerMinute};
+pub use care::backup::{BackupReport, RestoreReport, backup, restore};
+pub use care::check::{Depth, Finding, Level, Report, check};
+pub use care::reparse::{Rewrite, RewriteScope, Rewritten};
+pub use care::replay::ReplayFilter;
 pub use compact::Compacted;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
+pub use keep::{Keep, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{
     AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,
 };
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
-pub use retention::{ClassId, Classify, DEFAULT as DEFAULT_CLASS, OneClass};
+pub use retention::{
+    Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,
+    DEFAULT as DEFAULT_CLASS, Hold, OneClass, Preview,
+};
 pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
 pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};
+pub use tier::{
+    Cold, ColdUsage, ObjectError, ObjectStorage, Objects, StorageError, StorageSettings,
+};
 pub use wal::Recovery;
+pub use wal::recover::DAMAGED_SOURCE;
 
 /// The time now, in microseconds since the epoch.
 fn now() -> pugmark_event::time::Micros {

@@ -10,12 +10,12 @@
 //! whoever was there before can change nothing more.
 
 mod change;
-mod check;
+pub(crate) mod check;
 mod gate;
 mod migrations;
 mod owner;
 mod place;
-mod sql;
+pub(crate) mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -35,11 +35,10 @@ use crate::error::StoreError;
 use crate::ledger::{Book, Counts};
 use crate::memtable::Sealed;
 use crate::quarantine::{self, QuarantineEntry};
+use crate::retention::DEFAULT as DEFAULT_CLASS;
 
 /// The dataset of events. Others have segments, tiers and a ledger of the same kind.
 pub(crate) const EVENTS: &str = "events";
-/// The retention class of what no class was named for.
-pub(crate) const DEFAULT_CLASS: &str = "default";
 
 /// The manifest of one data folder. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,7 +46,7 @@ pub(crate) struct Manifest {
     at: ManifestAt,
     /// One connection. `None` when opened for reading.
     writer: Option<Pool>,
-    reader: Pool,
+    pub(crate) reader: Pool,
     /// The number of this writer.
     epoch: i64,
     gate: Arc<dyn Gate>,
@@ -391,7 +390,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When the database refuses.
-    #[allow(dead_code, reason = "for the ledger and the quarantine as people see them")]
     pub(crate) async fn reasons(
         &self,
         since: Option<Micros>,
@@ -470,7 +468,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When the database refuses or the record cannot be unpacked.
-    #[allow(dead_code, reason = "for the ledger and the quarantine as people see them")]
     pub(crate) async fn quarantined_record(
         &self,
         id: i64,

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
 use arrow::compute::{and, cast, filter_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
@@ -18,6 +18,7 @@ use pugmark_event::time::Micros;
 use crate::codec::words::has_word;
 use crate::derived;
 use crate::error::StoreError;
+use crate::keep::{Keep, RecordTest};
 use crate::memtable::Entry;
 use crate::segment::index::GROUP_ROWS;
 use crate::segment::layout::has_bounds;
@@ -46,6 +47,10 @@ pub struct Scan {
     /// Words that the record of every wanted row has: longest runs of ASCII letters, digits and
     /// underscores, letters in lower case. No other row comes.
     pub words: Vec<String>,
+    /// Rows that it does not keep are not returned.
+    pub keep: Option<Arc<dyn Keep>>,
+    /// Rows whose record does not pass all of these are not returned.
+    pub records: Vec<Arc<dyn RecordTest>>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
 }
@@ -126,10 +131,9 @@ impl Scan {
     }
 
     /// The rows of a batch with `event_id` and `event_time` that are wanted.
-    pub(crate) fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+    pub(crate) fn within(&self, batch: &RecordBatch) -> BooleanArray {
         let longs = |name: &str| -> Option<Vec<i64>> {
-            let column = cast(batch.column_by_name(name)?, &DataType::Int64).ok()?;
-            Some(column.as_primitive::<Int64Type>().values().to_vec())
+            Some(longs(batch.column_by_name(name)?)?.values().to_vec())
         };
         let times = longs(EVENT_TIME.column()).unwrap_or_default();
         let ids = longs(EVENT_ID.column()).unwrap_or_default();
@@ -219,6 +223,19 @@ impl ScanPart {
         }
     }
 
+    /// Its rows, where it is known without reading that all of them are wanted.
+    pub fn rows_wanted(&self) -> Option<u64> {
+        let all = self.scan.keep.is_none()
+            && self.scan.records.is_empty()
+            && self.scan.covers(self.times(), self.ids());
+        all.then(|| self.rows())
+    }
+
+    /// The same part for another scan.
+    pub fn with(&self, scan: Arc<Scan>) -> ScanPart {
+        ScanPart { scan, origin: self.origin.clone() }
+    }
+
     /// Smallest and largest event id in it.
     fn ids(&self) -> (i64, i64) {
         match &self.origin {
@@ -244,18 +261,30 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     let wanted = scan.schema()?;
     let columns = entry.batch.columns();
     // Cut the columns first: filtering copies.
-    let mut keep = if all { None } else { Some(scan.keep(columns)) };
-    if !scan.words.is_empty() {
-        let with_words = with_words(&entry.batch, &scan.words);
-        keep = Some(match keep {
-            Some(keep) => and(&keep, &with_words)?,
-            None => with_words,
+    let mut keep: Option<BooleanArray> = None;
+    let mut only = |part: BooleanArray| -> Result<(), StoreError> {
+        keep = Some(match &keep {
+            Some(before) => and(before, &part)?,
+            None => part,
         });
+        Ok(())
+    };
+    if !all {
+        only(scan.within(columns))?;
     }
-    let columns = derived::align(columns, &wanted)?;
+    if let (Some(keep), Some(schema)) = (&scan.keep, scan.keep_schema()?) {
+        only(keep.keep(&derived::align(columns, &schema)?))?;
+    }
+    if !scan.words.is_empty() {
+        only(with_words(&entry.batch, &scan.words))?;
+    }
+    if scan.asks_records() {
+        only(scan.records_pass(columns))?;
+    }
     let columns = match keep {
-        Some(keep) => filter_record_batch(&columns, &keep)?,
-        None => columns,
+        Some(keep) if keep.true_count() == 0 => return Ok(Box::new(std::iter::empty())),
+        Some(keep) => filter_record_batch(&derived::align(columns, &wanted)?, &keep)?,
+        None => derived::align(columns, &wanted)?,
     };
     if columns.num_rows() == 0 {
         return Ok(Box::new(std::iter::empty()));
@@ -401,6 +430,15 @@ fn may_meet(
         .collect())
 }
 
+/// Integers, and times in microseconds, whatever the file has them in.
+fn longs(column: &ArrayRef) -> Option<Int64Array> {
+    let column = match column.data_type() {
+        DataType::Timestamp(..) => cast(column, &fields::Kind::Time.data_type()).ok()?,
+        _ => column.clone(),
+    };
+    cast(&column, &DataType::Int64).ok()?.as_primitive_opt::<Int64Type>().cloned()
+}
+
 fn bound_at(bounds: &ArrayRef, row: usize) -> Option<PruneValue> {
     if bounds.is_null(row) {
         return None;
@@ -408,8 +446,7 @@ fn bound_at(bounds: &ArrayRef, row: usize) -> Option<PruneValue> {
     match bounds.data_type() {
         DataType::Utf8 => Some(PruneValue::Text(bounds.as_string::<i32>().value(row).to_string())),
         DataType::Int64 | DataType::Timestamp(..) => {
-            let longs = cast(&bounds.slice(row, 1), &DataType::Int64).ok()?;
-            Some(PruneValue::Long(longs.as_primitive::<Int64Type>().value(0)))
+            Some(PruneValue::Long(longs(&bounds.slice(row, 1))?.value(0)))
         }
         _ => None,
     }

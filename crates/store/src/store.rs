@@ -19,15 +19,17 @@ use crate::disk::{Disk, RealDisk};
 use crate::error::{AppendError, StoreError};
 use crate::ledger::{Book, Counts, LedgerCheck, LedgerRow};
 use crate::lock::FolderLock;
-use crate::manifest::{Commit, EVENTS, Gate, Loaded, Manifest, ManifestAt, Shed, open_gate};
+use crate::manifest::{Commit, EVENTS, Gate, Loaded, Manifest, ManifestAt, Shed, Tier, open_gate};
 use crate::memtable::{Entry, Memtable, Sealed};
 use crate::quarantine::{self, Aside, QuarantineEntry};
-use crate::retention::{Classify, OneClass};
+use crate::retention::age::remove_leftovers;
+use crate::retention::{Aging, Claims, Classes, Classify, OneClass};
 use crate::scan::Snapshot;
 use crate::segment::write::SegmentWriter;
 use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
+use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
 
 /// Bytes of events that one transaction moves into segments at most.
@@ -36,6 +38,8 @@ const SEAL_BYTES_MAX: usize = 512 << 20;
 const WAL_FLUSH_PART: u64 = 4;
 /// Counts of shed records wait this long for a flush at most.
 const SHED_WAIT_MAX: Duration = Duration::from_secs(10);
+/// How long closing waits for a segment that is being moved.
+const AGING_WAIT_MAX: Duration = Duration::from_secs(10);
 /// How often a reading process tries while a writing one moves on.
 const READ_TRIES_MAX: usize = 20;
 
@@ -46,17 +50,24 @@ pub struct Options {
     pub wal_segment_bytes_max: u64,
     /// Bytes of WAL files beyond which records are refused until a flush has made room.
     pub wal_bytes_max: u64,
-    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At four
+    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At two
     /// times this, records are refused until a flush has made room.
     pub memtable_bytes_max: usize,
     /// Memory for records that are taken and not processed yet, in bytes.
     pub queue_bytes_max: usize,
     /// Records are refused when the disk has fewer bytes free.
     pub disk_free_bytes_min: u64,
+    /// Segments are moved or deleted, the least important first, while the disk has fewer bytes
+    /// free. 0: never.
+    pub disk_free_bytes_low: u64,
     /// Durable blocks that wait for the engine at most.
     pub blocks_max: usize,
     /// Says which retention class an event belongs to; a segment holds events of one class.
     pub classify: Arc<dyn Classify>,
+    /// How long events of each class are kept.
+    pub classes: Classes,
+    /// Object storage for cold segments.
+    pub cold: Option<Cold>,
     /// Memory for footers, filters and indexes of segments, in bytes; what does not fit is read
     /// again for each question.
     pub tail_bytes_max: usize,
@@ -76,8 +87,11 @@ impl Default for Options {
             memtable_bytes_max: 128 << 20,
             queue_bytes_max: 64 << 20,
             disk_free_bytes_min: 256 << 20,
+            disk_free_bytes_low: 0,
             blocks_max: 64,
             classify: Arc::new(OneClass),
+            classes: Classes::default(),
+            cold: None,
             tail_bytes_max: 128 << 20,
             disk: Arc::new(RealDisk),
             manifest: ManifestAt::Folder,
@@ -134,8 +148,10 @@ pub struct Usage {
     pub segments: u64,
     /// Bytes of all records stored and quarantined.
     pub raw_bytes: u64,
-    /// Bytes of segments.
+    /// Bytes of segments on the local disk.
     pub disk_bytes: u64,
+    /// Bytes of segments on object storage.
+    pub cold_bytes: u64,
     /// Bytes of the WAL.
     pub wal_bytes: u64,
 }
@@ -155,6 +171,11 @@ pub(crate) struct Inner {
     /// One compaction at a time.
     pub(crate) compacting: tokio::sync::Mutex<Retired>,
     pub(crate) recovery: Recovery,
+    /// The cold tier, when there is object storage.
+    pub(crate) tiers: Option<Arc<Tiers>>,
+    pub(crate) aging: Aging,
+    /// Segments that somebody works on.
+    pub(crate) claims: Claims,
     /// `None` when opened for reading.
     pub(crate) writing: Option<Writing>,
 }
@@ -210,7 +231,7 @@ impl State {
     }
 
     /// Counts of what the manifest does not have yet.
-    fn pending(&self) -> Book {
+    pub(crate) fn pending(&self) -> Book {
         let active = Sealed {
             entries: self.memtable.entries().to_vec(),
             asides: self.memtable.asides().to_vec(),
@@ -239,12 +260,14 @@ impl Store {
         let manifest = Manifest::open(dir, &options.manifest).await?.behind(options.gate.clone());
         let loaded = manifest.load(EVENTS).await?;
         let tails = Tails::new(options.tail_bytes_max);
-        let segments = handles(&options.disk, dir, &loaded, &tails);
+        let tiers = tiers(dir, &options)?;
+        let segments = handles(&options.disk, dir, &loaded, &tails, &tiers);
         let mark = loaded.mark;
         let (folder, known) = (dir.to_path_buf(), segments.clone());
-        let disk = options.disk.clone();
+        let (disk, cold) = (options.disk.clone(), tiers.clone());
         let (wal_dir, recovered) = blocking(move || {
             segment::remove_orphans(&*disk, &folder, &known)?;
+            remove_leftovers(cold.as_ref(), &*disk, &folder, &known)?;
             let wal_dir = folder.join("wal");
             disk.make_dirs(&wal_dir).map_err(StoreError::io("make", &wal_dir))?;
             disk.sync_dir(&folder).map_err(StoreError::io("sync", &folder))?;
@@ -274,6 +297,9 @@ impl Store {
             flushing: tokio::sync::Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
             recovery: recovered.report,
+            tiers,
+            aging: Aging::default(),
+            claims: Claims::default(),
             writing: Some(Writing {
                 queue,
                 thread: Mutex::new(Some(thread)),
@@ -300,8 +326,11 @@ impl Store {
     ) -> Result<(Store, Vec<Block>), StoreError> {
         let manifest = Manifest::open_read_only(dir, &options.manifest).await?;
         let (loaded, recovery, blocks) = read_consistently(&options.disk, dir, &manifest).await?;
+        let cold = options.cold.as_ref();
+        let tiers =
+            cold.map(|cold| Arc::new(Tiers::open_read_only(dir, options.disk.clone(), cold)));
         let tails = Tails::new(options.tail_bytes_max);
-        let segments = handles(&options.disk, dir, &loaded, &tails);
+        let segments = handles(&options.disk, dir, &loaded, &tails, &tiers);
         let inner = Inner {
             dir: dir.to_path_buf(),
             options,
@@ -310,6 +339,9 @@ impl Store {
             flushing: tokio::sync::Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
             recovery,
+            tiers,
+            aging: Aging::default(),
+            claims: Claims::default(),
             writing: None,
         };
         let store = Store { inner: Arc::new(inner) };
@@ -505,7 +537,8 @@ impl Store {
     /// # Errors
     /// When the manifest cannot be read.
     pub async fn check_ledger(&self) -> Result<LedgerCheck, StoreError> {
-        let mut problems = self.inner.manifest.check().await?;
+        let imbalances = self.inner.manifest.check().await?;
+        let mut problems: Vec<String> = imbalances.iter().map(ToString::to_string).collect();
         for row in self.ledger().await?.iter().filter(|row| !row.balanced()) {
             problems.push(format!("{}: the account in memory does not balance", row.source));
         }
@@ -555,9 +588,15 @@ impl Store {
             segments: state.segments.len() as u64,
             raw_bytes: state.ledger.values().map(raw).sum::<u64>()
                 + pending.minutes.values().map(raw).sum::<u64>(),
-            disk_bytes: state.segments.iter().map(|s| s.info.bytes).sum(),
+            disk_bytes: bytes_on(&state, Tier::Hot),
+            cold_bytes: bytes_on(&state, Tier::Cold),
             wal_bytes: self.inner.writing.as_ref().map_or(0, |w| w.queue.disk_bytes()),
         }
+    }
+
+    /// What the cold tier holds and did; `None` without object storage.
+    pub fn cold_usage(&self) -> Option<ColdUsage> {
+        self.inner.tiers.as_ref().map(|tiers| tiers.usage())
     }
 
     /// Why records are not taken, if they are not. Clears itself.
@@ -613,6 +652,8 @@ impl Store {
             })
             .await?;
         }
+        // A move that is nearly done may count; one that hangs is taken up at the next start.
+        let _ = tokio::time::timeout(AGING_WAIT_MAX, self.inner.aging.turn.lock()).await;
         let flushed = self.flush().await;
         let mark = self.inner.state.lock().mark;
         writing.queue.forget(mark, true);
@@ -795,17 +836,31 @@ fn add_totals(ledger: &mut BTreeMap<String, Counts>, book: &Book) {
     }
 }
 
-fn handles(
+fn bytes_on(state: &State, tier: Tier) -> u64 {
+    state.segments.iter().map(|s| &s.info).filter(|i| i.tier == tier).map(|i| i.bytes).sum()
+}
+
+fn tiers(dir: &Path, options: &Options) -> Result<Option<Arc<Tiers>>, StoreError> {
+    let Some(cold) = &options.cold else { return Ok(None) };
+    Ok(Some(Arc::new(Tiers::open(dir, options.disk.clone(), cold)?)))
+}
+
+pub(crate) fn handles(
     disk: &Arc<dyn Disk>,
     dir: &Path,
     loaded: &Loaded,
     tails: &Arc<Tails>,
+    tiers: &Option<Arc<Tiers>>,
 ) -> Vec<Arc<Segment>> {
     let infos = loaded.segments.iter();
-    infos.map(|info| Arc::new(Segment::new(disk, dir, info.clone(), tails))).collect()
+    infos.map(|info| Arc::new(Segment::new(disk, dir, info.clone(), tails).on(tiers))).collect()
 }
 
 fn file_problem(disk: &dyn Disk, segment: &Segment) -> Option<String> {
+    if segment.info.tier == Tier::Cold {
+        let problem = tail_problem(disk, &segment.path, segment.info.bytes)?;
+        return Some(format!("{}: {problem}", segment.info.path));
+    }
     match disk.open(&segment.path) {
         Ok(file) if file.len() == segment.info.bytes => None,
         Ok(file) => Some(format!(

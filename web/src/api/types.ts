@@ -175,6 +175,8 @@ export interface LedgerCounts {
   sampled: number
   quarantined: number
   shed: number
+  /** Of those stored, how many retention has deleted since. */
+  expired: number
   balanced: boolean
 }
 
@@ -182,4 +184,6 @@ export interface Ledger {
   balanced: boolean
   sources: (LedgerCounts & { source: string })[]
   total: LedgerCounts
+  /** Why records were set aside or dropped. */
+  reasons: { source: string; fate: string; reason: string; count: number }[]
 }

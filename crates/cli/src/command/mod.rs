@@ -1,14 +1,20 @@
 //! The commands, one file each.
 
 pub(crate) mod alerts;
+pub(crate) mod audit;
+pub(crate) mod backup;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod docs;
+pub(crate) mod doctor;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod quarantine;
+pub(crate) mod reparse;
+pub(crate) mod restore;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
@@ -16,6 +22,7 @@ pub(crate) mod serve;
 use std::path::PathBuf;
 
 use pugmark_connect::Client;
+use pugmark_event::time::{self, Micros};
 
 use crate::cli::{Cli, Command};
 use crate::error::{CliError, Exit};
@@ -60,6 +67,34 @@ impl Where {
     }
 }
 
+/// A bound of a range of time, as people write it.
+pub(crate) fn bound(text: Option<&str>) -> Result<Option<Micros>, CliError> {
+    let Some(text) = text else { return Ok(None) };
+    let time = time::parse_bound(text, chrono::Utc::now().timestamp_micros());
+    time.map(Some).ok_or_else(|| {
+        CliError::usage(format!("{text:?} is no time"))
+            .hint("write one such as 2026-11-23, 2026-11-23T10:00:00Z or now-15m")
+    })
+}
+
+/// Text as a part of a query string.
+pub(crate) fn encoded(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    text.bytes().fold(String::new(), |mut out, b| {
+        match is_plain(b) {
+            true => out.push(char::from(b)),
+            false => out += &format!("%{b:02X}"),
+        }
+        out
+    })
+}
+
+/// Who the audit trail names for what is typed here.
+pub(crate) fn actor() -> String {
+    let user = std::env::var("USER").unwrap_or_default();
+    if user.is_empty() { "command line".into() } else { format!("command line ({user})") }
+}
+
 /// Runs what was typed.
 pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
     let config = cli.config.as_deref();
@@ -75,6 +110,12 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, settings()?)),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, settings()?)),
         Command::Quarantine(args) => runtime()?.block_on(quarantine::run(args, settings()?)),
+        Command::Retention(args) => runtime()?.block_on(retention::run(args, settings()?)),
+        Command::Doctor(args) => runtime()?.block_on(doctor::run(args, settings()?)),
+        Command::Backup(args) => runtime()?.block_on(backup::run(args, settings()?)),
+        Command::Restore(args) => runtime()?.block_on(restore::run(args)),
+        Command::Reparse(args) => runtime()?.block_on(reparse::run(args, settings()?)),
+        Command::Audit(args) => runtime()?.block_on(audit::run(args, settings()?)),
         Command::Hunt(args) => hunt::run(args),
         Command::Rules(args) => rules::run(args),
         Command::Config(args) => config::run(args, config),

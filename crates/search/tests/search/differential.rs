@@ -168,9 +168,15 @@ fn pipes() -> impl Strategy<Value = String> {
         (1usize..9, filter()).prop_map(|(n, f)| format!(" | head {n} | where {f}")),
         (field(), 1usize..9).prop_map(|(f, n)| format!(" | fields {f}, @timestamp | head {n}")),
         field().prop_map(|f| format!(" | sort {f} | fields event.id, {f}")),
+        (filter(), 1usize..30, field())
+            .prop_map(|(w, n, f)| format!(" | where {w} | head {n} | fields event.id, {f}")),
         (figure(), after.clone()).prop_map(|(a, t)| format!(" | stats {a}{t}")),
         (figure(), field(), after.clone()).prop_map(|(a, f, t)| format!(" | stats {a} by {f}{t}")),
         (figure(), field()).prop_map(|(a, f)| format!(" | stats {a} by {f}, event.category")),
+        (figure(), field(), field())
+            .prop_map(|(a, f, g)| format!(" | stats {a} by {f}, {g}, user")),
+        (filter(), figure(), field())
+            .prop_map(|(w, a, f)| format!(" | where {w} | stats {a}, count() by {f}")),
         (figure(), field(), after)
             .prop_map(|(a, f, t)| format!(" | timechart span=7h {a} by {f}{t}")),
         (field(), 1usize..4).prop_map(|(f, n)| format!(" | top {n} {f}")),

@@ -2,4 +2,5 @@
 
 mod common;
 mod differential;
+mod measure;
 mod promises;

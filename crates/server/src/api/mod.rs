@@ -1,13 +1,17 @@
 //! The handlers, one file for each resource.
 
 pub(crate) mod alerts;
+pub(crate) mod audit;
 pub(crate) mod auth;
 pub(crate) mod events;
 pub(crate) mod explore;
 pub(crate) mod fields;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod quarantine;
 pub(crate) mod query;
+pub(crate) mod reparse;
+pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod sources;

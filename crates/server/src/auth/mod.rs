@@ -86,6 +86,11 @@ impl Caller {
         }
     }
 
+    /// How the audit trail names the caller.
+    pub(crate) fn name(&self) -> &str {
+        self.user().unwrap_or("a program with a token")
+    }
+
     /// The hash of the session, if it is one.
     pub(crate) fn session_hash(&self) -> Option<&str> {
         match &self.credential {

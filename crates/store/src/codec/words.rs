@@ -8,6 +8,9 @@ use twox_hash::XxHash3_64;
 /// Bytes of a word that count; a longer one is known by its start.
 const WORD_BYTES_MAX: usize = 128;
 
+/// Digits of a number that filters do without.
+const SHORT_NUMBER_BYTES_MAX: usize = 5;
+
 /// Which bytes words are made of.
 static IS_WORD: [bool; 256] = {
     let mut table = [false; 256];
@@ -49,6 +52,12 @@ pub(crate) fn has_word(text: &[u8], word: &[u8]) -> bool {
             && (at == 0 || !is_word(text[at - 1]))
             && text.get(at + len).is_none_or(|next| !is_word(*next))
     })
+}
+
+/// True for a number of few digits: a filter over many values would hold nearly all of them, and
+/// whoever looks for one looks for something else beside it. Filters do without.
+pub(crate) fn is_short_number(word: &[u8]) -> bool {
+    word.len() <= SHORT_NUMBER_BYTES_MAX && word.iter().all(u8::is_ascii_digit)
 }
 
 /// The number that stands for a word in filters: XXH3 of its first bytes in lower case.

@@ -111,7 +111,6 @@ impl Manifest {
     /// # Errors
     /// When one of `removed` is not there, or the rows of a source are not the same on both sides;
     /// and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn replace(
         &self,
         removed: &[&str],
@@ -136,7 +135,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When it is not there, and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn move_to(
         &self,
         path: &str,
@@ -158,7 +156,6 @@ impl Manifest {
     ///
     /// # Errors
     /// When one of them is not there, and as for every change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn expire(
         &self,
         paths: &[&str],
@@ -181,7 +178,6 @@ impl Manifest {
     /// # Errors
     /// When one of `ids` is not in quarantine, or `added` has not a row for each; and as for every
     /// change.
-    #[allow(dead_code, reason = "for compaction, tiers, retention and replay")]
     pub(crate) async fn replay_quarantine(
         &self,
         ids: &[i64],
@@ -220,6 +216,24 @@ impl Manifest {
         add_audit(&mut tx, audit).await?;
         self.finish(tx).await?;
         Ok(minutes)
+    }
+
+    /// Keeps a value under a name, with an entry in the audit trail.
+    ///
+    /// # Errors
+    /// As for every change.
+    pub(crate) async fn keep(
+        &self,
+        name: &str,
+        value: &str,
+        audit: &AuditEntry,
+    ) -> Result<(), StoreError> {
+        const SQL: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) \
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        let mut tx = self.begin().await?;
+        tx.run(SQL, args![name, value]).await?;
+        add_audit(&mut tx, Some(audit)).await?;
+        self.finish(tx).await
     }
 
     /// Adds an entry to the audit trail.

@@ -1,5 +1,7 @@
 //! What must add up in the manifest, as queries that answer a row for each account that does not.
 
+use std::fmt;
+
 use super::Manifest;
 use super::sql::args;
 use crate::error::StoreError;
@@ -61,19 +63,37 @@ const CHECKS: &[(&str, &str)] = &[
     ),
 ];
 
+/// Whose account it is when it is that of all sources together.
+pub(crate) const ALL_SOURCES: &str = "all sources";
+
+/// An account that does not balance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Imbalance {
+    /// A source, a path, or all sources.
+    pub(crate) whose: String,
+    pub(crate) what: &'static str,
+    pub(crate) one: i64,
+    pub(crate) other: i64,
+}
+
+impl fmt::Display for Imbalance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({} and {})", self.whose, self.what, self.one, self.other)
+    }
+}
+
 impl Manifest {
-    /// What does not add up, in words.
+    /// What does not add up.
     ///
     /// # Errors
     /// When the database refuses.
-    pub(crate) async fn check(&self) -> Result<Vec<String>, StoreError> {
+    pub(crate) async fn check(&self) -> Result<Vec<Imbalance>, StoreError> {
         let mut tx = self.snapshot().await?;
         let mut problems = Vec::new();
         for (what, query) in CHECKS {
             for row in tx.rows(*query, args![]).await? {
-                let (whose, one, other): (String, i64, i64) =
-                    (row.get(0)?, row.get(1)?, row.get(2)?);
-                problems.push(format!("{whose}: {what} ({one} and {other})"));
+                let (whose, one, other) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                problems.push(Imbalance { whose, what, one, other });
             }
         }
         Ok(problems)

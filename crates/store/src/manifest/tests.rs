@@ -158,7 +158,7 @@ async fn all(manifest: &Manifest) -> String {
 }
 
 async fn balanced(manifest: &Manifest) -> Loaded {
-    assert_eq!(manifest.check().await.unwrap(), Vec::<String>::new());
+    assert_eq!(manifest.check().await.unwrap(), []);
     manifest.load(EVENTS).await.unwrap()
 }
 

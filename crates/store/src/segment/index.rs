@@ -5,6 +5,7 @@
 //! In a column with **few values**: the index lists the words of such a column for each row group.
 //! Or among **many values**: for each block of [`BLOCK_ROWS`] rows there is a binary fuse filter
 //! (Graefe and Lemire, 2022) over their words, about nine bits each, wrong in one of 256 cases.
+//! Numbers of few digits are left out of filters: nearly every block has nearly all of them.
 //!
 //! Whole values of entity columns are kept in the same way, under the hash of the value.
 
@@ -20,7 +21,7 @@ use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
 use crate::codec::encode::Found;
 use crate::codec::template::{Piece, Template};
-use crate::codec::words::{hash_value, hash_word, is_word, words};
+use crate::codec::words::{hash_value, hash_word, is_short_number, is_word, words};
 
 /// Rows that one filter covers. A page of the file has as many.
 pub(crate) const BLOCK_ROWS: usize = 8192;
@@ -170,7 +171,7 @@ impl IndexBuilder {
 
     /// Adds all words of a text to the filter of the block.
     pub(crate) fn text(&mut self, text: &[u8]) {
-        for word in words(text) {
+        for word in words(text).filter(|word| !is_short_number(word)) {
             self.push(hash_word(word));
         }
     }

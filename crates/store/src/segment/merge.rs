@@ -21,14 +21,14 @@ use pugmark_event::fields::{
 use super::assemble::{AttributeSplit, COMPOSITES, PROMOTED_MAX, PROMOTED_SHARE};
 use super::file::SegmentFile;
 use super::index::{BLOCK_ROWS, IndexBuilder};
-use super::layout::{Layout, Promoted, TEMPLATE, column_names, is_entity};
-use super::read::attributes;
+use super::layout::{Layout, Promoted, column_names, is_entity};
+use super::read::{attributes, wide};
 use super::write::{Effort, Facts, Partition, SegmentWriter};
 use super::{Segment, Tail};
 use crate::codec::decode::{Decoder, Templates};
 use crate::codec::encode::Found;
 use crate::codec::rows::Rows;
-use crate::codec::stored::Stored;
+use crate::codec::stored::{Stored, StoredBuilder};
 use crate::error::StoreError;
 use crate::manifest::SegmentInfo;
 
@@ -154,21 +154,29 @@ fn open(
 
 /// All columns of the inputs but those of attributes, then the attributes as questions see them.
 fn union(tails: &[Arc<Tail>]) -> SchemaRef {
+    let events = pugmark_event::batch::schema();
     let mut known: BTreeMap<String, Arc<ArrowField>> = BTreeMap::new();
     for tail in tails {
         for field in tail.footer.schema().fields() {
             let promoted = tail.layout.promoted.iter().any(|p| p.column == *field.name());
-            if !promoted {
-                known.entry(field.name().clone()).or_insert_with(|| field.clone());
+            if promoted {
+                continue;
+            }
+            // Where inputs differ in how they hold a column, it is held as events have it.
+            let kept = known.entry(field.name().clone()).or_insert_with(|| field.clone());
+            if kept.data_type() != field.data_type()
+                && let Ok(wide) = events.field_with_name(field.name())
+            {
+                *kept = Arc::new(wide.clone());
             }
         }
     }
-    let events = pugmark_event::batch::schema();
     let mut fields: Vec<Arc<ArrowField>> = Vec::new();
     for field in events.fields() {
-        let always = [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&field.name().as_str());
-        if known.remove(field.name()).is_some() || always {
-            fields.push(field.clone());
+        let is_map = [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&field.name().as_str());
+        match known.remove(field.name()) {
+            _ if is_map => fields.push(field.clone()),
+            found => fields.extend(found),
         }
     }
     // What is left is the template and the variables.
@@ -271,7 +279,7 @@ impl Input<'_> {
             self.reader = None;
             return Ok(());
         };
-        let batch = batch.map_err(|error| self.segment.damaged(&error.to_string()))?;
+        let batch = wide(&batch.map_err(|error| self.segment.damaged(&error.to_string()))?)?;
         let (map, kinds) = attributes(&batch, self.layout)?;
         let column = |field: &Arc<ArrowField>| -> ArrayRef {
             match field.name().as_str() {
@@ -279,15 +287,25 @@ impl Input<'_> {
                 name if name == ATTRIBUTE_KINDS.column() => kinds.clone(),
                 name => match batch.column_by_name(name) {
                     Some(column) => column.clone(),
-                    None => new_null_array(field.data_type(), batch.num_rows()),
+                    None => new_null_array(&in_memory(field), batch.num_rows()),
                 },
             }
         };
-        let columns = schema.fields().iter().map(column).collect();
-        let batch = RecordBatch::try_new(schema.clone(), columns)?;
+        let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
+        let held = schema.fields().iter().zip(&columns);
+        let fields = held.map(|(f, c)| ArrowField::new(f.name(), c.data_type().clone(), true));
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        let batch = RecordBatch::try_new(schema, columns)?;
         self.batch = Some(Keyed { batch, next: 0 });
         Ok(())
     }
+}
+
+/// The type that a column of a file has once it is read.
+fn in_memory(field: &ArrowField) -> DataType {
+    let events = pugmark_event::batch::schema();
+    let wide = events.field_with_name(field.name());
+    wide.map_or(field.data_type().clone(), |wide| wide.data_type().clone())
 }
 
 /// Turns sorted rows into rows of the output, and collects the index.
@@ -390,8 +408,7 @@ impl<'a> Output<'a> {
                 ATTRIBUTES => map.clone(),
                 name if name == ATTRIBUTE_KINDS.column() => kinds.clone(),
                 name => match batch.column_by_name(name) {
-                    Some(column) if name == TEMPLATE => cast(column, field.data_type())?,
-                    Some(column) => column.clone(),
+                    Some(column) => held_as(column, field.data_type())?,
                     None => promoted
                         .next()
                         .unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows())),
@@ -401,6 +418,24 @@ impl<'a> Output<'a> {
         }
         Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
     }
+}
+
+/// The column as the output holds it.
+fn held_as(column: &ArrayRef, held: &DataType) -> Result<ArrayRef, StoreError> {
+    let stored = match held {
+        _ if column.data_type() == held => return Ok(column.clone()),
+        DataType::Binary => Stored::Hex,
+        DataType::FixedSizeBinary(16) => Stored::Uuid,
+        other => return Ok(cast(column, other)?),
+    };
+    let texts = column.as_string_opt::<i32>();
+    let mut builder = StoredBuilder::new(stored);
+    for row in 0..column.len() {
+        if let Some(texts) = texts.filter(|texts| texts.is_valid(row)) {
+            builder.set(row, texts.value(row));
+        }
+    }
+    Ok(builder.finish(column.len()))
 }
 
 impl Stored {

@@ -5,7 +5,7 @@
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
 
 pub(crate) mod assemble;
-mod file;
+pub(crate) mod file;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;
@@ -29,7 +29,9 @@ use self::index::Index;
 use self::layout::Layout;
 use crate::disk::{Disk, DiskRead};
 use crate::error::StoreError;
-use crate::manifest::SegmentInfo;
+use crate::manifest::{SegmentInfo, Tier};
+use crate::retention::age::body;
+use crate::tier::{Tiers, tail_path};
 
 /// What a reader must know before it reads rows.
 #[derive(Debug)]
@@ -64,6 +66,8 @@ pub(crate) struct Segment {
     doomed: AtomicBool,
     tail: OnceLock<(Arc<Tail>, usize)>,
     tails: Arc<Tails>,
+    /// Reads the file when it is cold.
+    tiers: Option<Arc<Tiers>>,
 }
 
 impl Segment {
@@ -76,7 +80,13 @@ impl Segment {
         let path = dir.join(&info.path);
         let doomed = AtomicBool::new(false);
         let (disk, tails, since) = (disk.clone(), tails.clone(), Instant::now());
-        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails }
+        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails, tiers: None }
+    }
+
+    /// The same, read through `tiers` when it is cold.
+    pub(crate) fn on(mut self, tiers: &Option<Arc<Tiers>>) -> Self {
+        self.tiers = tiers.clone();
+        self
     }
 
     /// The file is removed when the last holder lets go.
@@ -85,7 +95,42 @@ impl Segment {
     }
 
     pub(crate) fn open(&self) -> Result<Arc<dyn DiskRead>, StoreError> {
-        self.disk.open(&self.path).map_err(StoreError::io("open the segment", &self.path))
+        match (self.info.tier, &self.tiers, &self.info.object) {
+            (Tier::Hot, ..) => {
+                self.disk.open(&self.path).map_err(StoreError::io("open the segment", &self.path))
+            }
+            (Tier::Cold, Some(tiers), Some(object)) => tiers.open_segment(body(self), object),
+            (Tier::Cold, _, object) => Err(StoreError::Cold(format!(
+                "the cold segment {} could not be read: it lies on object storage as {}, and the \
+                 settings name none; set store.cold.url",
+                self.info.path,
+                object.as_deref().unwrap_or("an object without a name")
+            ))),
+        }
+    }
+
+    /// A handle of the same segment on another tier.
+    pub(crate) fn moved(&self, info: SegmentInfo) -> Self {
+        let (disk, tails, tiers) = (self.disk.clone(), self.tails.clone(), self.tiers.clone());
+        let (path, doomed) = (self.path.clone(), AtomicBool::new(false));
+        Self {
+            info,
+            path,
+            since: Instant::now(),
+            disk,
+            doomed,
+            tail: OnceLock::new(),
+            tails,
+            tiers,
+        }
+    }
+
+    /// What lies on the local disk: the file, or the tail of one that is cold.
+    pub(crate) fn local_path(&self) -> PathBuf {
+        match self.info.tier {
+            Tier::Hot => self.path.clone(),
+            Tier::Cold => tail_path(&self.path),
+        }
     }
 
     /// Footer, layout and index; kept in memory as long as there is room for tails.
@@ -134,7 +179,7 @@ impl Segment {
 
     /// An error that says what is wrong with the file.
     pub(crate) fn damaged(&self, message: &str) -> StoreError {
-        StoreError::Segment { path: self.path.clone(), message: message.to_string() }
+        StoreError::segment(&self.path, message.to_string())
     }
 }
 
@@ -144,7 +189,7 @@ impl Drop for Segment {
             self.tails.bytes.fetch_sub(*bytes, Ordering::Relaxed);
         }
         if *self.doomed.get_mut()
-            && let Err(error) = self.disk.remove(&self.path)
+            && let Err(error) = self.disk.remove(&self.local_path())
         {
             // The next start removes files that the manifest does not know.
             tracing::warn!(file = %self.path.display(), %error, "cannot remove a segment");

@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray, StringBuilder, new_null_array,
+    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
+    StringBuilder, new_null_array,
 };
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::compute::{cast, filter_record_batch};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicateFn, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
@@ -29,9 +30,10 @@ use super::{Segment, Tail};
 use crate::codec::decode::{Decoder, Templates};
 use crate::codec::stored::push_text;
 use crate::codec::template::{Piece, Template};
-use crate::codec::words::{has_word, hash_value, hash_word};
+use crate::codec::words::{has_word, hash_value, hash_word, is_short_number};
 use crate::disk::DiskRead;
 use crate::error::StoreError;
+use crate::keep::record_schema;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
 /// What is to be read of one segment.
@@ -88,7 +90,12 @@ impl SegmentScan {
     }
 
     fn passes(&self, wanted: &SchemaRef) -> Result<Vec<Pass>, StoreError> {
-        let names: Vec<&str> = wanted.fields().iter().map(|f| f.name().as_str()).collect();
+        let mut names: Vec<&str> = wanted.fields().iter().map(|f| f.name().as_str()).collect();
+        let tested = self.scan.keep_schema()?;
+        names.extend(tested.iter().flat_map(|s| s.fields()).map(|f| f.name().as_str()));
+        if self.scan.asks_records() {
+            names.push(ORIGINAL.column());
+        }
         let needed = self.needed(&names);
         let Some(index) = self.tail.index.as_ref().filter(|_| self.asks_index()) else {
             let whole = !self.scan.words.is_empty();
@@ -237,7 +244,7 @@ impl SegmentScan {
         }
         if !self.all {
             let scan = self.scan.clone();
-            let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.keep(&batch)));
+            let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.within(&batch)));
             builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
         }
         builder.build().map_err(StoreError::parquet(&self.segment.path))
@@ -266,6 +273,7 @@ impl Rows {
                 continue;
             };
             let batch = batch.map_err(|error| self.scan.segment.damaged(&error.to_string()))?;
+            let batch = wide(&batch)?;
             let layout = &self.scan.tail.layout;
             let words = &self.scan.scan.words;
             let batch = match &pass.lookup {
@@ -275,6 +283,7 @@ impl Rows {
                     filter_record_batch(&batch, &keep)?
                 }
             };
+            let batch = passing(batch, layout, &mut self.known, &self.scan.scan)?;
             if batch.num_rows() > 0 {
                 return events(&batch, layout, &mut self.known, &self.wanted).map(Some);
             }
@@ -296,17 +305,47 @@ impl Iterator for Rows {
     }
 }
 
+/// A word of a question.
+struct Word {
+    hash: u64,
+    in_template: bool,
+    /// Filters say nothing of it.
+    unfiltered: bool,
+}
+
+/// The rows that pass the tests of whoever asks.
+fn passing(
+    batch: RecordBatch,
+    layout: &Layout,
+    known: &mut Templates,
+    scan: &Scan,
+) -> Result<RecordBatch, StoreError> {
+    let mut batch = batch;
+    if let (Some(keep), Some(schema)) = (&scan.keep, scan.keep_schema()?)
+        && batch.num_rows() > 0
+    {
+        let kept = keep.keep(&events(&batch, layout, known, &schema)?);
+        batch = filter_record_batch(&batch, &kept)?;
+    }
+    if scan.asks_records() && batch.num_rows() > 0 {
+        let passed = scan.records_pass(&events(&batch, layout, known, &record_schema())?);
+        batch = filter_record_batch(&batch, &passed)?;
+    }
+    Ok(batch)
+}
+
 /// The words of a question against the index of one file.
 struct Words<'a> {
-    words: Vec<(u64, bool)>,
+    words: Vec<Word>,
     texts: &'a [String],
 }
 
 impl<'a> Words<'a> {
     fn new(texts: &'a [String], index: &Index) -> Self {
-        let words = texts.iter().map(|word| {
-            let in_template = index.templates.iter().any(|t| t.has_word(word.as_bytes()));
-            (hash_word(word.as_bytes()), in_template)
+        let words = texts.iter().map(|word| Word {
+            hash: hash_word(word.as_bytes()),
+            in_template: index.templates.iter().any(|t| t.has_word(word.as_bytes())),
+            unfiltered: is_short_number(word.as_bytes()),
         });
         Self { words: words.collect(), texts }
     }
@@ -318,14 +357,15 @@ impl<'a> Words<'a> {
     /// For each word the columns with few values that have it.
     fn columns(&self, group: &GroupIndex) -> Vec<Vec<String>> {
         let of = |hash| group.columns_with(hash).map(str::to_string).collect();
-        self.words.iter().map(|(hash, _)| of(*hash)).collect()
+        self.words.iter().map(|word| of(word.hash)).collect()
     }
 
     fn block(&self, index: &Index, group: &GroupIndex, block: usize) -> Block {
         let mut found = Block::Listed;
-        for (hash, in_template) in &self.words {
-            let listed = *in_template || group.columns_with(*hash).next().is_some();
-            match (index.block_has(group, block, *hash), listed) {
+        for word in &self.words {
+            let listed = word.in_template || group.columns_with(word.hash).next().is_some();
+            let among_many = word.unfiltered || index.block_has(group, block, word.hash);
+            match (among_many, listed) {
                 (true, _) => found = Block::Whole,
                 (false, true) => {}
                 (false, false) => return Block::Skip,
@@ -462,6 +502,45 @@ fn composite(name: &str) -> Option<FieldId> {
     COMPOSITES.into_iter().find(|id| id.column() == name)
 }
 
+/// The batch with times in microseconds and ids as text, whatever the file has them in.
+pub(super) fn wide(batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let known = pugmark_event::batch::schema();
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let wanted = known.field_with_name(field.name()).ok();
+        match wanted.filter(|wanted| wanted.data_type() != field.data_type()) {
+            None => {
+                fields.push(field.clone());
+                columns.push(column.clone());
+            }
+            Some(wanted) => {
+                fields.push(Arc::new(wanted.clone()));
+                columns.push(match wanted.data_type() {
+                    DataType::Utf8 => texts(column),
+                    other => cast(column, other)?,
+                });
+            }
+        }
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let schema = Arc::new(Schema::new(fields));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
+}
+
+fn texts(column: &ArrayRef) -> ArrayRef {
+    let mut out = StringBuilder::new();
+    let mut text = String::new();
+    for row in 0..column.len() {
+        text.clear();
+        match push_text(column, row, &mut text) {
+            Some(()) => out.append_value(&text),
+            None => out.append_null(),
+        }
+    }
+    Arc::new(out.finish())
+}
+
 /// The columns of the question from the columns of the file.
 fn events(
     batch: &RecordBatch,
@@ -494,7 +573,7 @@ fn events(
         };
         columns.push(column.unwrap_or_else(|| new_null_array(field.data_type(), rows)));
     }
-    let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows));
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(RecordBatch::try_new_with_options(wanted.clone(), columns, &options)?)
 }
 

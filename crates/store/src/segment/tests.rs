@@ -345,7 +345,7 @@ fn every_file_of_the_shared_data_comes_back() {
     for path in &files {
         let mut bytes = std::fs::read(path).unwrap();
         bytes.truncate(FILE_BYTES_MAX);
-        frame::body(&bytes).iter().for_each(|record| together.push(record));
+        frame::body(bytes).iter().for_each(|record| together.push(record));
         if together.byte_len() >= TOGETHER_BYTES_MIN || Some(path) == files.last() {
             check(&folder, &events(&parser, "shared", &together));
             together = Records::new();

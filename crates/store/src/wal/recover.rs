@@ -14,7 +14,7 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 
 /// Source under which records of a damaged piece of the WAL are counted.
-pub(crate) const DAMAGED_SOURCE: &str = "pugmark.wal.damaged";
+pub const DAMAGED_SOURCE: &str = "pugmark.wal.damaged";
 
 /// What was found when the store was opened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -114,7 +114,7 @@ impl Queue {
             jobs: Mutex::new(Some(sender)),
             in_flight: Mutex::default(),
             bytes_max: options.queue_bytes_max,
-            memory_bytes_max: options.memtable_bytes_max.saturating_mul(4),
+            memory_bytes_max: options.memtable_bytes_max.saturating_mul(2),
             wal_bytes_max: options.wal_bytes_max,
             memory_bytes: AtomicUsize::new(0),
             durable: AtomicI64::new(next_id),
@@ -504,13 +504,15 @@ impl Writer {
     fn create(&self) -> io::Result<Open> {
         let path = file_path(&self.queue.dir, self.next_id);
         let mut file = self.queue.disk.create(&path)?;
-        file.sync()?;
-        self.queue.disk.sync_dir(&self.queue.dir)?;
+        // Known from here on, so that it goes when it is not needed, also if it stays empty.
         let mut files = self.queue.files.lock();
         // A file without a single frame has the same name as its successor.
         files.retain(|f| f.path != path);
         files.push_back(WalFile { first_id: self.next_id, path: path.clone(), bytes: 0 });
         self.queue.count_closed(&files);
+        drop(files);
+        file.sync()?;
+        self.queue.disk.sync_dir(&self.queue.dir)?;
         Ok(Open { file, path: path.into(), len: 0 })
     }
 

@@ -1,7 +1,15 @@
 //! What the tests of the store share: a stand-in for the engine, and the checks.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses a part of it")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_macros,
+    reason = "each test binary uses a part of it"
+)]
 
+pub mod cold;
 pub mod postgres;
 
 use std::collections::BTreeMap;

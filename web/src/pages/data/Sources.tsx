@@ -38,6 +38,7 @@ export default function Sources() {
       {sources.data && sources.data.length > 0 && (
         <div className="flex flex-col gap-3 px-4">
           <Table sources={sources.data} ledger={ledger.data} />
+          {ledger.data && <Reasons reasons={ledger.data.reasons} />}
           <Storage />
         </div>
       )}
@@ -92,6 +93,43 @@ function Table({ sources, ledger }: { sources: Source[]; ledger: Ledger | undefi
   )
 }
 
+/** Why records are not among the events; nothing when all are. */
+function Reasons({ reasons }: { reasons: Ledger['reasons'] }) {
+  if (reasons.length === 0) return null
+  return (
+    <Section title="Why records were set aside or dropped">
+      <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Reasons">
+        <table className="w-full">
+          <thead>
+            <tr className="border-line text-muted h-7 border-b text-left text-sm">
+              {['Source', 'Fate', 'Reason'].map((name) => (
+                <th key={name} scope="col" className="px-3 font-normal">
+                  {name}
+                </th>
+              ))}
+              <th scope="col" className="px-3 text-right font-normal">
+                Records
+              </th>
+            </tr>
+          </thead>
+          <tbody>
+            {reasons.map((each) => (
+              <tr key={`${each.source} ${each.fate} ${each.reason}`} className="border-line h-8 border-b">
+                <th scope="row" className="px-3 text-left font-normal">
+                  {visible(each.source)}
+                </th>
+                <td className="px-3">{each.fate}</td>
+                <td className="px-3 break-words">{visible(each.reason)}</td>
+                <td className="px-3 text-right">{count(each.count)}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Section>
+  )
+}
+
 function SourceRow({ source, counts }: { source: Source; counts: LedgerCounts | undefined }) {
   const now = useNow()
   const silent = source.last_received === null || now - Date.parse(source.last_received) > SILENT_MS
@@ -112,7 +150,7 @@ function SourceRow({ source, counts }: { source: Source; counts: LedgerCounts | 
         {silent ? <strong className="font-semibold">silent </strong> : null}
         {source.last_received ? <Ago at={source.last_received} /> : 'never'}
       </td>
-      <Counts counts={counts ?? { ...source, sampled: 0, balanced: true }} />
+      <Counts counts={counts ?? { ...source, sampled: 0, expired: 0, balanced: true }} />
       <td className="px-3 text-right whitespace-nowrap">{bytes(source.raw_bytes)}</td>
       <td className="px-3 text-sm">{counts && <Balance counts={counts} />}</td>
     </tr>

@@ -1,0 +1,747 @@
+//! Figures for groups without DataFusion: counts, sums, extremes and distinct values by few keys.
+//!
+//! Each thread has groups of its own, and they are merged at the end. Every value is turned into a
+//! number once; a group is then a number too, and a count is one addition.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use foldhash::fast::RandomState;
+use hashbrown::HashMap;
+use pugmark_event::fields::{EVENT_TIME, Kind};
+use pugmark_event::time::Micros;
+use pugmark_query::check::Number;
+use pugmark_query::eval::{Cell, order};
+use pugmark_query::{Aggregate, FieldRef, Function, Pipe, Target};
+
+use crate::columns;
+use crate::intern::{Interner, NULL, Of};
+use crate::values::Values;
+
+/// What is grouped and computed.
+#[derive(Debug, Clone)]
+pub(crate) struct Grouping {
+    keys: Vec<Key>,
+    figures: Vec<Figure>,
+    /// Of [`Pipe::Top`]: how many groups, and whether the rarest. Groups without a key are left out.
+    top: Option<(usize, bool)>,
+}
+
+#[derive(Debug, Clone)]
+enum Key {
+    Column(String, Of),
+    Bucket(Micros),
+}
+
+#[derive(Debug, Clone)]
+enum Figure {
+    Rows,
+    Present(String),
+    Sum {
+        column: String,
+        mean: bool,
+    },
+    /// Least or greatest number.
+    Number {
+        column: String,
+        greatest: bool,
+    },
+    /// Least or greatest value of a column.
+    Value {
+        column: String,
+        of: Of,
+        greatest: bool,
+    },
+    Distinct {
+        column: String,
+        of: Of,
+    },
+}
+
+impl Grouping {
+    /// That of a pipe over events, if it is one that can be done here; `span` is the width of
+    /// buckets where the pipe says none.
+    pub(crate) fn new(pipe: &Pipe, span: Micros) -> Option<Self> {
+        let all_keys = |fields: &[FieldRef]| fields.iter().map(Key::of).collect::<Option<Vec<_>>>();
+        let figures = |list: &[Aggregate]| list.iter().map(Figure::of).collect::<Option<Vec<_>>>();
+        Some(match pipe {
+            Pipe::Stats { aggregates, by } => {
+                Self { keys: all_keys(by)?, figures: figures(aggregates)?, top: None }
+            }
+            Pipe::Timechart { span: given, aggregates, by } => {
+                let mut keys = vec![Key::Bucket(given.unwrap_or(span).max(1))];
+                if let Some(field) = by {
+                    keys.push(Key::of(field)?);
+                }
+                Self { keys, figures: figures(aggregates)?, top: None }
+            }
+            Pipe::Top { rows, fields, rare } => Self {
+                keys: all_keys(fields)?,
+                figures: vec![Figure::Rows],
+                top: Some((*rows, *rare)),
+            },
+            Pipe::Sort(_) | Pipe::Head(_) | Pipe::Fields(_) | Pipe::Where(_) => return None,
+        })
+    }
+
+    /// The columns that must be read.
+    pub(crate) fn columns(&self) -> Vec<String> {
+        let keys = self.keys.iter().map(|key| match key {
+            Key::Column(column, _) => column.clone(),
+            Key::Bucket(_) => EVENT_TIME.column().to_string(),
+        });
+        let figures = self.figures.iter().filter_map(|figure| figure.column().cloned());
+        let mut names: Vec<String> = keys.chain(figures).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// True when nothing but the number of rows is asked for.
+    pub(crate) fn is_count(&self) -> bool {
+        self.keys.is_empty() && self.figures.iter().all(|f| matches!(f, Figure::Rows))
+    }
+
+    /// The shape of each column of the table.
+    pub(crate) fn shapes(&self) -> Vec<Shape> {
+        let keys = self.keys.iter().map(|key| match key {
+            Key::Column(_, of) => Shape::of(*of),
+            Key::Bucket(_) => Shape::Time,
+        });
+        let figures = self.figures.iter().map(|figure| match figure {
+            Figure::Rows | Figure::Present(_) | Figure::Distinct { .. } => Shape::Long,
+            Figure::Sum { .. } | Figure::Number { .. } => Shape::Float,
+            Figure::Value { of, .. } => Shape::of(*of),
+        });
+        keys.chain(figures).collect()
+    }
+}
+
+/// What a column of an answer holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shape {
+    Text,
+    Long,
+    Float,
+    Time,
+}
+
+impl Shape {
+    fn of(of: Of) -> Self {
+        match of {
+            Of::Text => Shape::Text,
+            Of::Long => Shape::Long,
+            Of::Time => Shape::Time,
+        }
+    }
+}
+
+/// What the cells of a field are; bytes are left to the general path.
+fn of_target(target: &Target) -> Option<Of> {
+    match target {
+        Target::Attribute(_) => Some(Of::Text),
+        Target::Column(id) => match id.field().kind {
+            Kind::Text | Kind::Ip => Some(Of::Text),
+            Kind::Long => Some(Of::Long),
+            Kind::Time => Some(Of::Time),
+            Kind::Bytes => None,
+        },
+    }
+}
+
+impl Key {
+    fn of(field: &FieldRef) -> Option<Self> {
+        Some(Key::Column(columns::name(&field.target), of_target(&field.target)?))
+    }
+}
+
+impl Figure {
+    fn of(aggregate: &Aggregate) -> Option<Self> {
+        let Some(field) = &aggregate.field else { return Some(Figure::Rows) };
+        let (column, of) = (columns::name(&field.target), of_target(&field.target)?);
+        let number = matches!(field.target, Target::Attribute(_));
+        let greatest = aggregate.function == Function::Max;
+        Some(match aggregate.function {
+            Function::Count => Figure::Present(column),
+            Function::Sum => Figure::Sum { column, mean: false },
+            Function::Avg => Figure::Sum { column, mean: true },
+            Function::Min | Function::Max if number => Figure::Number { column, greatest },
+            Function::Min | Function::Max => Figure::Value { column, of, greatest },
+            Function::Distinct => Figure::Distinct { column, of },
+            // Exact percentiles hold all values; the general path estimates. Order by time is
+            // kept there too.
+            Function::Percentile(_) | Function::First | Function::Last => return None,
+        })
+    }
+
+    fn column(&self) -> Option<&String> {
+        match self {
+            Figure::Rows => None,
+            Figure::Present(column)
+            | Figure::Sum { column, .. }
+            | Figure::Number { column, .. }
+            | Figure::Value { column, .. }
+            | Figure::Distinct { column, .. } => Some(column),
+        }
+    }
+}
+
+/// Groups so far.
+pub(crate) struct Groups {
+    keys: Vec<Interner>,
+    /// With two keys or more: the number of a pair of numbers, for each key after the first.
+    pairs: Vec<Pairs>,
+    /// Rows of each group.
+    rows: Vec<u64>,
+    states: Vec<State>,
+    scratch: [Vec<u32>; 2],
+}
+
+/// Numbers for pairs of numbers.
+#[derive(Default)]
+struct Pairs {
+    numbers: HashMap<(u32, u32), u32, RandomState>,
+    list: Vec<(u32, u32)>,
+}
+
+impl Pairs {
+    fn number(&mut self, pair: (u32, u32)) -> u32 {
+        let next = self.list.len() as u32;
+        let number = *self.numbers.entry(pair).or_insert(next);
+        if number == next {
+            self.list.push(pair);
+        }
+        number
+    }
+}
+
+enum State {
+    Rows,
+    Present(Vec<u64>),
+    Sum(Vec<(f64, u64)>),
+    Number(Vec<Option<f64>>),
+    /// Least or greatest so far as a number of the interner.
+    Value(Interner, Vec<u32>),
+    Distinct(Interner, HashSet<(u32, u32), RandomState>),
+}
+
+impl State {
+    fn new(figure: &Figure) -> Self {
+        match figure {
+            Figure::Rows => State::Rows,
+            Figure::Present(_) => State::Present(Vec::new()),
+            Figure::Sum { .. } => State::Sum(Vec::new()),
+            Figure::Number { .. } => State::Number(Vec::new()),
+            Figure::Value { of, .. } => State::Value(Interner::new(*of), Vec::new()),
+            Figure::Distinct { of, .. } => State::Distinct(Interner::new(*of), HashSet::default()),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            State::Rows => 0,
+            State::Present(list) => list.len() * 8,
+            State::Sum(list) => list.len() * 16,
+            State::Number(list) => list.len() * 16,
+            State::Value(interner, list) => interner.bytes() + list.len() * 4,
+            State::Distinct(interner, set) => interner.bytes() + set.len() * 16,
+        }
+    }
+}
+
+impl Groups {
+    pub(crate) fn new(grouping: &Grouping) -> Self {
+        let of = |key: &Key| match key {
+            Key::Column(_, of) => *of,
+            Key::Bucket(_) => Of::Time,
+        };
+        let pairs = grouping.keys.len().saturating_sub(1);
+        Self {
+            keys: grouping.keys.iter().map(|key| Interner::new(of(key))).collect(),
+            pairs: (0..pairs).map(|_| Pairs::default()).collect(),
+            rows: Vec::new(),
+            states: grouping.figures.iter().map(State::new).collect(),
+            scratch: Default::default(),
+        }
+    }
+
+    /// Memory in use, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.keys.iter().map(Interner::bytes).sum::<usize>()
+            + self.pairs.iter().map(|p| p.list.len() * 24).sum::<usize>()
+            + self.rows.len() * 8
+            + self.states.iter().map(State::bytes).sum::<usize>()
+    }
+
+    /// Counts rows of which nothing else is asked.
+    pub(crate) fn add_rows(&mut self, rows: u64) {
+        self.grow(1);
+        self.rows[0] += rows;
+    }
+
+    fn grow(&mut self, groups: usize) {
+        if self.rows.len() < groups {
+            self.rows.resize(groups, 0);
+        }
+    }
+
+    /// Takes in a batch that has the grouping's columns.
+    pub(crate) fn add(&mut self, grouping: &Grouping, batch: &RecordBatch) {
+        let [mut groups, mut numbers] = std::mem::take(&mut self.scratch);
+        groups.clear();
+        if grouping.keys.is_empty() {
+            groups.resize(batch.num_rows(), 0);
+            self.grow(1);
+        }
+        for (place, key) in grouping.keys.iter().enumerate() {
+            let target = if place == 0 { &mut groups } else { &mut numbers };
+            target.clear();
+            number_rows(key, &mut self.keys[place], batch, target);
+            if place > 0 {
+                let pairs = &mut self.pairs[place - 1];
+                let mut last = None;
+                for (group, number) in groups.iter_mut().zip(&numbers) {
+                    let pair = (*group, *number);
+                    *group = match last {
+                        Some((seen, known)) if seen == pair => known,
+                        _ => pairs.number(pair),
+                    };
+                    last = Some((pair, *group));
+                }
+            }
+        }
+        let count = match (self.pairs.last(), self.keys.first()) {
+            (Some(pairs), _) => pairs.list.len(),
+            (None, Some(interner)) => interner.len(),
+            (None, None) => 1,
+        };
+        self.grow(count);
+        for group in &groups {
+            self.rows[*group as usize] += 1;
+        }
+        for (figure, state) in grouping.figures.iter().zip(&mut self.states) {
+            let column = figure.column().and_then(|name| batch.column_by_name(name));
+            if let Some(column) = column {
+                state.add(figure, column, &groups, count);
+            }
+        }
+        self.scratch = [groups, numbers];
+    }
+
+    /// The numbers of the keys of a group.
+    fn parts(&self, group: u32) -> Vec<u32> {
+        let mut parts = Vec::with_capacity(self.keys.len());
+        let mut left = group;
+        for pairs in self.pairs.iter().rev() {
+            let (rest, last) = pairs.list[left as usize];
+            parts.push(last);
+            left = rest;
+        }
+        if !self.keys.is_empty() {
+            parts.push(left);
+        }
+        parts.reverse();
+        parts
+    }
+
+    /// Takes in the groups of another thread.
+    pub(crate) fn merge(&mut self, grouping: &Grouping, other: &Groups) {
+        let mut places = vec![u32::MAX; other.rows.len()];
+        for (group, rows) in other.rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
+            let mut place = 0;
+            for (key, number) in other.parts(group as u32).into_iter().enumerate() {
+                let number = self.keys[key].adopt(&other.keys[key], number);
+                place = match key {
+                    0 => number,
+                    _ => self.pairs[key - 1].number((place, number)),
+                };
+            }
+            self.grow(place as usize + 1);
+            self.rows[place as usize] += rows;
+            places[group] = place;
+        }
+        let count = self.rows.len();
+        for ((figure, state), other) in
+            grouping.figures.iter().zip(&mut self.states).zip(&other.states)
+        {
+            state.merge(figure, other, &places, count);
+        }
+    }
+
+    /// The rows of the table: in the order of the keys, or the most frequent first.
+    pub(crate) fn finish(mut self, grouping: &Grouping) -> Vec<Vec<Cell>> {
+        if grouping.keys.is_empty() {
+            self.grow(1);
+        }
+        let ranks: Vec<Ranks<'_>> = self.keys.iter().map(Ranks::new).collect();
+        let mut groups: Vec<(u32, Vec<u32>)> = (0..self.rows.len() as u32)
+            .filter(|g| self.rows[*g as usize] > 0 || grouping.keys.is_empty())
+            .map(|group| (group, self.parts(group)))
+            .filter(|(_, parts)| grouping.top.is_none() || !parts.contains(&NULL))
+            .collect();
+        let by_keys = |a: &[u32], b: &[u32]| {
+            let each = ranks.iter().zip(a.iter().zip(b)).map(|(rank, (a, b))| rank.order(*a, *b));
+            each.fold(Ordering::Equal, Ordering::then)
+        };
+        match grouping.top {
+            None => groups.sort_unstable_by(|a, b| by_keys(&a.1, &b.1)),
+            Some((rows, rare)) => {
+                let compare = |a: &(u32, Vec<u32>), b: &(u32, Vec<u32>)| {
+                    let counts = self.rows[a.0 as usize].cmp(&self.rows[b.0 as usize]);
+                    let counts = if rare { counts } else { counts.reverse() };
+                    counts.then_with(|| by_keys(&a.1, &b.1))
+                };
+                if rows < groups.len() {
+                    groups.select_nth_unstable_by(rows, compare);
+                    groups.truncate(rows);
+                }
+                groups.sort_unstable_by(compare);
+            }
+        }
+        let mut distinct: Vec<Option<Vec<i64>>> = Vec::new();
+        for state in &self.states {
+            distinct.push(state.distinct(self.rows.len()));
+        }
+        let row = |(group, parts): (u32, Vec<u32>)| {
+            let keys = self.keys.iter().zip(parts).map(|(key, number)| key.cell(number));
+            let states = self.states.iter().zip(&grouping.figures).zip(&distinct);
+            let figures = states.map(|((state, figure), distinct)| match distinct {
+                Some(counts) => Cell::Long(counts[group as usize]),
+                None => state.cell(figure, group as usize, self.rows[group as usize]),
+            });
+            keys.chain(figures).collect()
+        };
+        groups.into_iter().map(row).collect()
+    }
+}
+
+/// The numbers of one key for all rows of a batch.
+fn number_rows(key: &Key, interner: &mut Interner, batch: &RecordBatch, numbers: &mut Vec<u32>) {
+    match key {
+        Key::Column(name, _) => match batch.column_by_name(name) {
+            Some(column) => interner.rows(column, numbers),
+            None => numbers.resize(batch.num_rows(), NULL),
+        },
+        Key::Bucket(span) => {
+            let times = batch.column_by_name(EVENT_TIME.column());
+            let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+            let Some(times) = times else { return numbers.resize(batch.num_rows(), NULL) };
+            // Neighbours are often in one bucket; dividing is the dear part.
+            let mut bucket = None;
+            let starts = times.values().iter().map(|time| {
+                let start = match bucket {
+                    Some(start) if *time >= start && time.saturating_sub(start) < *span => start,
+                    _ => time.div_euclid(*span).saturating_mul(*span),
+                };
+                bucket = Some(start);
+                Some(start)
+            });
+            interner.longs(starts, (0, NULL), numbers);
+        }
+    }
+}
+
+/// The order of values by their numbers.
+struct Ranks<'a> {
+    interner: &'a Interner,
+    /// The number that each text reads as.
+    floats: Vec<Option<f64>>,
+}
+
+impl<'a> Ranks<'a> {
+    fn new(interner: &'a Interner) -> Self {
+        let floats = match interner.of() {
+            Of::Text => (0..interner.len() as u32)
+                .map(|n| Number::parse(interner.text(n)).map(Number::float))
+                .collect(),
+            Of::Long | Of::Time => Vec::new(),
+        };
+        Self { interner, floats }
+    }
+
+    /// As [`order`] says of the cells, ascending.
+    fn order(&self, a: u32, b: u32) -> Ordering {
+        if self.floats.is_empty() || a == NULL || b == NULL {
+            return order(&self.interner.cell(a), &self.interner.cell(b), false);
+        }
+        let texts = || self.interner.text(a).cmp(self.interner.text(b));
+        match (self.floats[a as usize], self.floats[b as usize]) {
+            (Some(x), Some(y)) => x.total_cmp(&y).then_with(texts),
+            (None, None) => texts(),
+            (x, y) => y.is_some().cmp(&x.is_some()),
+        }
+    }
+}
+
+/// The number in each row, where there is one.
+fn numbers(column: &ArrayRef) -> Vec<Option<f64>> {
+    let nulls = column.logical_nulls();
+    let valid = |row: &usize| nulls.as_ref().is_none_or(|n| n.is_valid(*row));
+    let read = |text: &str| Number::parse(text).map(Number::float);
+    let rows = 0..column.len();
+    match Values::of(column) {
+        Values::Text(texts) => {
+            rows.map(|r| Some(r).filter(valid).and_then(|r| read(texts.value(r)))).collect()
+        }
+        Values::Dictionary(keys, texts) => {
+            let each: Vec<Option<f64>> = (0..texts.len())
+                .map(|i| texts.is_valid(i).then(|| read(texts.value(i)))?)
+                .collect();
+            rows.map(|r| Some(r).filter(valid).and_then(|r| each[keys.value(r) as usize])).collect()
+        }
+        Values::Long(values) => {
+            rows.map(|r| Some(r).filter(valid).map(|r| values[r] as f64)).collect()
+        }
+        Values::Time(_) | Values::Other => vec![None; column.len()],
+    }
+}
+
+fn better_number(old: Option<f64>, new: f64, greatest: bool) -> Option<f64> {
+    let turned = |o: Ordering| if greatest { o.reverse() } else { o };
+    Some(old.filter(|old| turned(old.total_cmp(&new)).is_le()).unwrap_or(new))
+}
+
+fn better(interner: &Interner, old: u32, new: u32, greatest: bool) -> u32 {
+    if old == NULL || new == NULL || old == new {
+        return old.max(new);
+    }
+    // Texts by their bytes, whatever numbers they may be.
+    let ascending = match (interner.cell(old), interner.cell(new)) {
+        (Cell::Text(old), Cell::Text(new)) => old.cmp(&new),
+        (old, new) => order(&old, &new, false),
+    };
+    let keep = if greatest { ascending.is_ge() } else { ascending.is_le() };
+    if keep { old } else { new }
+}
+
+impl State {
+    fn add(&mut self, figure: &Figure, column: &ArrayRef, groups: &[u32], count: usize) {
+        match (self, figure) {
+            (State::Present(counts), _) => {
+                counts.resize(count, 0);
+                let nulls = column.logical_nulls();
+                for (row, group) in groups.iter().enumerate() {
+                    counts[*group as usize] +=
+                        u64::from(nulls.as_ref().is_none_or(|n| n.is_valid(row)));
+                }
+            }
+            (State::Sum(sums), _) => {
+                sums.resize(count, (0.0, 0));
+                for (number, group) in numbers(column).into_iter().zip(groups) {
+                    let Some(number) = number else { continue };
+                    let sum = &mut sums[*group as usize];
+                    *sum = (sum.0 + number, sum.1 + 1);
+                }
+            }
+            (State::Number(best), Figure::Number { greatest, .. }) => {
+                best.resize(count, None);
+                for (number, group) in numbers(column).into_iter().zip(groups) {
+                    let Some(number) = number else { continue };
+                    let best = &mut best[*group as usize];
+                    *best = better_number(*best, number, *greatest);
+                }
+            }
+            (State::Value(interner, best), Figure::Value { greatest, .. }) => {
+                best.resize(count, NULL);
+                let mut numbers = Vec::with_capacity(groups.len());
+                interner.rows(column, &mut numbers);
+                for (number, group) in numbers.into_iter().zip(groups) {
+                    let best = &mut best[*group as usize];
+                    *best = better(interner, *best, number, *greatest);
+                }
+            }
+            (State::Distinct(interner, seen), _) => {
+                let mut numbers = Vec::with_capacity(groups.len());
+                interner.rows(column, &mut numbers);
+                let mut last = (u32::MAX, NULL);
+                for (number, group) in numbers.into_iter().zip(groups) {
+                    if number != NULL && last != (*group, number) {
+                        last = (*group, number);
+                        seen.insert(last);
+                    }
+                }
+            }
+            (State::Rows | State::Number(_) | State::Value(..), _) => {}
+        }
+    }
+
+    fn merge(&mut self, figure: &Figure, other: &State, places: &[u32], count: usize) {
+        let place =
+            |group: usize| places.get(group).filter(|p| **p != u32::MAX).map(|p| *p as usize);
+        match (self, other, figure) {
+            (State::Present(ours), State::Present(theirs), _) => {
+                ours.resize(count, 0);
+                for (group, more) in theirs.iter().enumerate() {
+                    place(group).into_iter().for_each(|p| ours[p] += more);
+                }
+            }
+            (State::Sum(ours), State::Sum(theirs), _) => {
+                ours.resize(count, (0.0, 0));
+                for (group, more) in theirs.iter().enumerate() {
+                    let Some(p) = place(group) else { continue };
+                    ours[p] = (ours[p].0 + more.0, ours[p].1 + more.1);
+                }
+            }
+            (State::Number(ours), State::Number(theirs), Figure::Number { greatest, .. }) => {
+                ours.resize(count, None);
+                for (group, number) in theirs.iter().enumerate() {
+                    let (Some(p), Some(number)) = (place(group), number) else { continue };
+                    ours[p] = better_number(ours[p], *number, *greatest);
+                }
+            }
+            (
+                State::Value(interner, ours),
+                State::Value(from, theirs),
+                Figure::Value { greatest, .. },
+            ) => {
+                ours.resize(count, NULL);
+                for (group, number) in theirs.iter().enumerate() {
+                    let Some(p) = place(group) else { continue };
+                    let number = interner.adopt(from, *number);
+                    ours[p] = better(interner, ours[p], number, *greatest);
+                }
+            }
+            (State::Distinct(interner, ours), State::Distinct(from, theirs), _) => {
+                // In any order: a set comes of it.
+                let moved = theirs.iter().filter_map(|(group, number)| {
+                    Some((place(*group as usize)? as u32, interner.adopt(from, *number)))
+                });
+                ours.extend(moved);
+            }
+            _ => {}
+        }
+    }
+
+    /// The number of distinct values of each group, if that is what this counts.
+    fn distinct(&self, groups: usize) -> Option<Vec<i64>> {
+        let State::Distinct(_, seen) = self else { return None };
+        let mut counts = vec![0; groups];
+        seen.iter().for_each(|(group, _)| counts[*group as usize] += 1);
+        Some(counts)
+    }
+
+    fn cell(&self, figure: &Figure, group: usize, rows: u64) -> Cell {
+        match self {
+            State::Rows => Cell::Long(rows as i64),
+            State::Present(counts) => Cell::Long(counts.get(group).map_or(0, |n| *n as i64)),
+            State::Sum(sums) => match (sums.get(group), figure) {
+                (None | Some((_, 0)), _) => Cell::Null,
+                (Some((sum, count)), Figure::Sum { mean: true, .. }) => {
+                    Cell::Float(sum / *count as f64)
+                }
+                (Some((sum, _)), _) => Cell::Float(*sum),
+            },
+            State::Number(best) => {
+                best.get(group).copied().flatten().map_or(Cell::Null, Cell::Float)
+            }
+            State::Value(interner, best) => {
+                best.get(group).map_or(Cell::Null, |number| interner.cell(*number))
+            }
+            State::Distinct(..) => Cell::Null,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::compute::cast;
+    use arrow::datatypes::{DataType, Field, Schema};
+    use pugmark_event::{Batch, BatchBuilder, Value};
+    use pugmark_query::eval;
+    use std::sync::Arc;
+
+    const NOW: Micros = 1_795_428_000_000_000;
+
+    fn events(seed: i64) -> Batch {
+        let mut b = BatchBuilder::new("s", NOW + 1_000_000_000);
+        for id in 0..200i64 {
+            let mixed = (id * 7919 + seed * 104_729) % 1009;
+            b.begin(seed * 1000 + id, b"raw");
+            if mixed % 5 > 0 {
+                b.named("user.name", Value::Text(["root", "Bob", "9", "10"][mixed as usize % 4]));
+            }
+            if mixed % 3 > 0 {
+                b.named("source.port", Value::Text(&(mixed % 6 * 100).to_string()));
+            }
+            b.named("log.level", Value::Text(if mixed % 2 == 0 { "info" } else { "warn" }));
+            b.end(Some(NOW + mixed * 1_000_000));
+        }
+        b.finish().unwrap()
+    }
+
+    /// The batch with its text columns as dictionaries.
+    fn dictionaries(batch: &RecordBatch) -> RecordBatch {
+        let kind = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+        let columns: Vec<ArrayRef> = batch
+            .columns()
+            .iter()
+            .map(|c| match c.data_type() {
+                DataType::Utf8 => cast(c, &kind).unwrap(),
+                _ => c.clone(),
+            })
+            .collect();
+        let fields: Vec<Field> = batch
+            .schema()
+            .fields()
+            .iter()
+            .zip(&columns)
+            .map(|(f, c)| Field::new(f.name(), c.data_type().clone(), true))
+            .collect();
+        RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+    }
+
+    /// Plain text, dictionaries, one thread and two all answer as the evaluator does.
+    #[track_caller]
+    fn check(query: &str) {
+        let plan = pugmark_query::parse(query).unwrap_or_else(|e| panic!("{query}: {e:?}"));
+        let batches: Vec<Batch> = (0..4).map(events).collect();
+        let expected = eval::run(&plan, &batches, None).rows;
+        let grouping = Grouping::new(&plan.pipes[0], 60_000_000).unwrap();
+        let (mut one, mut two) = (Groups::new(&grouping), Groups::new(&grouping));
+        for (i, batch) in batches.iter().enumerate() {
+            let columns = batch.columns();
+            let columns = if i % 2 == 0 { columns.clone() } else { dictionaries(columns) };
+            if i < 2 { &mut one } else { &mut two }.add(&grouping, &columns);
+        }
+        one.merge(&grouping, &two);
+        assert!(one.bytes() > 0);
+        assert_eq!(one.finish(&grouping), expected, "{query}");
+    }
+
+    #[test]
+    fn figures_are_those_of_the_evaluator() {
+        check("* | stats count()");
+        check("* | stats count() by user.name");
+        check("* | stats count(), count(user), dc(user), min(user), max(user) by source.port");
+        check("* | stats sum(source.port), avg(source.port), min(source.port), dc(source.port)");
+        check("* | stats count() by user.name, source.port, log.level");
+        check(
+            "* | stats min(@timestamp), max(absent), sum(absent), dc(absent) by log.level, absent",
+        );
+        check("* | timechart span=1m count(), max(source.port) by user.name");
+        check("* | timechart span=7s count()");
+        check("* | top 2 user.name");
+        check("* | top 50 user.name, source.port");
+        check("* | rare 3 source.port");
+    }
+
+    #[test]
+    fn nothing_is_one_row_only_without_keys() {
+        for (query, rows) in [("* | stats count(), max(x)", 1), ("* | stats count() by x", 0)] {
+            let plan = pugmark_query::parse(query).unwrap();
+            let grouping = Grouping::new(&plan.pipes[0], 1).unwrap();
+            assert_eq!(Groups::new(&grouping).finish(&grouping).len(), rows, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_to_the_general_way() {
+        for query in ["* | stats p95(x)", "* | stats first(x)", "* | head 3", "* | fields x"] {
+            let plan = pugmark_query::parse(query).unwrap();
+            assert!(Grouping::new(&plan.pipes[0], 1).is_none(), "{query}");
+        }
+    }
+}

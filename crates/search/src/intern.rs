@@ -1,0 +1,234 @@
+//! Numbers for values: equal values have equal numbers, and 0 is no value at all.
+
+use std::hash::BuildHasher;
+
+use arrow::array::{Array, ArrayRef, StringArray};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use pugmark_query::eval::Cell;
+
+use crate::values::Values;
+
+/// The number of an absent value.
+pub(crate) const NULL: u32 = 0;
+
+/// What kind of cell a number stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    Text,
+    Long,
+    Time,
+}
+
+/// All values of one column so far.
+pub(crate) struct Interner {
+    of: Of,
+    table: HashTable<u32>,
+    hasher: RandomState,
+    /// All texts one after another, and where each ends; of number 0 the end is 0.
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    longs: Vec<i64>,
+    /// The dictionary of the last batch, and the numbers of its texts as far as they were asked
+    /// for: batches of one file often share it.
+    dictionary: Option<(StringArray, Vec<u32>)>,
+}
+
+/// Whether two arrays are one in memory.
+fn is_same(a: &StringArray, b: &StringArray) -> bool {
+    a.len() == b.len()
+        && std::ptr::eq(a.value_offsets(), b.value_offsets())
+        && std::ptr::eq(a.value_data(), b.value_data())
+}
+
+impl Interner {
+    pub(crate) fn new(of: Of) -> Self {
+        Self {
+            of,
+            table: HashTable::new(),
+            hasher: RandomState::default(),
+            bytes: Vec::new(),
+            ends: vec![0],
+            longs: vec![0],
+            dictionary: None,
+        }
+    }
+
+    /// What its values are.
+    pub(crate) fn of(&self) -> Of {
+        self.of
+    }
+
+    /// How many numbers there are, that of nothing included.
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len().max(self.longs.len())
+    }
+
+    /// Memory in use, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes.len() + self.len() * 24
+    }
+
+    /// The text of a number.
+    pub(crate) fn text(&self, number: u32) -> &str {
+        let place = number as usize;
+        let start = self.ends[place.saturating_sub(1)];
+        std::str::from_utf8(&self.bytes[start..self.ends[place]]).unwrap_or_default()
+    }
+
+    /// The value of a number.
+    pub(crate) fn cell(&self, number: u32) -> Cell {
+        match self.of {
+            _ if number == NULL => Cell::Null,
+            Of::Text => Cell::Text(self.text(number).to_string()),
+            Of::Long => Cell::Long(self.longs[number as usize]),
+            Of::Time => Cell::Time(self.longs[number as usize]),
+        }
+    }
+
+    pub(crate) fn number_of_text(&mut self, text: &str) -> u32 {
+        let hash = self.hasher.hash_one(text);
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        let at = |number: u32| &bytes[ends[number as usize - 1]..ends[number as usize]];
+        if let Some(number) = self.table.find(hash, |n| at(*n) == text.as_bytes()) {
+            return *number;
+        }
+        let number = self.ends.len() as u32;
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len());
+        let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hasher);
+        self.table.insert_unique(hash, number, |n| {
+            let text = &bytes[ends[*n as usize - 1]..ends[*n as usize]];
+            // The hash of a text is that of its bytes in a `str`.
+            hasher.hash_one(std::str::from_utf8(text).unwrap_or_default())
+        });
+        number
+    }
+
+    pub(crate) fn number_of_long(&mut self, long: i64) -> u32 {
+        let hash = self.hasher.hash_one(long);
+        let longs = &self.longs;
+        if let Some(number) = self.table.find(hash, |n| longs[*n as usize] == long) {
+            return *number;
+        }
+        let number = self.longs.len() as u32;
+        self.longs.push(long);
+        let (longs, hasher) = (&self.longs, &self.hasher);
+        self.table.insert_unique(hash, number, |n| hasher.hash_one(longs[*n as usize]));
+        number
+    }
+
+    /// The number that a value of `other` has here.
+    pub(crate) fn adopt(&mut self, other: &Interner, number: u32) -> u32 {
+        match self.of {
+            _ if number == NULL => NULL,
+            Of::Text => self.number_of_text(other.text(number)),
+            Of::Long | Of::Time => self.number_of_long(other.longs[number as usize]),
+        }
+    }
+
+    /// Appends the number of each row's value.
+    pub(crate) fn rows(&mut self, column: &ArrayRef, numbers: &mut Vec<u32>) {
+        let nulls = column.logical_nulls();
+        let valid = |row: usize| nulls.as_ref().is_none_or(|n| n.is_valid(row));
+        let rows = 0..column.len();
+        if column.null_count() == column.len() {
+            numbers.resize(numbers.len() + column.len(), NULL);
+            return;
+        }
+        match Values::of(column) {
+            Values::Text(texts) => {
+                // Neighbours are often equal: events are sorted by source.
+                let mut last = ("", NULL);
+                numbers.extend(rows.map(|row| {
+                    if !valid(row) {
+                        return NULL;
+                    }
+                    let text = texts.value(row);
+                    if last.1 == NULL || last.0 != text {
+                        last = (text, self.number_of_text(text));
+                    }
+                    last.1
+                }));
+            }
+            Values::Dictionary(keys, texts) => {
+                let mut known = match self.dictionary.take() {
+                    Some((last, known)) if is_same(&last, texts) => known,
+                    _ => vec![NULL; texts.len()],
+                };
+                numbers.extend(rows.map(|row| {
+                    if !valid(row) {
+                        return NULL;
+                    }
+                    let key = keys.value(row) as usize;
+                    if known[key] == NULL {
+                        known[key] = self.number_of_text(texts.value(key));
+                    }
+                    known[key]
+                }));
+                self.dictionary = Some((texts.clone(), known));
+            }
+            Values::Long(values) | Values::Time(values) => {
+                let last = (0, NULL);
+                self.longs(rows.map(|row| valid(row).then_some(values[row])), last, numbers);
+            }
+            Values::Other => numbers.resize(numbers.len() + column.len(), NULL),
+        }
+    }
+
+    /// Appends the number of each integer.
+    pub(crate) fn longs(
+        &mut self,
+        values: impl Iterator<Item = Option<i64>>,
+        mut last: (i64, u32),
+        numbers: &mut Vec<u32>,
+    ) {
+        numbers.extend(values.map(|value| {
+            let Some(value) = value else { return NULL };
+            if last.1 == NULL || last.0 != value {
+                last = (value, self.number_of_long(value));
+            }
+            last.1
+        }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{DictionaryArray, Int64Array, StringArray};
+    use arrow::datatypes::Int32Type;
+    use std::sync::Arc;
+
+    #[test]
+    fn equal_values_have_equal_numbers_in_every_form() {
+        let plain = StringArray::from(vec![Some("b"), None, Some(""), Some("b"), Some("a")]);
+        let dictionary: DictionaryArray<Int32Type> = plain.iter().collect();
+        let mut interner = Interner::new(Of::Text);
+        let mut numbers = Vec::new();
+        interner.rows(&(Arc::new(plain) as ArrayRef), &mut numbers);
+        let dictionary = Arc::new(dictionary) as ArrayRef;
+        interner.rows(&dictionary, &mut numbers);
+        interner.rows(&dictionary.slice(3, 2), &mut numbers);
+        assert_eq!(numbers, [1, 0, 2, 1, 3, 1, 0, 2, 1, 3, 1, 3]);
+        assert_eq!((interner.text(1), interner.text(2), interner.text(3)), ("b", "", "a"));
+        let mut other = Interner::new(Of::Text);
+        assert_eq!([3, 0, 1].map(|n| other.adopt(&interner, n)), [1, 0, 2]);
+        assert_eq!(other.cell(2), Cell::Text("b".into()));
+        let mut longs = Interner::new(Of::Long);
+        let mut numbers = Vec::new();
+        let column = Int64Array::from(vec![Some(7), Some(7), None, Some(-1), Some(7)]);
+        longs.rows(&(Arc::new(column) as ArrayRef), &mut numbers);
+        assert_eq!(numbers, [1, 1, 0, 2, 1]);
+        assert_eq!((longs.cell(2), longs.cell(0), longs.len()), (Cell::Long(-1), Cell::Null, 3));
+    }
+
+    #[test]
+    fn many_values_stay_apart() {
+        let mut interner = Interner::new(Of::Text);
+        for i in 0..10_000u32 {
+            assert_eq!(interner.number_of_text(&i.to_string()), i + 1);
+        }
+        assert_eq!((interner.number_of_text("77"), interner.text(10_000)), (78, "9999"));
+    }
+}

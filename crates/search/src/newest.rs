@@ -1,0 +1,282 @@
+//! The newest events that pass a filter, without DataFusion.
+//!
+//! First the time and id of those that pass are found, newest parts first, and parts that are
+//! older than all found so far are skipped. Then all columns are read, of the winners alone.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use arrow::error::ArrowError;
+use datafusion::execution::memory_pool::MemoryReservation;
+use pugmark_event::batch::schema;
+use pugmark_event::fields::{EVENT_ID, EVENT_TIME};
+use pugmark_event::time::Micros;
+use pugmark_query::{FieldRef, Filter, Pipe, Request, SearchError, Target};
+use pugmark_store::{Keep, Scan, ScanPart, Snapshot};
+
+use crate::columns;
+use crate::error::{Asked, search_error};
+use crate::filter::Predicate;
+use crate::workers::{self, Room, Waiting, failed};
+
+/// Events of one answer beyond which the general path takes over, which may use temporary files.
+const ROWS_MAX: usize = 10_000;
+
+/// A question for the newest events.
+#[derive(Debug)]
+pub(crate) struct Newest {
+    predicate: Predicate,
+    rows: usize,
+    fields: Option<Vec<FieldRef>>,
+    from: Option<Micros>,
+    to: Option<Micros>,
+}
+
+/// Time and id of an event: the greater the newer.
+type Place = (Micros, i64);
+
+/// The newest events so far; with each the number of its part.
+#[derive(Default)]
+struct Best {
+    heap: BinaryHeap<Reverse<(Place, usize)>>,
+    parts: Vec<ScanPart>,
+}
+
+impl Newest {
+    /// `None` for any other question.
+    pub(crate) fn new(request: &Request) -> Option<Self> {
+        let mut filters = vec![request.plan.filter.clone()];
+        let mut rows = request.limit;
+        let mut fields = None;
+        let mut cut = false;
+        for pipe in &request.plan.pipes {
+            match pipe {
+                Pipe::Where(filter) if !cut && fields.is_none() => filters.push(filter.clone()),
+                Pipe::Head(count) => {
+                    cut = true;
+                    rows = Some(rows.map_or(*count, |rows| rows.min(*count)));
+                }
+                Pipe::Fields(list) if fields.is_none() => fields = Some(list.clone()),
+                _ => return None,
+            }
+        }
+        let rows = rows.filter(|rows| *rows <= ROWS_MAX)?;
+        let predicate = Predicate::new(&Filter::And(filters)).ok()?;
+        Some(Self { predicate, rows, fields, from: request.from, to: request.to })
+    }
+
+    /// The answer; `None` when nothing is found.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(crate) async fn run(
+        &self,
+        snapshot: &Snapshot,
+        room: &Room,
+    ) -> Result<Option<RecordBatch>, SearchError> {
+        let wanted = self.schema();
+        if self.rows == 0 {
+            return Ok(None);
+        }
+        let best = self.find(snapshot, room.threads).await?;
+        let (places, by_part) = best.take();
+        let batches = read(by_part, &wanted, room).await?;
+        let batch =
+            self.sorted(&batches, &wanted).map_err(|e| SearchError::Failed(e.to_string()))?;
+        if batch.num_rows() != places {
+            return Err(SearchError::Failed("an event that was just found is gone".to_string()));
+        }
+        Ok((batch.num_rows() > 0).then_some(batch))
+    }
+
+    async fn find(&self, snapshot: &Snapshot, threads: usize) -> Result<Best, SearchError> {
+        let mut scan = Scan {
+            columns: Some([EVENT_TIME, EVENT_ID].map(|id| id.column().to_string()).to_vec()),
+            from: self.from,
+            to: self.to,
+            ..Scan::default()
+        };
+        self.predicate.apply(&mut scan);
+        let parts = snapshot.scan(scan.clone());
+        let best = Arc::new(Mutex::new(Best::default()));
+        let (shared, rows) = (best.clone(), self.rows);
+        let step = move |(): &mut (), part: ScanPart, waiting: &Waiting| {
+            let Some(oldest) = lock(&shared).worth(rows, &part) else { return Ok(()) };
+            let from = oldest.max(scan.from);
+            let narrowed = part.with(Arc::new(Scan { from, ..scan.clone() }));
+            let mut number = None;
+            for batch in narrowed.read() {
+                let batch = batch.map_err(|e| failed(&e))?;
+                lock(&shared).offer(rows, &batch, &part, &mut number);
+                if !waiting.still() {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        workers::each(parts, threads, || (), step).await?;
+        let best = std::mem::take(&mut *lock(&best));
+        Ok(best)
+    }
+
+    /// The columns of the answer as they are read.
+    fn schema(&self) -> SchemaRef {
+        let Some(fields) = &self.fields else { return schema() };
+        let mut read: Vec<Field> = vec![EVENT_TIME.field().arrow(), EVENT_ID.field().arrow()];
+        for field in fields {
+            let column = match &field.target {
+                Target::Column(id) => id.field().arrow(),
+                target => Field::new(columns::name(target), DataType::Utf8, true),
+            };
+            if !read.iter().any(|known| known.name() == column.name()) {
+                read.push(column);
+            }
+        }
+        Arc::new(Schema::new(read))
+    }
+
+    /// One batch of all, newest first, with the columns that were asked for.
+    fn sorted(
+        &self,
+        batches: &[RecordBatch],
+        wanted: &SchemaRef,
+    ) -> Result<RecordBatch, ArrowError> {
+        let all = concat_batches(wanted, batches)?;
+        let places = places(&all);
+        let mut order: Vec<u32> = (0..places.len() as u32).collect();
+        order.sort_unstable_by_key(|row| Reverse(places[*row as usize]));
+        let all = take_record_batch(&all, &UInt32Array::from(order))?;
+        let Some(fields) = &self.fields else { return Ok(all) };
+        let places = fields
+            .iter()
+            .map(|field| all.schema_ref().index_of(&columns::name(&field.target)))
+            .collect::<Result<Vec<_>, _>>()?;
+        let shown = all.project(&places)?;
+        let named = fields.iter().zip(shown.columns()).map(|(field, column)| {
+            Field::new(field.typed.clone(), column.data_type().clone(), true)
+        });
+        let named = Arc::new(Schema::new(named.collect::<Vec<_>>()));
+        RecordBatch::try_new(named, shown.columns().to_vec())
+    }
+}
+
+/// A panic while it was held is reported by the thread that had it.
+fn lock(best: &Mutex<Best>) -> MutexGuard<'_, Best> {
+    best.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Time and id of every row.
+fn places(batch: &RecordBatch) -> Vec<Place> {
+    let times = batch.column_by_name(EVENT_TIME.column());
+    let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
+    let ids = batch.column_by_name(EVENT_ID.column());
+    let ids = ids.and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let (Some(times), Some(ids)) = (times, ids) else { return Vec::new() };
+    times.values().iter().copied().zip(ids.values().iter().copied()).collect()
+}
+
+impl Best {
+    /// The least time that an event of `part` must have to be among the newest, if there can be
+    /// one: `Some(None)` while any time will do.
+    fn worth(&self, rows: usize, part: &ScanPart) -> Option<Option<Micros>> {
+        if self.heap.len() < rows {
+            return Some(None);
+        }
+        let Reverse(((oldest, _), _)) = self.heap.peek()?;
+        (part.times().1 >= *oldest).then_some(Some(*oldest))
+    }
+
+    fn offer(
+        &mut self,
+        rows: usize,
+        batch: &RecordBatch,
+        part: &ScanPart,
+        number: &mut Option<usize>,
+    ) {
+        for place in places(batch) {
+            if self.heap.len() == rows
+                && self.heap.peek().is_some_and(|Reverse((oldest, _))| place < *oldest)
+            {
+                continue;
+            }
+            let number = *number.get_or_insert_with(|| {
+                self.parts.push(part.clone());
+                self.parts.len() - 1
+            });
+            self.heap.push(Reverse((place, number)));
+            if self.heap.len() > rows {
+                self.heap.pop();
+            }
+        }
+    }
+
+    /// How many there are, and for each part what to read of it.
+    fn take(self) -> (usize, Vec<(ScanPart, Vec<Place>)>) {
+        let found = self.heap.len();
+        let mut by_part: Vec<(ScanPart, Vec<Place>)> =
+            self.parts.into_iter().map(|part| (part, Vec::new())).collect();
+        for Reverse((place, number)) in self.heap {
+            by_part[number].1.push(place);
+        }
+        by_part.retain(|(_, places)| !places.is_empty());
+        (found, by_part)
+    }
+}
+
+/// Keeps the events with these ids, which are sorted.
+#[derive(Debug)]
+struct Ids(Vec<i64>);
+
+impl Keep for Ids {
+    fn columns(&self) -> Vec<String> {
+        vec![EVENT_ID.column().to_string()]
+    }
+
+    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
+        let ids = batch.column_by_name(EVENT_ID.column());
+        let ids = ids.and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let kept =
+            |row: usize| ids.is_some_and(|ids| self.0.binary_search(&ids.value(row)).is_ok());
+        (0..batch.num_rows()).map(|row| Some(kept(row))).collect()
+    }
+}
+
+async fn read(
+    by_part: Vec<(ScanPart, Vec<Place>)>,
+    wanted: &SchemaRef,
+    room: &Room,
+) -> Result<Vec<RecordBatch>, SearchError> {
+    let columns: Vec<String> = wanted.fields().iter().map(|f| f.name().clone()).collect();
+    let narrowed = by_part.into_iter().map(|(part, places)| {
+        let mut ids: Vec<i64> = places.iter().map(|(_, id)| *id).collect();
+        ids.sort_unstable();
+        let times = places.iter().map(|(time, _)| *time);
+        part.with(Arc::new(Scan {
+            columns: Some(columns.clone()),
+            from: times.clone().min(),
+            to: times.max().and_then(|last| last.checked_add(1)),
+            ids: ids.first().copied().zip(ids.last().copied()),
+            keep: Some(Arc::new(Ids(ids))),
+            ..Scan::default()
+        }))
+    });
+    let start = || (Vec::new(), room.reserve());
+    let step = |(found, memory): &mut (Vec<RecordBatch>, MemoryReservation),
+                part: ScanPart,
+                waiting: &Waiting| {
+        for batch in part.read().take_while(|_| waiting.still()) {
+            let batch = batch.map_err(|e| failed(&e))?;
+            memory
+                .try_grow(batch.get_array_memory_size())
+                .map_err(|e| search_error(&e, Asked::Plan))?;
+            found.push(batch);
+        }
+        Ok(())
+    };
+    let found = workers::each(narrowed.collect(), room.threads, start, step).await?;
+    Ok(found.into_iter().flat_map(|(batches, _)| batches).collect())
+}
