@@ -22,8 +22,8 @@ use crate::value::{Value, exact_address, exact_integer};
 pub const ATTRIBUTES_PER_EVENT_MAX: usize = 512;
 /// Longest attribute name in bytes; longer names are cut.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
-/// Bytes of `event.issues` after which no more are added: a record with thousands of odd fields must
-/// not grow a list of thousands of issues.
+/// Bytes of `event.issues` after which no more are added: a record with thousands of odd fields
+/// must not grow a list of thousands of issues.
 pub const ISSUES_BYTES_MAX: usize = 200;
 /// An event time this far after the time of receipt is a wrong clock.
 pub const CLOCK_AHEAD_MAX: Micros = DAY;

@@ -25,7 +25,8 @@ use crate::values::Values;
 pub(crate) struct Grouping {
     keys: Vec<Key>,
     figures: Vec<Figure>,
-    /// Of [`Pipe::Top`]: how many groups, and whether the rarest. Groups without a key are left out.
+    /// Of [`Pipe::Top`]: how many groups, and whether the rarest. Groups without a key are left
+    /// out.
     top: Option<(usize, bool)>,
 }
 

@@ -238,8 +238,8 @@ impl Manifest {
     /// Opens or makes the manifest of `dir`, brings its schema up to date, and takes over writing.
     ///
     /// # Errors
-    /// When the database refuses, another process writes, a newer version wrote it, or it is not the
-    /// manifest of this folder.
+    /// When the database refuses, another process writes, a newer version wrote it, or it is not
+    /// the manifest of this folder.
     pub(crate) async fn open(dir: &Path, at: &ManifestAt) -> Result<Self, StoreError> {
         owner::check_place(dir, at)?;
         let writer = at.writer(dir).await?;

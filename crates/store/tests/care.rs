@@ -33,10 +33,15 @@ async fn filled(dir: &Path) -> Node {
 }
 
 fn segments(dir: &Path) -> Vec<PathBuf> {
-    let list = |dir: &Path| std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path());
-    let mut files: Vec<_> = list(&dir.join("segments")).flat_map(|day| list(&day)).collect();
-    files.sort();
-    files
+    let (mut folders, mut found) = (vec![dir.join("segments")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    found
 }
 
 async fn run_sql(dir: &Path, sql: &'static str) {

@@ -2,5 +2,4 @@
 
 mod common;
 mod differential;
-mod measure;
 mod promises;

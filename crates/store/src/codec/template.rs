@@ -10,7 +10,7 @@
 //! | `{=NAME}` | the value of the attribute NAME; `{=NAME\|json}` with backslashes |
 //! | `{#i0}` `{#t1}` | variables, one column each: `i` whole numbers, `h` hex digits, `u` UUIDs,
 //!   `a` IPv4 addresses, `t` text |
-//! | `{<message}` ... `{>message}` | the field `message` is all that lies between, and has no column |
+//! | `{<message}` ... `{>message}` | the field `message` is what lies between: no column |
 //!
 //! A backslash before `{`, `|`, `}` or itself takes away its meaning.
 

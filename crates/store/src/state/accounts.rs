@@ -26,8 +26,8 @@ pub struct TokenRow {
     pub last_used: Option<Micros>,
 }
 
-/// Every method fails when the database refuses, and those that write also when the store was opened for
-/// reading.
+/// Every method fails when the database refuses, and those that write also when the store was
+/// opened for reading.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 impl Accounts {
     pub(crate) fn new(manifest: Manifest) -> Self {

@@ -34,8 +34,8 @@ impl Default for AlertFilter {
     }
 }
 
-/// Every method fails when the database refuses or an alert is not one that this version can read, and
-/// those that write also when the store was opened for reading.
+/// Every method fails when the database refuses or an alert is not one that this version can read,
+/// and those that write also when the store was opened for reading.
 #[allow(clippy::missing_errors_doc, reason = "said once for all above")]
 impl Alerts {
     pub(crate) fn new(manifest: Manifest) -> Self {

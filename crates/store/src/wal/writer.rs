@@ -114,7 +114,7 @@ impl Queue {
             jobs: Mutex::new(Some(sender)),
             in_flight: Mutex::default(),
             bytes_max: options.queue_bytes_max,
-            memory_bytes_max: options.memtable_bytes_max.saturating_mul(2),
+            memory_bytes_max: options.memtable_bytes_max.saturating_mul(4),
             wal_bytes_max: options.wal_bytes_max,
             memory_bytes: AtomicUsize::new(0),
             durable: AtomicI64::new(next_id),
