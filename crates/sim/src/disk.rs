@@ -56,6 +56,8 @@ impl Weather {
         manifest: 60,
         objects: 200,
     };
+    /// The manifest is hard to reach, and its answers get lost.
+    pub const LOST: Self = Self { manifest: 400, ..Self::CALM };
     /// Much fails.
     pub const STORM: Self = Self {
         write: 300,

@@ -99,7 +99,7 @@ fn action(random: &mut Random) -> Action {
     // The most frequent come first; numbers add up to 100.
     let at = random.below(100);
     let choices: [(u64, Make); 17] = [
-        (30, |random| Action::Append(blocks(random))),
+        (27, |random| Action::Append(blocks(random))),
         (14, |random| Action::Process(1 + random.below(6))),
         (12, |_| Action::Flush),
         (3, |_| Action::Compact),
@@ -110,7 +110,7 @@ fn action(random: &mut Random) -> Action {
         (1, |_| Action::Relieve),
         (1, |random| Action::Rewrite(random.index(SOURCES.len()))),
         (1, |random| Action::Replay(1 + random.index(5))),
-        (6, |random| Action::Weather(weather(random))),
+        (9, |random| Action::Weather(weather(random))),
         (3, |random| Action::Fill(fill(random))),
         (4, |_| Action::Kill),
         (4, |_| Action::CutPower),
@@ -154,9 +154,10 @@ fn block(random: &mut Random) -> BlockPlan {
 }
 
 fn weather(random: &mut Random) -> Weather {
-    match random.below(6) {
+    match random.below(8) {
         0..3 => Weather::CALM,
         3..5 => Weather::ROUGH,
+        5..7 => Weather::LOST,
         _ => Weather::STORM,
     }
 }

@@ -161,16 +161,18 @@ impl World {
         self.flush().await?;
         self.check().await?;
         self.stop().await?;
-        let left = self
-            .disk
-            .files()
-            .into_iter()
-            .find(|(path, _)| path.extension().is_some_and(|e| e == "wal" || e == "tmp"));
-        if let Some((path, bytes)) = left {
-            return Err(format!("{} ({bytes} bytes) is left after a stop", path.display()));
-        }
+        self.nothing_left("wal")?;
         self.start().await?;
-        Ok(())
+        // What could not be removed when it was to be is removed by a start.
+        self.nothing_left("tmp")
+    }
+
+    fn nothing_left(&self, extension: &str) -> Result<(), Violation> {
+        let mut files = self.disk.files().into_iter();
+        let left = files.find(|(path, _)| path.extension().is_some_and(|e| e == extension));
+        left.map_or(Ok(()), |(path, bytes)| {
+            Err(format!("{} ({bytes} bytes) is left", path.display()))
+        })
     }
 
     fn up(&mut self) -> Result<&mut Up, Violation> {
