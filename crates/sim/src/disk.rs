@@ -38,18 +38,36 @@ pub struct Weather {
     pub read: u64,
     /// Changes of the manifest that do not begin, are undone, or whose answer is lost.
     pub manifest: u64,
+    /// Calls of object storage that fail or answer wrong bytes.
+    pub objects: u64,
 }
 
 impl Weather {
     /// Nothing fails.
     pub const CALM: Self =
-        Self { write: 0, short_write: 0, sync: 0, name: 0, read: 0, manifest: 0 };
+        Self { write: 0, short_write: 0, sync: 0, name: 0, read: 0, manifest: 0, objects: 0 };
     /// Everything fails now and then.
-    pub const ROUGH: Self =
-        Self { write: 60, short_write: 200, sync: 60, name: 30, read: 20, manifest: 60 };
+    pub const ROUGH: Self = Self {
+        write: 60,
+        short_write: 200,
+        sync: 60,
+        name: 30,
+        read: 20,
+        manifest: 60,
+        objects: 200,
+    };
+    /// The manifest is hard to reach, and its answers get lost.
+    pub const LOST: Self = Self { manifest: 400, ..Self::CALM };
     /// Much fails.
-    pub const STORM: Self =
-        Self { write: 300, short_write: 300, sync: 300, name: 200, read: 100, manifest: 300 };
+    pub const STORM: Self = Self {
+        write: 300,
+        short_write: 300,
+        sync: 300,
+        name: 200,
+        read: 100,
+        manifest: 300,
+        objects: 500,
+    };
 }
 
 /// What outlives a power cut: the disk itself.

@@ -8,6 +8,7 @@
 
 pub mod disk;
 mod model;
+pub mod objects;
 pub mod plan;
 pub mod random;
 mod run;

@@ -18,6 +18,14 @@ pub enum Action {
     Flush,
     /// Merges small segments.
     Compact,
+    /// Moves segments to object storage, and deletes those that are old.
+    Age,
+    /// Makes room on the disk, if it is nearly full.
+    Relieve,
+    /// Makes the events of a source anew from their records.
+    Rewrite(usize),
+    /// Makes events of so many records in quarantine.
+    Replay(usize),
     /// Reads everything through a snapshot.
     Scan,
     /// Counts records that a door dropped.
@@ -90,15 +98,19 @@ type Make = fn(&mut Random) -> Action;
 fn action(random: &mut Random) -> Action {
     // The most frequent come first; numbers add up to 100.
     let at = random.below(100);
-    let choices: [(u64, Make); 13] = [
-        (33, |random| Action::Append(blocks(random))),
-        (16, |random| Action::Process(1 + random.below(6))),
+    let choices: [(u64, Make); 17] = [
+        (27, |random| Action::Append(blocks(random))),
+        (14, |random| Action::Process(1 + random.below(6))),
         (12, |_| Action::Flush),
         (3, |_| Action::Compact),
         (5, |_| Action::Scan),
         (2, |random| Action::Shed(1 + random.below(9))),
-        (4, |random| Action::Wait(1 + random.below(3000))),
-        (6, |random| Action::Weather(weather(random))),
+        (4, |random| Action::Wait(1 + random.below(6000))),
+        (2, |_| Action::Age),
+        (1, |_| Action::Relieve),
+        (1, |random| Action::Rewrite(random.index(SOURCES.len()))),
+        (1, |random| Action::Replay(1 + random.index(5))),
+        (9, |random| Action::Weather(weather(random))),
         (3, |random| Action::Fill(fill(random))),
         (4, |_| Action::Kill),
         (4, |_| Action::CutPower),
@@ -142,9 +154,10 @@ fn block(random: &mut Random) -> BlockPlan {
 }
 
 fn weather(random: &mut Random) -> Weather {
-    match random.below(6) {
+    match random.below(8) {
         0..3 => Weather::CALM,
         3..5 => Weather::ROUGH,
+        5..7 => Weather::LOST,
         _ => Weather::STORM,
     }
 }

@@ -18,6 +18,12 @@ fn a_hundred_seeds_keep_every_promise() {
     }
 }
 
+/// A flush of which nobody knew whether the manifest had it.
+#[test]
+fn a_flush_without_an_answer_is_decided() {
+    run_seed(131, &parser()).unwrap();
+}
+
 #[test]
 fn a_seed_is_the_same_each_time() {
     let parser = parser();

@@ -504,13 +504,15 @@ impl Writer {
     fn create(&self) -> io::Result<Open> {
         let path = file_path(&self.queue.dir, self.next_id);
         let mut file = self.queue.disk.create(&path)?;
-        file.sync()?;
-        self.queue.disk.sync_dir(&self.queue.dir)?;
+        // Known from here on, so that it goes when it is not needed, also if it stays empty.
         let mut files = self.queue.files.lock();
         // A file without a single frame has the same name as its successor.
         files.retain(|f| f.path != path);
         files.push_back(WalFile { first_id: self.next_id, path: path.clone(), bytes: 0 });
         self.queue.count_closed(&files);
+        drop(files);
+        file.sync()?;
+        self.queue.disk.sync_dir(&self.queue.dir)?;
         Ok(Open { file, path: path.into(), len: 0 })
     }
 
