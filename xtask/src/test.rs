@@ -4,7 +4,9 @@
 //! wrong. The last line is `N passed, N failed`.
 
 mod e2e;
+mod readers;
 mod s3;
+mod venv;
 
 use std::fs;
 use std::path::Path;
@@ -38,6 +40,12 @@ const STEPS: &[Step] = &[
     Step { name: "build", about: "binaries and tests compile", needs: &[], run: build },
     Step { name: "tests", about: "unit and whole-product tests", needs: &["build"], run: tests },
     Step { name: "s3", about: "the cold tier on a real S3 server", needs: &["build"], run: s3::s3 },
+    Step {
+        name: "readers",
+        about: "segments read by DuckDB and ClickHouse",
+        needs: &["build"],
+        run: readers::readers,
+    },
     Step {
         name: "rules",
         about: "every rule against its own tests",

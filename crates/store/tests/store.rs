@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use arrow::array::{Array, AsArray};
@@ -429,5 +430,39 @@ async fn alerts_are_kept_and_listed() {
     assert_eq!(alerts.list(&entity).await.unwrap().len(), 2);
     assert_eq!(alerts.counts_by_severity().await.unwrap(), [("high".to_string(), 1)]);
     assert_eq!(alerts.count_by_rule().await.unwrap(), [("r1".to_string(), 2)]);
+    node.close().await;
+}
+
+both!(small_segments_are_merged_and_nothing_changes);
+async fn small_segments_are_merged_and_nothing_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    let mut expected = BTreeMap::new();
+    for part in 0..20 {
+        let texts: Vec<String> = (0..40).map(|i| format!("part {part} record {i}")).collect();
+        let appended = node.append(&texts).await.unwrap();
+        expected.extend((appended.first_id..).zip(texts));
+        node.settle().await;
+        node.store.flush().await.unwrap();
+    }
+    let before = node.store.usage().segments;
+    let held = node.store.snapshot();
+    let compacted = node.store.compact().await.unwrap();
+    assert_eq!((compacted.removed, compacted.added), (16, 1), "{before} segments");
+    assert_eq!(node.store.usage().segments, before - 15);
+    assert_eq!(read(&node.store, Scan::default()), expected);
+    check_ledger(&node.store).await;
+    // A question that began before goes on with the old files.
+    let rows: usize = held
+        .scan(Scan::default())
+        .into_iter()
+        .flat_map(|part| part.read())
+        .map(|batch| batch.unwrap().num_rows())
+        .sum();
+    assert_eq!(rows, expected.len());
+    node.close().await;
+    let node = Node::open(dir.path(), small()).await;
+    assert_eq!(read(&node.store, Scan::default()), expected);
+    check_ledger(&node.store).await;
     node.close().await;
 }

@@ -57,6 +57,14 @@ impl Read for Sequential {
     }
 }
 
+/// CRC-32 of two pieces, one after the other.
+pub(crate) fn checksum(first: &[u8], second: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(first);
+    crc.update(second);
+    crc.finalize()
+}
+
 /// A file being written, with the checksum of what was written.
 pub(crate) struct Checked {
     file: Box<dyn DiskWrite>,

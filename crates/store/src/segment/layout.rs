@@ -49,12 +49,14 @@ pub(crate) struct Layout {
     /// Offset and length of filters and of index in the file.
     pub(crate) filters: Option<(u64, u64)>,
     pub(crate) index: Option<(u64, u64)>,
+    /// CRC-32 of filters and index, one after the other.
+    pub(crate) checksum: u32,
 }
 
 impl Layout {
     pub(crate) fn new(promoted: Vec<Promoted>) -> Self {
         let by_name = promoted.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
-        Self { format: FORMAT, promoted, by_name, filters: None, index: None }
+        Self { format: FORMAT, promoted, by_name, filters: None, index: None, checksum: 0 }
     }
 
     /// The column that an attribute was promoted to.
@@ -76,6 +78,7 @@ impl Layout {
         let mut layout = Self::new(promoted);
         layout.format = said.format;
         (layout.filters, layout.index) = (said.filters, said.index);
+        layout.checksum = said.checksum;
         (said.format <= FORMAT).then_some(layout)
     }
 
@@ -91,6 +94,7 @@ impl Layout {
             format: self.format,
             filters: self.filters,
             index: self.index,
+            checksum: self.checksum,
             attributes: attributes.collect(),
         };
         serde_json::to_string(&said).unwrap_or_default()
@@ -102,6 +106,7 @@ struct Said {
     format: u32,
     filters: Option<(u64, u64)>,
     index: Option<(u64, u64)>,
+    checksum: u32,
     attributes: Vec<SaidAttribute>,
 }
 

@@ -24,7 +24,7 @@ use std::time::Instant;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
 
-use self::file::SegmentFile;
+use self::file::{SegmentFile, checksum};
 use self::index::Index;
 use self::layout::Layout;
 use crate::disk::{Disk, DiskRead};
@@ -173,7 +173,11 @@ impl Segment {
             file.read_at(offset, len as usize)
                 .map_err(StoreError::io("read the index of", &self.path))
         };
-        let index = Index::read(&read(index)?, read(filters)?);
+        let (index, filters) = (read(index)?, read(filters)?);
+        if checksum(&filters, &index) != layout.checksum {
+            return Err(self.damaged("its index is damaged; restore the file from a backup"));
+        }
+        let index = Index::read(&index, filters);
         index.map(Some).ok_or_else(|| self.damaged("its index cannot be read"))
     }
 

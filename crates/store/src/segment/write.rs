@@ -21,7 +21,7 @@ use pugmark_event::fields::{self, FIELDS};
 use pugmark_event::time::{DAY, Micros};
 
 use super::assemble::{Assembled, assemble};
-use super::file::Checked;
+use super::file::{Checked, checksum};
 use super::index::{BLOCK_ROWS, GROUP_ROWS, IndexBuilder};
 use super::layout::{FOOTER_KEY, FORMAT, Layout};
 use super::{Segment, Tails};
@@ -355,14 +355,15 @@ impl OpenSegment {
         writer.write_all(&filters).map_err(io("write the filters of"))?;
         writer.write_all(&index).map_err(io("write the index of"))?;
         layout.filters = Some((start, filters.len() as u64));
+        layout.checksum = checksum(&filters, &index);
         layout.index = Some((start + filters.len() as u64, index.len() as u64));
         writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), layout.text()));
         let writer = self.writer.take();
         let Some(writer) = writer else { return Err(StoreError::ReadOnly) };
         let file = writer.into_inner().map_err(&failed)?;
-        let (bytes, checksum) = file.finish().map_err(io("sync the segment"))?;
+        let (bytes, sum) = file.finish().map_err(io("sync the segment"))?;
         self.disk.rename(&unfinished, &self.path).map_err(io("rename"))?;
-        (self.info.bytes, self.info.checksum, self.info.tail_offset) = (bytes, checksum, start);
+        (self.info.bytes, self.info.checksum, self.info.tail_offset) = (bytes, sum, start);
         Ok(self.info.clone())
     }
 }
