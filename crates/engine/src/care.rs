@@ -271,7 +271,7 @@ fn with_ids(batch: &Batch, ids: &[i64]) -> Result<Batch, BatchError> {
     let at = columns.schema_ref().index_of(fields::EVENT_ID.column())?;
     let mut arrays: Vec<ArrayRef> = columns.columns().to_vec();
     arrays[at] = Arc::new(Int64Array::from(ids.to_vec()));
-    Ok(Batch::new(RecordBatch::try_new(columns.schema(), arrays)?)?)
+    Batch::new(RecordBatch::try_new(columns.schema(), arrays)?)
 }
 
 #[cfg(test)]

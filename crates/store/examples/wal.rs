@@ -7,6 +7,7 @@
 //!
 //! FILE has a record per line. Times are those of the processor, where Linux tells them.
 
+#![allow(clippy::exit, reason = "ends like a killed process")]
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
 use std::error::Error;

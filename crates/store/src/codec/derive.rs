@@ -399,8 +399,8 @@ fn offsets(record: &str) -> Vec<i32> {
         let mut digits = bytes[at + 1..].iter().filter(|b| **b != b':').take(4);
         let number =
             digits.try_fold(0i32, |n, b| b.is_ascii_digit().then(|| n * 10 + i32::from(b - b'0')));
-        let behind_digit =
-            at > 0 && bytes[at - 1].is_ascii_digit() || at > 0 && bytes[at - 1] == b' ';
+        let before = at.checked_sub(1).map_or(0, |before| bytes[before]);
+        let behind_digit = before.is_ascii_digit() || before == b' ';
         let Some(number) = number.filter(|_| behind_digit) else { continue };
         let minutes = number / 100 * 60 + number % 100;
         let minutes = if bytes[at] == b'-' { -minutes } else { minutes };

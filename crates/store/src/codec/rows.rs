@@ -41,12 +41,12 @@ impl<'a> Rows<'a> {
         let text = |id: FieldId| column(id).and_then(|c| c.as_string_opt::<i32>());
         let mut by_field = vec![None; FIELDS.len()];
         let mut present = Vec::new();
-        for at in 0..FIELDS.len() {
+        for (at, place) in by_field.iter_mut().enumerate() {
             let id = FieldId(at as u16);
             let hidden = SYSTEM.contains(&id)
                 || [ORIGINAL, fields::ORIGINAL_BYTES, ATTRIBUTE_KINDS].contains(&id);
             let Some(found) = column(id).filter(|_| !hidden) else { continue };
-            by_field[at] = match (found.as_string_opt(), found.as_primitive_opt::<Int64Type>()) {
+            *place = match (found.as_string_opt(), found.as_primitive_opt::<Int64Type>()) {
                 (Some(text), _) => Some(Column::Text(text)),
                 (_, Some(long)) => Some(Column::Long(long)),
                 _ => continue,

@@ -60,8 +60,8 @@ pub(crate) fn assemble(
     let shapes = shapes(&rows);
     let issues = batch.column_by_name(fields::ISSUES.column());
     let issues = issues.and_then(|column| column.as_string_opt::<i32>());
-    for row in 0..rows.len() {
-        match encoder.encode(&rows, shapes[row], row) {
+    for (row, shape) in shapes.into_iter().enumerate() {
+        match encoder.encode(&rows, shape, row) {
             Some(template) => {
                 let record = rows.record(row).unwrap_or_default();
                 index.record(&template, record.as_bytes(), encoder.found());
