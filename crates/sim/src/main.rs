@@ -46,13 +46,14 @@ fn search(seeds: &str, threads: usize, parser: &Arc<Parser>) -> Result<()> {
     let (first, end) = seeds.split_once("..").context(USAGE)?;
     let seeds = first.parse().context(USAGE)?..end.parse().context(USAGE)?;
     let (start, count) = (Instant::now(), AtomicU64::new(0));
-    let done = |_: u64| {
+    let go_on = |_: u64| {
         let count = count.fetch_add(1, Ordering::Relaxed) + 1;
         if count.is_multiple_of(500) {
             println!("{count} seeds, {:?}", start.elapsed());
         }
+        true
     };
-    let Some(failure) = run_seeds(seeds, threads, parser, &done) else {
+    let Some(failure) = run_seeds(seeds, threads, parser, &go_on) else {
         println!("{} seeds: every promise was kept ({:?})", count.into_inner(), start.elapsed());
         return Ok(());
     };

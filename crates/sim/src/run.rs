@@ -85,13 +85,13 @@ pub fn shrink(failure: Failure, parser: &Arc<Parser>, runs_max: usize) -> Failur
     smallest
 }
 
-/// Runs the seeds on `threads` threads; calls `done` for each that ended. Returns the failure of
-/// the smallest seed that failed, having run all seeds before it.
+/// Runs the seeds on `threads` threads, as long as `go_on` says so before each. Returns the failure
+/// of the smallest seed that failed, having run all seeds before it.
 pub fn run_seeds(
     seeds: std::ops::Range<u64>,
     threads: usize,
     parser: &Arc<Parser>,
-    done: &(dyn Fn(u64) + Sync),
+    go_on: &(dyn Fn(u64) -> bool + Sync),
 ) -> Option<Failure> {
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let failed: parking_lot::Mutex<Option<Failure>> = parking_lot::Mutex::new(None);
@@ -101,7 +101,7 @@ pub fn run_seeds(
                 loop {
                     let seed = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
                     let is_late = failed.lock().as_ref().is_some_and(|first| first.seed < seed);
-                    if seed >= seeds.end || is_late {
+                    if seed >= seeds.end || is_late || !go_on(seed) {
                         return;
                     }
                     if let Err(failure) = run_seed(seed, parser) {
@@ -110,7 +110,6 @@ pub fn run_seeds(
                             *failed = Some(failure);
                         }
                     }
-                    done(seed);
                 }
             });
         }
