@@ -14,7 +14,7 @@ const DUCKDB: &str = "
 import duckdb, sys
 row = duckdb.sql('''SELECT count(*), count(DISTINCT event_id), sum(http_response_status_code),
     min(source_ip), count(DISTINCT template) > 0 FROM read_parquet(%r, union_by_name = true)'''
-    % (sys.argv[1:],)).fetchone()
+    % (sys.argv[1:],)).fetchall()[0]
 print(','.join(str(value) for value in row))
 ";
 const CLICKHOUSE: &str = "
