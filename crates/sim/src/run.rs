@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use pugmark_parse::Parser;
 
 use crate::plan::{Action, actions};
 use crate::world::World;
+
+/// How long an action may take before it counts as stuck.
+const STEP_MAX: Duration = Duration::from_secs(60);
 
 /// A promise that was not kept, and how to see it again.
 #[derive(Debug, Clone)]
@@ -50,13 +54,17 @@ pub fn run(seed: u64, actions: &[Action], parser: &Arc<Parser>) -> Result<Vec<St
         let mut world = made.map_err(|what| failure(what, &trace))?;
         for action in actions {
             trace.push(format!("{action:?}"));
-            let done = world.step(action).await.map_err(|what| failure(what, &trace))?;
+            let step = tokio::time::timeout(STEP_MAX, world.step(action)).await;
+            let step = step.unwrap_or_else(|_| Err("this does not end".to_string()));
+            let done = step.map_err(|what| failure(what, &trace))?;
             if let Some(line) = trace.last_mut() {
                 line.push_str(" => ");
                 line.push_str(&done);
             }
         }
-        world.finish().await.map_err(|what| failure(what, &trace))?;
+        let end = tokio::time::timeout(STEP_MAX, world.finish()).await;
+        let end = end.unwrap_or_else(|_| Err("the end does not end".to_string()));
+        end.map_err(|what| failure(what, &trace))?;
         Ok(trace)
     })
 }

@@ -293,7 +293,11 @@ impl World {
         let store = self.up()?.store.clone();
         let flushed = tokio::time::timeout(PATIENCE, store.flush()).await;
         let flushed = flushed.map_err(|_| "a flush does not end".to_string())?;
-        self.up()?.undecided = matches!(flushed, Err(StoreError::Uncertain(_)));
+        match &flushed {
+            Ok(_) => self.up()?.undecided = false,
+            Err(StoreError::Uncertain(_)) => self.up()?.undecided = true,
+            Err(_) => {}
+        }
         match flushed {
             Ok(done) => Ok(format!("{} events, {} aside", done.events, done.quarantined)),
             Err(_) if !self.is_calm() || self.disk.free() < FLUSH_BYTES => Ok("failed".to_string()),

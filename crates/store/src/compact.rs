@@ -66,6 +66,7 @@ impl Store {
         let mut compacted = Compacted::default();
         let mut retired = self.inner.compacting.lock().await;
         retired.0.retain(|(since, _)| since.elapsed() < RETIRED_FOR);
+        self.inner.decide_swaps().await?;
         while let Some(inputs) = self.inner.choose() {
             if stop.load(Ordering::SeqCst) {
                 break;

@@ -28,6 +28,7 @@ mod segment;
 mod state;
 mod store;
 mod tier;
+mod undecided;
 mod wal;
 
 pub use care::account::{LedgerFilter, LedgerMinute};

@@ -30,6 +30,7 @@ impl Inner {
             return Ok(Aged::default());
         }
         let _alone = self.aging.turn.lock().await;
+        self.decide_swaps().await?;
         let cached = self.tiers.as_ref().map_or(0, |tiers| tiers.clear_cache());
         let Some(missing) = self.missing_bytes() else { return Ok(Aged::default()) };
         tracing::warn!(missing, cached, "the disk is nearly full: making room");

@@ -30,6 +30,7 @@ use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
+use crate::undecided::{Swap, Undecided};
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
 
 /// Bytes of events that one transaction moves into segments at most.
@@ -168,6 +169,8 @@ pub(crate) struct Inner {
     pub(crate) state: Mutex<State>,
     /// One flush at a time.
     pub(crate) flushing: tokio::sync::Mutex<Option<Undecided>>,
+    /// Exchanges of segments that may or may not have been made.
+    pub(crate) swaps: Mutex<Vec<Swap>>,
     /// One compaction at a time.
     pub(crate) compacting: tokio::sync::Mutex<Retired>,
     pub(crate) recovery: Recovery,
@@ -178,13 +181,6 @@ pub(crate) struct Inner {
     pub(crate) claims: Claims,
     /// `None` when opened for reading.
     pub(crate) writing: Option<Writing>,
-}
-
-/// A flush of which nobody knows whether the manifest has it. Its events stay visible meanwhile.
-pub(crate) struct Undecided {
-    sealed: Sealed,
-    shed: Shed,
-    segments: Vec<Arc<Segment>>,
 }
 
 /// What only the writing process has.
@@ -295,6 +291,7 @@ impl Store {
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
+            swaps: Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
             recovery: recovered.report,
             tiers,
@@ -337,6 +334,7 @@ impl Store {
             manifest,
             state: Mutex::new(State::new(loaded, segments)),
             flushing: tokio::sync::Mutex::default(),
+            swaps: Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
             recovery,
             tiers,
@@ -726,7 +724,7 @@ impl Inner {
         match self.manifest.commit(&commit).await {
             Ok(()) => {}
             Err(error @ StoreError::Uncertain(_)) => {
-                *undecided = Some(Undecided { sealed, shed, segments });
+                *undecided = Some(Undecided::Flush { sealed, shed, segments });
                 return Err(error);
             }
             Err(error) => {
@@ -743,26 +741,8 @@ impl Inner {
         self.forget().await
     }
 
-    /// Asks the manifest whether it has a flush of which nobody knew.
-    async fn decide(&self, undecided: &mut Option<Undecided>) -> Result<(), StoreError> {
-        if undecided.is_none() {
-            return Ok(());
-        }
-        // A change waits for the one before: then that one is decided.
-        drop(self.manifest.begin().await?);
-        let commits = self.manifest.load(EVENTS).await?.commits;
-        let Some(Undecided { sealed, shed, segments }) = undecided.take() else { return Ok(()) };
-        if commits > self.state.lock().commits {
-            self.swap(sealed, &shed, segments);
-            return self.forget().await;
-        }
-        segments.iter().for_each(|segment| segment.doom());
-        self.unseal(sealed, shed);
-        Ok(())
-    }
-
     /// Removes the WAL files that are no longer needed.
-    async fn forget(&self) -> Result<(), StoreError> {
+    pub(crate) async fn forget(&self) -> Result<(), StoreError> {
         let Some(writing) = &self.writing else { return Ok(()) };
         let (queue, mark) = (writing.queue.clone(), self.state.lock().mark);
         blocking(move || {
@@ -799,7 +779,7 @@ impl Inner {
         Some((sealed, shed))
     }
 
-    fn unseal(&self, sealed: Sealed, shed: Shed) {
+    pub(crate) fn unseal(&self, sealed: Sealed, shed: Shed) {
         let mut state = self.state.lock();
         state.frozen = Sealed::default();
         state.frozen_shed = Shed::default();
@@ -814,7 +794,7 @@ impl Inner {
         self.note_memory(&state);
     }
 
-    fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {
+    pub(crate) fn swap(&self, sealed: Sealed, shed: &Shed, segments: Vec<Arc<Segment>>) {
         let mut book = sealed.book();
         book.merge(&shed.book);
         let mut state = self.state.lock();

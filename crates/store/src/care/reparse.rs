@@ -25,6 +25,7 @@ use crate::retention::claims::Claim;
 use crate::scan::{Scan, Snapshot};
 use crate::segment::Segment;
 use crate::store::{Inner, Store, blocking};
+use crate::undecided::Swap;
 
 /// Memory of events that are read before they are written again, in bytes.
 const PIECE_BYTES: usize = 64 << 20;
@@ -74,6 +75,7 @@ impl Store {
         mut progress: impl FnMut(Rewritten),
     ) -> Result<Rewritten, StoreError> {
         self.flush().await?;
+        self.inner.decide_swaps().await?;
         let end = self.inner.state.lock().mark;
         let mut done = Rewritten::default();
         let mut seen: BTreeSet<String> = BTreeSet::new();
@@ -202,7 +204,12 @@ impl Inner {
         let removed: Vec<&str> = old.iter().map(|segment| segment.info.path.as_str()).collect();
         let added: Vec<_> = new.iter().map(|segment| &segment.info).collect();
         if let Err(error) = self.manifest.replace(&removed, &added, None).await {
-            return Err(self.undo(new, error));
+            if matches!(error, StoreError::Uncertain(_)) {
+                self.swaps.lock().push(Swap { old: old.to_vec(), new });
+            } else {
+                new.iter().for_each(|segment| segment.doom());
+            }
+            return Err(error);
         }
         let gone: BTreeSet<&str> = removed.into_iter().collect();
         let mut state = self.state.lock();
@@ -212,16 +219,6 @@ impl Inner {
         drop(state);
         old.iter().for_each(|segment| segment.doom());
         Ok(())
-    }
-
-    /// Takes back segments that a change which failed should have added.
-    pub(crate) fn undo(&self, segments: Vec<Arc<Segment>>, error: StoreError) -> StoreError {
-        // When nobody knows whether the change counts, the files stay; the next start removes what
-        // is not in the manifest.
-        if !matches!(error, StoreError::Uncertain(_)) {
-            segments.iter().for_each(|segment| segment.doom());
-        }
-        error
     }
 
     /// Writes events as segments. Blocks the thread.

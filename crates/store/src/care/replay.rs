@@ -1,7 +1,6 @@
 //! Quarantine: look at a record whole, and give records another chance once a parser is fixed.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use pugmark_event::Batch;
 use pugmark_event::time::MINUTE;
@@ -12,6 +11,7 @@ use crate::manifest::sql::args;
 use crate::manifest::{AuditEntry, Fate, Manifest};
 use crate::quarantine::{self, QuarantineEntry};
 use crate::store::{Inner, Store};
+use crate::undecided::Undecided;
 
 /// Which records in quarantine are tried again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -92,7 +92,8 @@ impl Inner {
 
     async fn replay(&self, actor: &str, batches: Vec<Batch>) -> Result<u64, StoreError> {
         // A flush counts commits too.
-        let _one_at_a_time = self.flushing.lock().await;
+        let mut undecided = self.flushing.lock().await;
+        self.decide(&mut undecided).await?;
         let ids: Vec<i64> = batches.iter().flat_map(|batch| batch.ids().to_vec()).collect();
         if ids.is_empty() {
             return Ok(0);
@@ -104,20 +105,17 @@ impl Inner {
         let detail = json!({"records": ids.len()});
         let audit = AuditEntry::now(actor, "replay of quarantine", &subject, detail);
         let replayed = self.manifest.replay_quarantine(&ids, &infos, Some(&audit)).await;
-        let minutes = match replayed {
-            Ok(minutes) => minutes,
-            Err(error) => return Err(self.undo(segments, error)),
-        };
-        let mut state = self.state.lock();
-        for ((source, _), rows) in &minutes {
-            let counts = state.ledger.entry(source.clone()).or_default();
-            counts.stored += rows;
-            counts.quarantined = counts.quarantined.saturating_sub(*rows);
+        match replayed {
+            Ok(_) => self.add_replayed(segments),
+            Err(error @ StoreError::Uncertain(_)) => {
+                *undecided = Some(Undecided::Replay(segments));
+                return Err(error);
+            }
+            Err(error) => {
+                segments.iter().for_each(|segment| segment.doom());
+                return Err(error);
+            }
         }
-        let mut all = state.segments.to_vec();
-        all.extend(segments);
-        state.segments = Arc::new(all);
-        state.commits += 1;
         Ok(ids.len() as u64)
     }
 }

@@ -136,6 +136,7 @@ impl Inner {
             return Err(StoreError::ReadOnly);
         }
         let _alone = self.aging.turn.lock().await;
+        self.decide_swaps().await?;
         self.sweep().await?;
         let holds = self.held_classes().await?;
         let conditions = Conditions { holds: &holds, cold_storage: self.tiers.is_some() };
