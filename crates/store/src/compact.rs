@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::error::StoreError;
 use crate::manifest::{SegmentInfo, Tier};
 use crate::segment::Segment;
-use crate::segment::layout::FORMAT;
+use crate::segment::layout::MERGED_FORMAT_MIN;
 use crate::segment::merge::merge;
 use crate::store::{Inner, Store, blocking};
 
@@ -173,7 +173,7 @@ fn choose(infos: &[(&SegmentInfo, Duration)]) -> Option<Vec<usize>> {
     let mut partitions: BTreeMap<(&str, &str, &str), Vec<usize>> = BTreeMap::new();
     for (at, (info, _)) in infos.iter().enumerate() {
         let small = info.bytes < SEGMENT_BYTES_MAX / 2;
-        if info.tier == Tier::Hot && info.format == FORMAT && small {
+        if info.tier == Tier::Hot && info.format >= MERGED_FORMAT_MIN && small {
             let key = (info.dataset.as_str(), info.class.as_str(), info.partition.as_str());
             partitions.entry(key).or_default().push(at);
         }
@@ -212,7 +212,7 @@ mod tests {
             .map(|(partition, mib)| SegmentInfo {
                 partition: partition.to_string(),
                 bytes: mib << 20,
-                format: FORMAT,
+                format: MERGED_FORMAT_MIN,
                 ..SegmentInfo::default()
             })
             .collect();

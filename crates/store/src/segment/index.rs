@@ -229,6 +229,7 @@ impl IndexBuilder {
         put(&mut out, self.columns.len() as u32);
         for (name, listed) in self.column_names.iter().zip(&mut self.columns) {
             put_text(&mut out, name);
+            out.push(u8::from(listed.spilled));
             put_hashes(&mut out, std::mem::take(&mut listed.words));
             *listed = Listed::default();
         }
@@ -302,14 +303,44 @@ pub(crate) struct Index {
 #[derive(Debug)]
 pub(crate) struct GroupIndex {
     pub(crate) rows: usize,
-    columns: Vec<(String, Vec<u32>)>,
-    entities: Vec<(String, bool, Vec<u32>)>,
+    columns: Vec<Kept>,
+    entities: Vec<Kept>,
     blocks: Vec<(u32, u32)>,
 }
 
+/// The words or values of one column in a row group.
+#[derive(Debug)]
+struct Kept {
+    column: String,
+    /// True when there were too many to list: the others are in the filters of their blocks.
+    spilled: bool,
+    hashes: Vec<u32>,
+}
+
+impl Kept {
+    fn read(read: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { column: read.text()?, spilled: read.flag()?, hashes: read.hashes()? })
+    }
+
+    /// As format 2 has it, which does not say whether the column spilled: it may have.
+    fn read_words_v2(read: &mut Reader<'_>) -> Option<Self> {
+        Some(Self { column: read.text()?, spilled: true, hashes: read.hashes()? })
+    }
+
+    fn has(&self, hash: u64) -> bool {
+        self.hashes.binary_search(&(hash as u32)).is_ok()
+    }
+
+    /// Memory that it takes, about.
+    fn bytes(&self) -> usize {
+        4 * self.hashes.len() + 64
+    }
+}
+
 impl Index {
-    /// Reads an index; `None` when the bytes are none.
-    pub(crate) fn read(packed: &[u8], filters: Bytes) -> Option<Self> {
+    /// Reads an index of a file of this format; `None` when the bytes are none.
+    pub(crate) fn read(packed: &[u8], filters: Bytes, format: u32) -> Option<Self> {
+        let words = if format < 3 { Kept::read_words_v2 } else { Kept::read };
         let plain = zstd::bulk::decompress(packed, INDEX_BYTES_MAX).ok()?;
         let mut read = Reader(&plain);
         let texts = read.many(|read| read.text())?;
@@ -319,9 +350,8 @@ impl Index {
         let groups = read.many(|read| {
             Some(GroupIndex {
                 rows: read.number()? as usize,
-                columns: read.many(|read| Some((read.text()?, read.hashes()?)))?,
-                entities: read
-                    .many(|read| Some((read.text()?, read.take(1)?[0] != 0, read.hashes()?)))?,
+                columns: read.many(words)?,
+                entities: read.many(Kept::read)?,
                 blocks: read.many(|read| Some((read.number()?, read.number()?)))?,
             })
         })?;
@@ -332,9 +362,8 @@ impl Index {
     pub(crate) fn bytes(&self) -> usize {
         let templates: usize = self.templates.iter().map(|t| 3 * t.text.len() + 64).sum();
         let listed = |group: &GroupIndex| {
-            let columns: usize = group.columns.iter().map(|c| 4 * c.1.len() + 64).sum();
-            let entities: usize = group.entities.iter().map(|e| 4 * e.2.len() + 64).sum();
-            columns + entities + 8 * group.blocks.len()
+            let kept: usize = group.columns.iter().chain(&group.entities).map(Kept::bytes).sum();
+            kept + 8 * group.blocks.len()
         };
         self.filters.len() + templates + self.groups.iter().map(listed).sum::<usize>()
     }
@@ -372,19 +401,22 @@ impl GroupIndex {
 
     /// Columns with few values of which one has the word.
     pub(crate) fn columns_with(&self, word: u64) -> impl Iterator<Item = &str> {
-        let listed = move |words: &[u32]| words.binary_search(&(word as u32)).is_ok();
-        self.columns.iter().filter(move |c| listed(&c.1)).map(|c| c.0.as_str())
+        self.columns.iter().filter(move |c| c.has(word)).map(|c| c.column.as_str())
+    }
+
+    /// True when words of this column may be missing from its list: it had too many values, so
+    /// later ones are in the filters of their blocks. Also true for a column without a list.
+    #[allow(dead_code, reason = "what reads words that filters leave out asks this")]
+    pub(crate) fn spilled(&self, column: &str) -> bool {
+        self.columns.iter().find(|c| c.column == column).is_none_or(|c| c.spilled)
     }
 
     /// Where a value of a column may be.
     pub(crate) fn value(&self, column: &str, hash: u64) -> Where {
-        let Some((_, spilled, values)) = self.entities.iter().find(|e| e.0 == column) else {
-            return Where::Anywhere;
-        };
-        match values.binary_search(&(hash as u32)) {
-            Ok(_) => Where::Anywhere,
-            Err(_) if *spilled => Where::SomeBlocks,
-            Err(_) => Where::Nowhere,
+        match self.entities.iter().find(|e| e.column == column) {
+            Some(values) if !values.has(hash) && values.spilled => Where::SomeBlocks,
+            Some(values) if !values.has(hash) => Where::Nowhere,
+            _ => Where::Anywhere,
         }
     }
 }
@@ -409,6 +441,10 @@ impl<'a> Reader<'a> {
 
     fn number(&mut self) -> Option<u32> {
         Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
+    }
+
+    fn flag(&mut self) -> Option<bool> {
+        Some(self.take(1)?[0] != 0)
     }
 
     fn text(&mut self) -> Option<String> {
@@ -439,5 +475,37 @@ impl Piece {
             Piece::Variable(variable) => Some(variable.column()),
             Piece::Text(_) | Piece::Open(_) | Piece::Close(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The index of rows whose one column has so many different values.
+    fn index(values: usize) -> Index {
+        let template = Arc::new(Template::parse("user {user.name} did it").unwrap());
+        let mut builder = IndexBuilder::new(Vec::new());
+        for value in 0..values {
+            let record = format!("user name{value} did it");
+            let found = [Found { piece: 1, start: 5, end: record.len() - 7 }];
+            builder.record(&template, record.as_bytes(), &found);
+            builder.end_row();
+        }
+        let (filters, packed) = builder.finish().unwrap();
+        Index::read(&packed, filters.into(), super::super::layout::FORMAT).unwrap()
+    }
+
+    #[track_caller]
+    fn check(values: usize, column: &str, spilled: bool) {
+        assert_eq!(index(values).groups[0].spilled(column), spilled, "{values} {column}");
+    }
+
+    #[test]
+    fn a_column_says_whether_its_list_is_whole() {
+        check(1, "user_name", false);
+        check(LISTED_MAX, "user_name", false);
+        check(LISTED_MAX + 1, "user_name", true);
+        check(1, "host_name", true);
     }
 }

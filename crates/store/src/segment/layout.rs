@@ -8,6 +8,9 @@
 //! `attributes` has the rest. Between the last row group and the Parquet footer lie the filters and
 //! the index ([`super::index`]); other readers do not see them. The footer's key `pugmark` says
 //! where, as JSON.
+//!
+//! **Format 3** is format 2 with one more thing in the index: whether a column had more different
+//! values than its list of words holds.
 
 use std::collections::HashMap;
 
@@ -19,7 +22,9 @@ use super::assemble::COMPOSITES;
 use crate::codec::stored::Stored;
 
 /// The format that is written.
-pub(crate) const FORMAT: u32 = 2;
+pub(crate) const FORMAT: u32 = 3;
+/// The oldest format whose rows can be merged as they are stored.
+pub(crate) const MERGED_FORMAT_MIN: u32 = 2;
 /// Column with the templates of records.
 pub(crate) const TEMPLATE: &str = "template";
 /// Key of our entry in a Parquet footer.
@@ -179,6 +184,6 @@ mod tests {
         let mut layout = Layout::new(vec![promoted]);
         layout.index = Some((7, 9));
         let said: Said = serde_json::from_str(&layout.text()).unwrap();
-        assert_eq!((said.format, said.index, said.attributes.len()), (2, Some((7, 9)), 1));
+        assert_eq!((said.format, said.index, said.attributes.len()), (FORMAT, Some((7, 9)), 1));
     }
 }

@@ -35,7 +35,7 @@ use crate::manifest::SegmentInfo;
 /// Rows read of an input at a time.
 const INPUT_ROWS: usize = 4096;
 
-/// Merges `inputs`, all of format 2 and of one partition. `pace` is called often; it may wait, and
+/// Merges `inputs`, all of format 2 or later and of one partition. `pace` is called often; it may wait, and
 /// answers whether to go on: `None` comes back when it said no, and no file is left then.
 ///
 /// # Errors

@@ -177,7 +177,7 @@ impl Segment {
         if checksum(&filters, &index) != layout.checksum {
             return Err(self.damaged("its index is damaged; restore the file from a backup"));
         }
-        let index = Index::read(&index, filters);
+        let index = Index::read(&index, filters, layout.format);
         index.map(Some).ok_or_else(|| self.damaged("its index cannot be read"))
     }
 

@@ -16,6 +16,7 @@ use super::read::SegmentScan;
 use super::write::SegmentWriter;
 use super::{Segment, Tails};
 use crate::disk::{Disk, RealDisk};
+use crate::manifest::SegmentInfo;
 use crate::retention::OneClass;
 use crate::scan::Scan;
 
@@ -117,6 +118,36 @@ fn merged_segments_hold_what_went_in() {
     assert!(merge(&folder.writer, &segments, &mut || false).unwrap().is_none());
     let left = std::fs::read_dir(merged.path.parent().unwrap()).unwrap().count();
     assert_eq!(left, segments.len() + 1);
+}
+
+#[test]
+fn segments_of_format_2_are_merged() {
+    let folder = Folder::new();
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v2");
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let segment = |(path, rows): (&str, u64)| {
+        let info = SegmentInfo {
+            path: format!("segments/default/{path}"),
+            rows,
+            ..SegmentInfo::default()
+        };
+        Arc::new(Segment::new(&disk, &fixture, info, &Tails::new(1 << 20)))
+    };
+    let inputs = [
+        ("2026-11-22/0000000000000002-0000000000000011-00000003.parquet", 3),
+        ("2026-11-23/0000000000000001-0000000000000013-00000004.parquet", 6),
+    ];
+    let inputs = inputs.map(segment);
+    let events = |segment: &Arc<Segment>| -> Vec<_> {
+        let batches = read(segment, &Scan::default()).into_iter();
+        batches.flat_map(|batch| rows(&Batch::new(batch).unwrap())).collect()
+    };
+    let mut expected: Vec<_> = inputs.iter().flat_map(events).collect();
+    let merged = merge(&folder.writer, &inputs, &mut || true).unwrap().unwrap();
+    let mut found = events(&folder.writer.handle(merged));
+    found.sort();
+    expected.sort();
+    assert_eq!(found, expected);
 }
 
 /// Every event as text: its id, its exact record, and its row as JSON with sorted keys.
