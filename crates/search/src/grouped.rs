@@ -76,8 +76,13 @@ impl Grouped {
         if columns.is_empty() {
             columns.push(EVENT_ID.column().to_string());
         }
-        let mut scan =
-            Scan { columns: Some(columns), from: self.from, to: self.to, ..Scan::default() };
+        let mut scan = Scan {
+            columns: Some(columns),
+            from: self.from,
+            to: self.to,
+            dictionaries: true,
+            ..Scan::default()
+        };
         self.predicate.apply(&mut scan);
         let start = || Share { groups: Some(Groups::new(&grouping)), memory: room.reserve() };
         let step = step(grouping.clone());

@@ -1,13 +1,13 @@
 //! The newest events that pass a filter, without DataFusion.
 //!
-//! First the time and id of those that pass are found, newest parts first, and parts that are
+//! First the times and places of those that pass are found, newest parts first, and parts that are
 //! older than all found so far are skipped. Then all columns are read, of the winners alone.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
@@ -16,7 +16,7 @@ use pugmark_event::batch::schema;
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME};
 use pugmark_event::time::Micros;
 use pugmark_query::{FieldRef, Filter, Pipe, Request, SearchError, Target};
-use pugmark_store::{Keep, Scan, ScanPart, Snapshot};
+use pugmark_store::{ROW, Scan, ScanPart, Snapshot};
 
 use crate::columns;
 use crate::error::{Asked, search_error};
@@ -37,12 +37,15 @@ pub(crate) struct Newest {
 }
 
 /// Time and id of an event: the greater the newer.
-type Place = (Micros, i64);
+type Age = (Micros, i64);
 
-/// The newest events so far; with each the number of its part.
+/// Where an event is: the number of its part, and its place there.
+type Place = (usize, i64);
+
+/// The newest events so far.
 #[derive(Default)]
 struct Best {
-    heap: BinaryHeap<Reverse<(Place, usize)>>,
+    heap: BinaryHeap<Reverse<(Age, Place)>>,
     parts: Vec<ScanPart>,
 }
 
@@ -83,11 +86,12 @@ impl Newest {
             return Ok(None);
         }
         let best = self.find(snapshot, room.threads).await?;
-        let (places, by_part) = best.take();
+        let found = best.heap.len();
+        let by_part = best.by_part();
         let batches = read(by_part, &wanted, room).await?;
         let batch =
             self.sorted(&batches, &wanted).map_err(|e| SearchError::Failed(e.to_string()))?;
-        if batch.num_rows() != places {
+        if batch.num_rows() != found {
             return Err(SearchError::Failed("an event that was just found is gone".to_string()));
         }
         Ok((batch.num_rows() > 0).then_some(batch))
@@ -95,7 +99,9 @@ impl Newest {
 
     async fn find(&self, snapshot: &Snapshot, threads: usize) -> Result<Best, SearchError> {
         let mut scan = Scan {
-            columns: Some([EVENT_TIME, EVENT_ID].map(|id| id.column().to_string()).to_vec()),
+            columns: Some(
+                [EVENT_TIME.column(), EVENT_ID.column(), ROW].map(str::to_string).to_vec(),
+            ),
             from: self.from,
             to: self.to,
             ..Scan::default()
@@ -146,9 +152,9 @@ impl Newest {
         wanted: &SchemaRef,
     ) -> Result<RecordBatch, ArrowError> {
         let all = concat_batches(wanted, batches)?;
-        let places = places(&all);
-        let mut order: Vec<u32> = (0..places.len() as u32).collect();
-        order.sort_unstable_by_key(|row| Reverse(places[*row as usize]));
+        let ages = ages(&all);
+        let mut order: Vec<u32> = (0..ages.len() as u32).collect();
+        order.sort_unstable_by_key(|row| Reverse(ages[*row as usize]));
         let all = take_record_batch(&all, &UInt32Array::from(order))?;
         let Some(fields) = &self.fields else { return Ok(all) };
         let places = fields
@@ -170,13 +176,16 @@ fn lock(best: &Mutex<Best>) -> MutexGuard<'_, Best> {
 }
 
 /// Time and id of every row.
-fn places(batch: &RecordBatch) -> Vec<Place> {
+fn ages(batch: &RecordBatch) -> Vec<Age> {
     let times = batch.column_by_name(EVENT_TIME.column());
     let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-    let ids = batch.column_by_name(EVENT_ID.column());
-    let ids = ids.and_then(|c| c.as_primitive_opt::<Int64Type>());
+    let ids = longs(batch, EVENT_ID.column());
     let (Some(times), Some(ids)) = (times, ids) else { return Vec::new() };
-    times.values().iter().copied().zip(ids.values().iter().copied()).collect()
+    times.values().iter().copied().zip(ids.iter().copied()).collect()
+}
+
+fn longs<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a [i64]> {
+    Some(batch.column_by_name(name)?.as_primitive_opt::<Int64Type>()?.values())
 }
 
 impl Best {
@@ -197,9 +206,10 @@ impl Best {
         part: &ScanPart,
         number: &mut Option<usize>,
     ) {
-        for place in places(batch) {
+        let rows_of_part = longs(batch, ROW).unwrap_or_default();
+        for (age, row) in ages(batch).into_iter().zip(rows_of_part) {
             if self.heap.len() == rows
-                && self.heap.peek().is_some_and(|Reverse((oldest, _))| place < *oldest)
+                && self.heap.peek().is_some_and(|Reverse((oldest, _))| age < *oldest)
             {
                 continue;
             }
@@ -207,68 +217,37 @@ impl Best {
                 self.parts.push(part.clone());
                 self.parts.len() - 1
             });
-            self.heap.push(Reverse((place, number)));
+            self.heap.push(Reverse((age, (number, *row))));
             if self.heap.len() > rows {
                 self.heap.pop();
             }
         }
     }
 
-    /// How many there are, and for each part what to read of it.
-    fn take(self) -> (usize, Vec<(ScanPart, Vec<Place>)>) {
-        let found = self.heap.len();
-        let mut by_part: Vec<(ScanPart, Vec<Place>)> =
+    /// For each part what to read of it.
+    fn by_part(self) -> Vec<(ScanPart, Vec<i64>)> {
+        let mut by_part: Vec<(ScanPart, Vec<i64>)> =
             self.parts.into_iter().map(|part| (part, Vec::new())).collect();
-        for Reverse((place, number)) in self.heap {
-            by_part[number].1.push(place);
+        for Reverse((_, (number, row))) in self.heap {
+            by_part[number].1.push(row);
         }
-        by_part.retain(|(_, places)| !places.is_empty());
-        (found, by_part)
-    }
-}
-
-/// Keeps the events with these ids, which are sorted.
-#[derive(Debug)]
-struct Ids(Vec<i64>);
-
-impl Keep for Ids {
-    fn columns(&self) -> Vec<String> {
-        vec![EVENT_ID.column().to_string()]
-    }
-
-    fn keep(&self, batch: &RecordBatch) -> BooleanArray {
-        let ids = batch.column_by_name(EVENT_ID.column());
-        let ids = ids.and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let kept =
-            |row: usize| ids.is_some_and(|ids| self.0.binary_search(&ids.value(row)).is_ok());
-        (0..batch.num_rows()).map(|row| Some(kept(row))).collect()
+        by_part.retain(|(_, rows)| !rows.is_empty());
+        by_part
     }
 }
 
 async fn read(
-    by_part: Vec<(ScanPart, Vec<Place>)>,
+    by_part: Vec<(ScanPart, Vec<i64>)>,
     wanted: &SchemaRef,
     room: &Room,
 ) -> Result<Vec<RecordBatch>, SearchError> {
-    let columns: Vec<String> = wanted.fields().iter().map(|f| f.name().clone()).collect();
-    let narrowed = by_part.into_iter().map(|(part, places)| {
-        let mut ids: Vec<i64> = places.iter().map(|(_, id)| *id).collect();
-        ids.sort_unstable();
-        let times = places.iter().map(|(time, _)| *time);
-        part.with(Arc::new(Scan {
-            columns: Some(columns.clone()),
-            from: times.clone().min(),
-            to: times.max().and_then(|last| last.checked_add(1)),
-            ids: ids.first().copied().zip(ids.last().copied()),
-            keep: Some(Arc::new(Ids(ids))),
-            ..Scan::default()
-        }))
-    });
+    let columns = wanted.fields().iter().map(|f| f.name().clone()).collect();
+    let scan = Arc::new(Scan { columns: Some(columns), ..Scan::default() });
     let start = || (Vec::new(), room.reserve());
-    let step = |(found, memory): &mut (Vec<RecordBatch>, MemoryReservation),
-                part: ScanPart,
-                waiting: &Waiting| {
-        for batch in part.read().take_while(|_| waiting.still()) {
+    let step = move |(found, memory): &mut (Vec<RecordBatch>, MemoryReservation),
+                     (part, rows): (ScanPart, Vec<i64>),
+                     waiting: &Waiting| {
+        for batch in part.with(scan.clone()).take(&rows).take_while(|_| waiting.still()) {
             let batch = batch.map_err(|e| failed(&e))?;
             memory
                 .try_grow(batch.get_array_memory_size())
@@ -277,6 +256,6 @@ async fn read(
         }
         Ok(())
     };
-    let found = workers::each(narrowed.collect(), room.threads, start, step).await?;
+    let found = workers::each(by_part, room.threads, start, step).await?;
     Ok(found.into_iter().flat_map(|(batches, _)| batches).collect())
 }

@@ -1,11 +1,11 @@
-//! Reads parts of the store on several threads at once, each with a state of its own.
+//! Works on parts of the store on several threads at once, each with a state of its own.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
 use pugmark_query::SearchError;
-use pugmark_store::{ScanPart, StoreError};
+use pugmark_store::StoreError;
 
 /// Where questions without DataFusion run: on so many threads, with memory of the pool of all
 /// questions.
@@ -23,28 +23,27 @@ impl Room {
 }
 
 /// Parts that wait for a thread, in the order in which they are taken.
-struct Queue {
-    parts: Vec<ScanPart>,
+struct Queue<P> {
+    parts: Vec<P>,
     next: AtomicUsize,
-    stop: AtomicBool,
 }
 
 /// Says whether anybody still waits for the answer.
-pub(crate) struct Waiting(Arc<Queue>);
+pub(crate) struct Waiting(Arc<AtomicBool>);
 
 impl Waiting {
     /// False once the question was dropped, or another thread failed.
     pub(crate) fn still(&self) -> bool {
-        !self.0.stop.load(Ordering::Relaxed)
+        !self.0.load(Ordering::Relaxed)
     }
 }
 
 /// Stops the threads when the question is dropped.
-struct Stop(Arc<Queue>);
+struct Stop(Arc<AtomicBool>);
 
 impl Drop for Stop {
     fn drop(&mut self) {
-        self.0.stop.store(true, Ordering::Relaxed);
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -53,22 +52,24 @@ impl Drop for Stop {
 ///
 /// # Errors
 /// The first one of `step`.
-pub(crate) async fn each<S: Send + 'static>(
-    parts: Vec<ScanPart>,
+pub(crate) async fn each<P: Clone + Send + Sync + 'static, S: Send + 'static>(
+    parts: Vec<P>,
     threads: usize,
     start: impl Fn() -> S,
-    step: impl Fn(&mut S, ScanPart, &Waiting) -> Result<(), SearchError> + Clone + Send + 'static,
+    step: impl Fn(&mut S, P, &Waiting) -> Result<(), SearchError> + Clone + Send + 'static,
 ) -> Result<Vec<S>, SearchError> {
     let threads = threads.min(parts.len());
-    let queue = Arc::new(Queue { parts, next: AtomicUsize::new(0), stop: AtomicBool::new(false) });
-    let _stop = Stop(queue.clone());
+    let stop = Arc::new(AtomicBool::new(false));
+    let queue = Arc::new(Queue { parts, next: AtomicUsize::new(0) });
+    let _stop = Stop(stop.clone());
     let mut running = Vec::with_capacity(threads);
     for _ in 0..threads {
-        let (mut state, step, waiting) = (start(), step.clone(), Waiting(queue.clone()));
+        let (mut state, step) = (start(), step.clone());
+        let (queue, waiting) = (queue.clone(), Waiting(stop.clone()));
         running.push(tokio::task::spawn_blocking(move || {
             while waiting.still() {
-                let next = waiting.0.next.fetch_add(1, Ordering::Relaxed);
-                let Some(part) = waiting.0.parts.get(next) else { break };
+                let next = queue.next.fetch_add(1, Ordering::Relaxed);
+                let Some(part) = queue.parts.get(next) else { break };
                 step(&mut state, part.clone(), &waiting)?;
             }
             Ok(state)

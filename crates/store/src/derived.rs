@@ -1,16 +1,22 @@
 //! Columns that no file has: a scan makes them from those that it has.
 //!
 //! `attributes.NAME` is the text of one attribute, so that nobody else needs the whole map.
-//! `conflicts.COLUMN` holds the values of a registered field that did not fit its column.
+//! `conflicts.COLUMN` holds the values of a registered field that did not fit its column. `row` is
+//! where a row is in its part.
 
 use std::sync::Arc;
 
-use arrow::array::new_null_array;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, StringBuilder};
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, RecordBatchOptions, StringBuilder,
+    new_null_array,
+};
 use arrow::datatypes::{DataType, Field, SchemaRef};
 use arrow::error::ArrowError;
 use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
 use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
+
+/// Column with the place of a row in its part of a snapshot: a number that says nothing else.
+pub const ROW: &str = "row";
 
 /// What stands before an attribute's name in the name of its column.
 const ATTRIBUTES_PREFIX: &str = "attributes.";
@@ -18,12 +24,16 @@ const ATTRIBUTES_PREFIX: &str = "attributes.";
 enum Derived<'a> {
     Attribute(&'a str),
     Conflicts(FieldId),
+    Row,
 }
 
 impl<'a> Derived<'a> {
     fn named(column: &'a str) -> Option<Self> {
         if let Some(name) = column.strip_prefix(ATTRIBUTES_PREFIX) {
             return Some(Derived::Attribute(name));
+        }
+        if column == ROW {
+            return Some(Derived::Row);
         }
         let field = fields::by_name(column.strip_prefix(CONFLICTS_PREFIX)?)?;
         Some(Derived::Conflicts(field))
@@ -35,6 +45,7 @@ pub(crate) fn field(column: &str) -> Option<Arc<Field>> {
     let kind = match Derived::named(column)? {
         Derived::Attribute(_) => DataType::Utf8,
         Derived::Conflicts(_) => conflict::data_type(),
+        Derived::Row => DataType::Int64,
     };
     Some(Arc::new(Field::new(column, kind, true)))
 }
@@ -45,6 +56,9 @@ pub(crate) fn align(batch: &RecordBatch, to: &SchemaRef) -> Result<RecordBatch, 
         match (Derived::named(field.name()), batch.column_by_name(field.name())) {
             (Some(Derived::Attribute(name)), _) => attribute(batch, name),
             (Some(Derived::Conflicts(id)), _) => Arc::new(conflict::column(batch, id)),
+            (Some(Derived::Row), _) => {
+                Arc::new(Int64Array::from_iter_values(0..batch.num_rows() as i64))
+            }
             (None, Some(column)) => column.clone(),
             (None, None) => new_null_array(field.data_type(), batch.num_rows()),
         }

@@ -6,6 +6,7 @@
 use std::fmt::Debug;
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::buffer::BooleanBuffer;
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use pugmark_event::fields::ORIGINAL;
 
@@ -47,7 +48,7 @@ impl Scan {
 
     /// The rows of a batch with `event_original` whose record passes every test that is more than
     /// [`Scan::words`].
-    pub(crate) fn records_pass(&self, batch: &RecordBatch) -> BooleanArray {
+    pub(crate) fn records_pass(&self, batch: &RecordBatch) -> BooleanBuffer {
         let texts = batch.column_by_name(ORIGINAL.column());
         let texts = texts.and_then(|c| c.as_string_opt::<i32>());
         let passes = |row: usize| {
@@ -56,7 +57,7 @@ impl Scan {
                 self.records.iter().all(|test| test.words().is_some() || test.matches(text))
             })
         };
-        (0..batch.num_rows()).map(|row| Some(passes(row))).collect()
+        (0..batch.num_rows()).map(passes).collect()
     }
 }
 

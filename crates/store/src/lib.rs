@@ -37,6 +37,7 @@ pub use care::check::{Depth, Finding, Level, Report, check};
 pub use care::reparse::{Rewrite, RewriteScope, Rewritten};
 pub use care::replay::ReplayFilter;
 pub use compact::Compacted;
+pub use derived::ROW;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use keep::{Keep, RecordTest};

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch};
-use arrow::compute::{and, cast, filter_record_batch};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
+use arrow::compute::{and, cast, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -33,7 +33,8 @@ const BATCH_ROWS: usize = 8192;
 pub struct Scan {
     /// Columns in the order wanted, by column name; `None` means all of the registry. Also
     /// `attributes.NAME`, the text of an attribute (null where it is absent, empty where it has no
-    /// value), and `conflicts.COLUMN`, the list of a field's values that did not fit its column.
+    /// value), `conflicts.COLUMN`, the list of a field's values that did not fit its column, and
+    /// [`ROW`](crate::ROW), the place for [`ScanPart::take`].
     pub columns: Option<Vec<String>>,
     /// Earliest event time, inclusive.
     pub from: Option<Micros>,
@@ -53,6 +54,9 @@ pub struct Scan {
     pub records: Vec<Arc<dyn RecordTest>>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
+    /// Text may come as dictionaries of 32-bit keys, where it is stored so: each value is there
+    /// once, and batches one after the other share the values.
+    pub dictionaries: bool,
 }
 
 /// A condition on a column: a null never meets it.
@@ -101,7 +105,7 @@ pub enum PruneValue {
 }
 
 impl Scan {
-    /// The schema of every batch that this scan returns.
+    /// The schema of every batch that this scan returns, but for dictionaries.
     ///
     /// # Errors
     /// When a column is asked for that the registry does not have.
@@ -255,6 +259,34 @@ impl ScanPart {
         };
         result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
     }
+
+    /// Reads the rows at these places, which a scan of this part for [`ROW`](crate::ROW) gave, with
+    /// the columns of this scan and whatever else it asks. Blocks the thread.
+    pub fn take(self, places: &[i64]) -> Batches {
+        let result = match &self.origin {
+            Origin::Memory(entry) => take_memory(&self.scan, entry, places),
+            Origin::Segment(segment, ..) => take_segment(&self.scan, segment, places),
+        };
+        result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+    }
+}
+
+fn take_memory(scan: &Scan, entry: &Arc<Entry>, places: &[i64]) -> Result<Batches, StoreError> {
+    let columns = derived::align(entry.batch.columns(), &scan.schema()?)?;
+    let rows = UInt64Array::from_iter_values(places.iter().map(|place| *place as u64));
+    Ok(Box::new(std::iter::once(Ok(take_record_batch(&columns, &rows)?))))
+}
+
+fn take_segment(
+    scan: &Arc<Scan>,
+    segment: &Arc<Segment>,
+    places: &[i64],
+) -> Result<Batches, StoreError> {
+    let file = segment.open()?;
+    let tail = segment.tail(&file)?;
+    let (scan, segment) = (scan.clone(), segment.clone());
+    let read = SegmentScan { scan, segment, file, tail, groups: Vec::new(), all: true };
+    Ok(Box::new(read.take(places)?))
 }
 
 fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, StoreError> {
@@ -279,7 +311,7 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
         only(with_words(&entry.batch, &scan.words))?;
     }
     if scan.asks_records() {
-        only(scan.records_pass(columns))?;
+        only(BooleanArray::new(scan.records_pass(columns), None))?;
     }
     let columns = match keep {
         Some(keep) if keep.true_count() == 0 => return Ok(Box::new(std::iter::empty())),

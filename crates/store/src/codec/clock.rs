@@ -10,13 +10,17 @@ const PATTERN_BYTES_MAX: usize = 64;
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// The patterns that are tried on a record, longest first.
+/// The patterns that are tried on a record, longest first. A letter behind the time belongs to it:
+/// else it would be part of a word whose other part is a value.
 pub(crate) const KNOWN: &[&str] = &[
+    "%Y-%m-%dT%H:%M:%S.%6fZ",
+    "%Y-%m-%dT%H:%M:%S.%3fZ",
     "%Y-%m-%dT%H:%M:%S.%6f",
     "%Y-%m-%d %H:%M:%S.%6f",
     "%Y-%m-%dT%H:%M:%S.%3f",
     "%Y-%m-%d %H:%M:%S.%3f",
     "%Y-%m-%d %H:%M:%S,%3f",
+    "%Y-%m-%dT%H:%M:%SZ",
     "%d/%b/%Y:%H:%M:%S",
     "%Y-%m-%dT%H:%M:%S",
     "%Y-%m-%d %H:%M:%S",
@@ -100,6 +104,14 @@ impl Pattern {
     /// As [`Pattern::parse`] reads it.
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// True when a time has letters in it, as names of months and the `T` of ISO 8601.
+    pub(crate) fn has_letters(&self) -> bool {
+        self.parts.iter().any(|part| match part {
+            Part::Literal(c) => c.is_ascii_alphabetic(),
+            part => *part == Part::MonthName,
+        })
     }
 
     /// Minutes east of UTC.

@@ -12,19 +12,33 @@ use super::clock::Pattern;
 use super::encode::Found;
 use super::stored::push_text;
 use super::template::{Form, Piece, Template, backslashes};
+use crate::segment::Tail;
 use crate::segment::layout::{Layout, TEMPLATE};
 
-/// Templates by their text, parsed once for each reader.
+/// Templates by their text, each parsed once.
 #[derive(Debug, Default)]
-pub(crate) struct Templates(HashMap<Arc<str>, Option<Arc<Template>>>);
+pub(crate) struct Templates {
+    known: HashMap<Arc<str>, Option<Arc<Template>>>,
+    /// Those that the file's index has.
+    of_file: Option<Arc<Tail>>,
+}
 
 impl Templates {
+    /// Knows those of a file from the start.
+    pub(crate) fn of(tail: &Arc<Tail>) -> Self {
+        Self { known: HashMap::new(), of_file: Some(tail.clone()) }
+    }
+
     pub(crate) fn get(&mut self, text: &str) -> Option<Arc<Template>> {
-        if let Some(known) = self.0.get(text) {
+        let lookup = self.of_file.as_ref().and_then(|tail| tail.lookup.as_ref());
+        if let Some(template) = lookup.and_then(|lookup| lookup.template(text)) {
+            return Some(template.clone());
+        }
+        if let Some(known) = self.known.get(text) {
             return known.clone();
         }
         let template = Template::parse(text).map(Arc::new);
-        self.0.insert(text.into(), template.clone());
+        self.known.insert(text.into(), template.clone());
         template
     }
 }
@@ -81,10 +95,9 @@ impl<'a> Decoder<'a> {
         self.keys.filter(|keys| keys.is_valid(row))?.key(row)
     }
 
-    /// The template of the row; `None` where the record is kept as it was.
-    pub(crate) fn template(&mut self, row: usize, known: &mut Templates) -> Option<Arc<Template>> {
-        let key = self.key(row)?;
-        self.bind(key, known).map(|bound| bound.template.clone())
+    /// The values of the template column, by [`Decoder::key`].
+    pub(crate) fn template_texts(&self) -> Option<&'a StringArray> {
+        self.texts
     }
 
     /// A column of the batch.

@@ -25,6 +25,8 @@ pub(crate) const RECORD_BYTES_MAX: usize = 32 * 1024;
 const GROUPS_EXACT_MAX: usize = 192;
 /// A value shorter than this must have its name before it.
 const BARE_BYTES_MIN: usize = 3;
+/// Places of a value in a record that are looked at.
+const PLACES_MAX: usize = 64;
 /// A word with so many digits is a variable from the first.
 const DIGITS_VARIABLE_MIN: usize = 3;
 
@@ -219,6 +221,13 @@ struct Candidate<'a> {
     names: Vec<&'a str>,
 }
 
+impl Candidate<'_> {
+    fn at(&self, start: usize) -> Span {
+        let end = start + self.text.len();
+        Span { start, end, piece: self.piece.clone(), composite: composite(&self.piece) }
+    }
+}
+
 /// Values found in the record, ordered so that what lies inside another comes after it.
 fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
     let mut spans = time_spans(record, rows.times[row]);
@@ -226,9 +235,14 @@ fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
     candidates.sort_by_key(|c| std::cmp::Reverse(c.text.len()));
     for candidate in &candidates {
         if let Some(start) = place(record, candidate, &spans) {
-            let end = start + candidate.text.len();
-            let composite = composite(&candidate.piece);
-            spans.push(Span { start, end, piece: candidate.piece.clone(), composite });
+            spans.push(candidate.at(start));
+        }
+    }
+    // What a message repeats is not stored again.
+    for candidate in &candidates {
+        if composite(&candidate.piece).is_none() && spans.iter().any(|s| s.piece == candidate.piece)
+        {
+            repeats(record, candidate, &mut spans);
         }
     }
     // Wider first where two begin together; of two the same, the one made up of the other.
@@ -305,23 +319,41 @@ fn place(record: &str, candidate: &Candidate<'_>, spans: &[Span]) -> Option<usiz
         return None;
     }
     let bytes = record.as_bytes();
-    let len = candidate.text.len();
     let mut bare = None;
-    for start in memmem::find_iter(bytes, candidate.text.as_bytes()).take(64) {
-        let end = start + len;
-        if !fits(start, end, candidate, spans) {
+    for start in stands(record, &candidate.text) {
+        if !fits(start, start + candidate.text.len(), candidate, spans) {
             continue;
         }
-        let alone = (start == 0 || !is_word(bytes[start - 1]) || !is_word(bytes[start]))
-            && bytes.get(end).is_none_or(|b| !is_word(*b) || !is_word(bytes[end - 1]));
-        if alone && named(&bytes[..start], &candidate.names) {
+        if named(&bytes[..start], &candidate.names) {
             return Some(start);
         }
-        if alone && bare.is_none() && len >= BARE_BYTES_MIN {
+        if bare.is_none() && candidate.text.len() >= BARE_BYTES_MIN {
             bare = Some(start);
         }
     }
     bare
+}
+
+/// Adds the other places of a value that has one.
+fn repeats(record: &str, candidate: &Candidate<'_>, spans: &mut Vec<Span>) {
+    if candidate.text.len() < BARE_BYTES_MIN {
+        return;
+    }
+    for start in stands(record, &candidate.text) {
+        if fits(start, start + candidate.text.len(), candidate, spans) {
+            spans.push(candidate.at(start));
+        }
+    }
+}
+
+/// Where a text stands in the record without being a part of a longer word.
+fn stands<'a>(record: &'a str, text: &'a str) -> impl Iterator<Item = usize> + 'a {
+    let bytes = record.as_bytes();
+    memmem::find_iter(bytes, text.as_bytes()).take(PLACES_MAX).filter(move |start| {
+        let end = start + text.len();
+        (*start == 0 || !is_word(bytes[start - 1]) || !is_word(bytes[*start]))
+            && bytes.get(end).is_none_or(|b| !is_word(*b) || !is_word(bytes[end - 1]))
+    })
 }
 
 fn same_value(a: &Piece, b: &Piece) -> bool {

@@ -24,6 +24,8 @@ use super::template::{Form, Piece, Template};
 const TEMPLATES_MAX: usize = 8192;
 /// Templates tried for one record.
 const TRIES_MAX: usize = 24;
+/// For one in so many records the template that stores least is looked for, not the first that fits.
+const RECORDS_PER_CHOICE: usize = 61;
 /// Records that may be taken apart without having been earned by others that were not.
 const DERIVES_FREE: usize = 4096;
 /// One in so many records may be taken apart.
@@ -70,14 +72,23 @@ impl Encoder {
         self.records += 1;
         let record = rows.record(row).filter(|r| r.len() <= RECORD_BYTES_MAX)?;
         let known = self.by_shape.entry(shape).or_default();
-        for at in 0..known.len().min(TRIES_MAX) {
-            let template = &self.templates[known[at] as usize];
-            if self.matcher.fits(template, record, rows, row) {
-                known[..=at].rotate_right(1);
-                return Some(template.clone());
+        let tries = known.len().min(TRIES_MAX);
+        let template = |at: usize| &self.templates[known[at] as usize];
+        let mut fits = |at: &usize| self.matcher.fits(template(*at), record, rows, row);
+        let Some(mut best) = (0..tries).find(&mut fits) else {
+            return self.learn(record, rows, shape, row);
+        };
+        // A template that stores more than it must would else stay in front for good.
+        if self.records.is_multiple_of(RECORDS_PER_CHOICE) {
+            for at in best + 1..tries {
+                if template(at).variables() < template(best).variables() && fits(&at) {
+                    best = at;
+                }
             }
+            fits(&best);
         }
-        self.learn(record, rows, shape, row)
+        known[..=best].rotate_right(1);
+        Some(self.templates[known[0] as usize].clone())
     }
 
     /// Where the values of the record stood that was encoded last.

@@ -45,13 +45,42 @@ pub(crate) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// True when `word`, which is in lower case, is among the words of `text`.
 pub(crate) fn has_word(text: &[u8], word: &[u8]) -> bool {
-    let (Some(first), len) = (word.first(), word.len()) else { return true };
-    let (low, high) = (*first, first.to_ascii_uppercase());
-    memchr::memchr2_iter(low, high, text).any(|at| {
-        text.get(at..at + len).is_some_and(|found| found.eq_ignore_ascii_case(word))
-            && (at == 0 || !is_word(text[at - 1]))
-            && text.get(at + len).is_none_or(|next| !is_word(*next))
+    if word.is_empty() {
+        return true;
+    }
+    WordFinder::new(word).starts(text).any(|at| {
+        (at == 0 || !is_word(text[at - 1]))
+            && text.get(at + word.len()).is_none_or(|next| !is_word(*next))
     })
+}
+
+/// Letters of words, the most frequent in logs first; digits come between.
+const FREQUENT: &[u8] = b"eationrsl0123c456789dupmhgfby_vwkxjqz";
+
+/// Finds a word, which is in lower case and not empty, wherever its letters stand.
+pub(crate) struct WordFinder<'a> {
+    word: &'a [u8],
+    /// Place of its rarest letter: what is looked for first.
+    rare: usize,
+}
+
+impl<'a> WordFinder<'a> {
+    pub(crate) fn new(word: &'a [u8]) -> Self {
+        let rank = |byte: u8| FREQUENT.iter().position(|known| *known == byte);
+        let rare = (0..word.len()).max_by_key(|at| rank(word[*at]).unwrap_or(FREQUENT.len()));
+        Self { word, rare: rare.unwrap_or(0) }
+    }
+
+    /// Where it begins in `text`, in any case, also as a part of a longer word.
+    pub(crate) fn starts<'t>(&self, text: &'t [u8]) -> impl Iterator<Item = usize> + use<'a, 't> {
+        let (word, rare) = (self.word, self.rare);
+        let (low, high) = (word[rare], word[rare].to_ascii_uppercase());
+        memchr::memchr2_iter(low, high, text).filter_map(move |at| {
+            let start = at.checked_sub(rare)?;
+            let found = text.get(start..start + word.len())?;
+            found.eq_ignore_ascii_case(word).then_some(start)
+        })
+    }
 }
 
 /// True for a number of few digits: a filter over many values would hold nearly all of them, and

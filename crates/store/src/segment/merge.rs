@@ -19,10 +19,10 @@ use pugmark_event::fields::{
 };
 
 use super::assemble::{AttributeSplit, COMPOSITES, PROMOTED_MAX, PROMOTED_SHARE};
+use super::events::{attributes, wide};
 use super::file::SegmentFile;
 use super::index::{BLOCK_ROWS, IndexBuilder};
 use super::layout::{Layout, Promoted, column_names, is_entity};
-use super::read::{attributes, wide};
 use super::write::{Effort, Facts, Partition, SegmentWriter};
 use super::{Segment, Tail};
 use crate::codec::decode::{Decoder, Templates};

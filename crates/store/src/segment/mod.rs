@@ -5,7 +5,9 @@
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
 
 pub(crate) mod assemble;
+pub(crate) mod events;
 pub(crate) mod file;
+pub(crate) mod find;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;
@@ -25,6 +27,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
 
 use self::file::{SegmentFile, checksum};
+use self::find::Lookup;
 use self::index::Index;
 use self::layout::Layout;
 use crate::disk::{Disk, DiskRead};
@@ -40,6 +43,8 @@ pub(crate) struct Tail {
     pub(crate) layout: Layout,
     /// `None` for a file of format 1.
     pub(crate) index: Option<Index>,
+    /// What the index says of templates, made ready.
+    pub(crate) lookup: Option<Lookup>,
 }
 
 /// Memory for the tails of segments, shared by all of a store.
@@ -148,8 +153,11 @@ impl Segment {
             self.damaged("its footer is not one that this version reads; use a newer Pugmark")
         })?;
         let index = self.index(file, &layout)?;
-        let bytes = footer.metadata().memory_size() + index.as_ref().map_or(0, Index::bytes);
-        let tail = Arc::new(Tail { footer, layout, index });
+        let lookup = index.as_ref().map(|index| Lookup::new(index, &layout));
+        let bytes = footer.metadata().memory_size()
+            + index.as_ref().map_or(0, Index::bytes)
+            + lookup.as_ref().map_or(0, Lookup::bytes);
+        let tail = Arc::new(Tail { footer, layout, index, lookup });
         let before = self.tails.bytes.fetch_add(bytes, Ordering::Relaxed);
         let kept =
             before + bytes <= self.tails.bytes_max && self.tail.set((tail.clone(), bytes)).is_ok();

@@ -1,36 +1,34 @@
-//! Reads a segment: skips what cannot match, reads the columns that are needed, and gives events
-//! back as they were.
+//! Reads a segment: rows that cannot be wanted are left out step by step, each step reading the
+//! columns that it looks at, of the rows that are left; then the columns of the question are read.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, StringArray,
-    StringBuilder, new_null_array,
-};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::array::BooleanBufferBuilder;
+use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::buffer::BooleanBuffer;
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
-    RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
 };
-use pugmark_event::batch::Attributes;
-use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
+use parquet::basic::Encoding;
 use pugmark_event::fields::{
-    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, FieldId, ISSUES, ORIGINAL,
-    ORIGINAL_BYTES,
+    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL, ORIGINAL_BYTES,
 };
 
-use super::assemble::{COMPOSITES, attribute_columns, columns_of, map};
+use super::assemble::{COMPOSITES, attribute_columns};
+use super::events::{composite, conflicts_of, events, wide};
 use super::file::SegmentFile;
+use super::find::{Finder, Sieve};
 use super::index::{BLOCK_ROWS, GroupIndex, Index, Where};
-use super::layout::{ATTRIBUTE_PREFIX, Layout, TEMPLATE};
+use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::{Segment, Tail};
-use crate::codec::decode::{Decoder, Templates};
-use crate::codec::stored::push_text;
-use crate::codec::template::{Piece, Template};
-use crate::codec::words::{has_word, hash_value, hash_word, is_short_number};
+use crate::codec::decode::Templates;
+use crate::codec::words::{has_word, hash_value};
+use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
 use crate::keep::record_schema;
@@ -48,138 +46,269 @@ pub(crate) struct SegmentScan {
     pub(crate) all: bool,
 }
 
-/// One run over the file: these rows, these columns, words looked for in this way.
-struct Pass {
-    groups: Vec<usize>,
-    selection: Option<RowSelection>,
+/// Rows of a row group that may still be wanted.
+struct Left {
+    /// A bit for each row of the group.
+    rows: BooleanBuffer,
+    /// Columns of these rows that a step has read and that are wanted too.
+    read: Vec<RecordBatch>,
+}
+
+impl Left {
+    fn all(rows: usize) -> Self {
+        Self::of(BooleanBuffer::new_set(rows))
+    }
+
+    fn of(rows: BooleanBuffer) -> Self {
+        Self { rows, read: Vec::new() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.rows.count_set_bits() == 0
+    }
+}
+
+/// A test of rows by some columns.
+struct Step<'a> {
+    /// Columns of the file that the test needs.
     columns: BTreeSet<String>,
-    lookup: Lookup,
-}
-
-/// How the words of a record are known.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Lookup {
-    /// No words are asked for.
-    None,
-    /// Only in templates and in these columns, for each word.
-    Listed(Vec<Vec<String>>),
-    /// The record must be put together.
-    Whole,
-}
-
-/// Where the words may be in a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Block {
-    Skip,
-    Listed,
-    Whole,
+    /// Those of them that are wanted of the rows that pass.
+    wanted: BTreeSet<String>,
+    /// Answers which rows of a batch pass.
+    test: &'a mut dyn FnMut(&RecordBatch) -> Result<BooleanBuffer, StoreError>,
 }
 
 impl SegmentScan {
     /// The batches, each with exactly the columns of [`Scan::schema`].
     pub(crate) fn read(self) -> Result<Rows, StoreError> {
-        let wanted = self.scan.schema()?;
-        let passes = self.passes(&wanted)?;
-        Ok(Rows {
-            scan: self,
-            wanted,
-            passes: passes.into(),
-            open: None,
-            known: Templates::default(),
-        })
+        let groups = self.groups.iter().map(|group| (*group, None)).collect();
+        self.rows(groups)
     }
 
-    fn passes(&self, wanted: &SchemaRef) -> Result<Vec<Pass>, StoreError> {
-        let mut names: Vec<&str> = wanted.fields().iter().map(|f| f.name().as_str()).collect();
-        let tested = self.scan.keep_schema()?;
-        names.extend(tested.iter().flat_map(|s| s.fields()).map(|f| f.name().as_str()));
-        if self.scan.asks_records() {
-            names.push(ORIGINAL.column());
+    /// The rows at these places, which a scan for [`ROW`] gave.
+    pub(crate) fn take(self, places: &[i64]) -> Result<Rows, StoreError> {
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for place in places {
+            let group = (place >> 32) as usize;
+            groups.entry(group).or_default().push((place & 0xffff_ffff) as usize);
         }
-        let needed = self.needed(&names);
-        let Some(index) = self.tail.index.as_ref().filter(|_| self.asks_index()) else {
-            let whole = !self.scan.words.is_empty();
-            let lookup = if whole { Lookup::Whole } else { Lookup::None };
-            let columns = if whole { &needed | &self.needed(&[ORIGINAL.column()]) } else { needed };
-            return Ok(vec![Pass {
-                groups: self.groups.clone(),
-                selection: None,
-                columns,
-                lookup,
-            }]);
-        };
-        let words = Words::new(&self.scan.words, index);
-        let mut passes = Vec::new();
-        let mut whole = (Vec::new(), Vec::new());
-        for group in &self.groups {
-            let Some(facts) = index.groups.get(*group) else {
-                return Err(self.segment.damaged("its index has fewer row groups than the file"));
+        let groups = groups.into_iter().map(|(group, rows)| {
+            let mut mask = BooleanBufferBuilder::new(self.group_rows(group));
+            mask.append_n(self.group_rows(group), false);
+            let rows = rows.into_iter().filter(|row| *row < self.group_rows(group));
+            rows.for_each(|row| mask.set_bit(row, true));
+            (group, Some(mask.finish()))
+        });
+        let groups = groups.collect();
+        self.rows(groups)
+    }
+
+    fn rows(self, groups: VecDeque<(usize, Option<BooleanBuffer>)>) -> Result<Rows, StoreError> {
+        let schema = self.scan.schema()?;
+        let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+        let columns = self.needed(&names);
+        let numbered = names.contains(&ROW);
+        let known = Templates::of(&self.tail);
+        Ok(Rows { scan: self, schema, columns, numbered, groups, open: None, known })
+    }
+
+    fn group_rows(&self, group: usize) -> usize {
+        let groups = self.tail.footer.metadata().row_groups();
+        groups.get(group).map_or(0, |group| group.num_rows() as usize)
+    }
+
+    /// The rows of a group that are wanted; `wanted` are columns worth keeping when they are read.
+    fn left(
+        &self,
+        group: usize,
+        wanted: &BTreeSet<String>,
+        known: &mut Templates,
+    ) -> Result<Left, StoreError> {
+        let mut left = Left::all(self.group_rows(group));
+        if let Some(index) = self.tail.index.as_ref().filter(|_| !self.scan.any_of.is_empty()) {
+            left = Left::of(self.with_values(index, self.facts(index, group)?));
+        }
+        if !self.all && !left.is_empty() {
+            let columns = [EVENT_TIME, EVENT_ID].map(|id| id.column().to_string());
+            let mut test =
+                |batch: &RecordBatch| Ok(self.scan.within(&wide(batch)?).values().clone());
+            left = self.narrow(group, left, Step::new(columns.into(), wanted, &mut test))?;
+        }
+        if !self.scan.words.is_empty() && !left.is_empty() {
+            left = Left::of(self.with_words(group, &left.rows, known)?);
+        }
+        if let (Some(keep), Some(schema)) = (&self.scan.keep, self.scan.keep_schema()?)
+            && !left.is_empty()
+        {
+            let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
+            let mut test = |batch: &RecordBatch| {
+                let batch = events(&wide(batch)?, &self.tail.layout, known, &schema)?;
+                Ok(keep.keep(&batch).values().clone())
             };
-            let blocks = self.blocks(index, facts, &words);
-            if blocks.contains(&Block::Listed) {
-                let listed = words.columns(facts);
-                let lookup = match words.is_empty() {
-                    true => Lookup::None,
-                    false => Lookup::Listed(listed.clone()),
-                };
-                let mut columns = needed.clone();
-                columns.insert(TEMPLATE.to_string());
-                for column in listed.iter().flatten() {
-                    self.stored(column, &mut columns);
-                }
-                let selection = Some(select(&blocks, Block::Listed, facts.rows).into());
-                passes.push(Pass { groups: vec![*group], selection, columns, lookup });
-            }
-            if blocks.contains(&Block::Whole) {
-                whole.0.push(*group);
-                whole.1.extend(select(&blocks, Block::Whole, facts.rows));
-            }
+            left = self.narrow(group, left, Step::new(self.needed(&names), wanted, &mut test))?;
         }
-        if !whole.0.is_empty() {
-            let columns = &needed | &self.needed(&[ORIGINAL.column()]);
-            let selection = Some(whole.1.into());
-            passes.push(Pass { groups: whole.0, selection, columns, lookup: Lookup::Whole });
+        if self.scan.asks_records() && !left.is_empty() {
+            let mut test = |records: &RecordBatch| Ok(self.scan.records_pass(records));
+            left = self.by_record(group, left, known, &mut test)?;
         }
-        Ok(passes)
+        Ok(left)
     }
 
-    fn asks_index(&self) -> bool {
-        !self.scan.words.is_empty() || !self.scan.any_of.is_empty()
+    fn facts<'a>(&self, index: &'a Index, group: usize) -> Result<&'a GroupIndex, StoreError> {
+        let fewer = || self.segment.damaged("its index has fewer row groups than the file");
+        index.groups.get(group).ok_or_else(fewer)
     }
 
-    fn blocks(&self, index: &Index, group: &GroupIndex, words: &Words<'_>) -> Vec<Block> {
+    /// Rows of the blocks that may have the values which are asked for.
+    fn with_values(&self, index: &Index, group: &GroupIndex) -> BooleanBuffer {
         // A value that did not fit its column is not among the column's values.
         let fits =
             |any: &&AnyOf| !fields::by_name(&any.column).is_some_and(|id| index.conflicts(id));
         let asked = self.scan.any_of.iter().filter(fits);
         let places: Vec<(&AnyOf, Vec<Where>)> =
             asked.map(|any| (any, places(any, group))).collect();
-        (0..group.blocks())
-            .map(|block| {
-                let possible = places.iter().all(|(any, places)| {
-                    any.values.iter().zip(places).any(|(value, place)| match place {
-                        Where::Nowhere => false,
-                        Where::Anywhere => true,
-                        Where::SomeBlocks => index.block_has(group, block, value_hash(value)),
-                    })
-                });
-                if possible { words.block(index, group, block) } else { Block::Skip }
+        let may_have = |block: usize| {
+            places.iter().all(|(any, places)| {
+                any.values.iter().zip(places).any(|(value, place)| match place {
+                    Where::Nowhere => false,
+                    Where::Anywhere => true,
+                    Where::SomeBlocks => index.block_has(group, block, value_hash(value)),
+                })
             })
-            .collect()
+        };
+        rows_of_blocks(group.rows, (0..group.blocks()).filter(|block| may_have(*block)))
+    }
+
+    /// Those of `rows` whose record has every word of the question.
+    fn with_words(
+        &self,
+        group: usize,
+        rows: &BooleanBuffer,
+        known: &mut Templates,
+    ) -> Result<BooleanBuffer, StoreError> {
+        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
+            return self.with_words_whole(group, rows.clone(), known);
+        };
+        let facts = (index, self.facts(index, group)?);
+        let finder = Finder::new(&self.scan.words, facts, lookup, &self.tail.layout);
+        let starts = (0..facts.1.blocks()).map(|block| (block, block * BLOCK_ROWS));
+        let open = starts.filter(|(_, start)| {
+            let len = BLOCK_ROWS.min(rows.len().saturating_sub(*start));
+            rows.slice(*start, len).count_set_bits() > 0
+        });
+        let mut found = BooleanBuffer::new_unset(rows.len());
+        for (sieve, blocks) in finder.sieves(open.map(|(block, _)| block)) {
+            let rows = rows & &rows_of_blocks(rows.len(), blocks.into_iter());
+            let (yes, perhaps) = self.sift(group, &rows, &sieve)?;
+            found = &found | &yes;
+            if perhaps.count_set_bits() > 0 {
+                found = &found | &self.with_words_whole(group, perhaps, known)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows that have all words, and rows whose record must be put together to know.
+    fn sift(
+        &self,
+        group: usize,
+        rows: &BooleanBuffer,
+        sieve: &Sieve<'_>,
+    ) -> Result<(BooleanBuffer, BooleanBuffer), StoreError> {
+        let (mut yes, mut perhaps) = (BooleanBufferBuilder::new(0), BooleanBufferBuilder::new(0));
+        for batch in self.open(group, rows, sieve.columns(), false)? {
+            let sifted = sieve.sift(&wide(&self.whole(batch)?)?);
+            yes.append_buffer(&sifted.yes);
+            perhaps.append_buffer(&sifted.perhaps);
+        }
+        Ok((among(rows, &yes.finish()), among(rows, &perhaps.finish())))
+    }
+
+    /// As [`SegmentScan::with_words`], putting each record together.
+    fn with_words_whole(
+        &self,
+        group: usize,
+        rows: BooleanBuffer,
+        known: &mut Templates,
+    ) -> Result<BooleanBuffer, StoreError> {
+        let mut test = |records: &RecordBatch| {
+            let texts = records.column(0).as_string::<i32>();
+            let has = |text: &str| {
+                self.scan.words.iter().all(|word| has_word(text.as_bytes(), word.as_bytes()))
+            };
+            Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
+        };
+        Ok(self.by_record(group, Left::of(rows), known, &mut test)?.rows)
+    }
+
+    /// Rows that pass a test of the text of their record.
+    fn by_record(
+        &self,
+        group: usize,
+        left: Left,
+        known: &mut Templates,
+        test: &mut dyn FnMut(&RecordBatch) -> Result<BooleanBuffer, StoreError>,
+    ) -> Result<Left, StoreError> {
+        let columns = self.needed(&[ORIGINAL.column()]);
+        let mut test = |batch: &RecordBatch| {
+            test(&events(&wide(batch)?, &self.tail.layout, known, &record_schema())?)
+        };
+        self.narrow(group, left, Step::new(columns, &BTreeSet::new(), &mut test))
+    }
+
+    fn narrow(&self, group: usize, left: Left, step: Step<'_>) -> Result<Left, StoreError> {
+        let mut passed = BooleanBufferBuilder::new(left.rows.len());
+        let mut read = Vec::new();
+        for batch in self.open(group, &left.rows, &step.columns, self.scan.dictionaries)? {
+            let batch = self.whole(batch)?;
+            let pass = (step.test)(&batch)?;
+            passed.append_buffer(&pass);
+            if pass.count_set_bits() > 0 && !step.wanted.is_empty() {
+                let fields = batch.schema_ref().fields().iter().enumerate();
+                let wanted = fields.filter(|(_, f)| step.wanted.contains(f.name()));
+                let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
+                let pass = BooleanArray::new(pass, None);
+                read.push(filter_record_batch(&batch.project(&wanted)?, &pass)?);
+            }
+        }
+        let passed = passed.finish();
+        if let Some(first) = left.read.first() {
+            let before = concat_batches(first.schema_ref(), &left.read)?;
+            let before = filter_record_batch(&before, &BooleanArray::new(passed.clone(), None))?;
+            read = match read.is_empty() {
+                true => vec![before],
+                false => vec![beside(&before, &concat_batches(read[0].schema_ref(), &read)?)?],
+            };
+        }
+        Ok(Left { rows: among(&left.rows, &passed), read })
+    }
+
+    fn whole(
+        &self,
+        batch: Result<RecordBatch, arrow::error::ArrowError>,
+    ) -> Result<RecordBatch, StoreError> {
+        batch.map_err(|error| self.segment.damaged(&error.to_string()))
     }
 
     /// The columns of the file that these columns of the question come from.
     fn needed(&self, names: &[&str]) -> BTreeSet<String> {
         let mut columns = BTreeSet::new();
+        let made_up = || [TEMPLATE, EVENT_TIME.column()].map(str::to_string);
         for name in names {
             match composite(name) {
                 _ if *name == ORIGINAL.column() => {
                     columns.extend([ORIGINAL_BYTES.column().to_string(), name.to_string()]);
-                    self.templates(&mut columns, |template| Some(0..template.pieces.len()));
+                    if let Some(lookup) = &self.tail.lookup {
+                        columns.extend(lookup.record_columns().iter().cloned());
+                        columns.extend(made_up());
+                    }
                 }
                 Some(id) => {
                     columns.insert(name.to_string());
-                    self.templates(&mut columns, |template| template.derived(id));
+                    if let Some(lookup) = &self.tail.lookup {
+                        columns.extend(lookup.composite_columns(id).cloned());
+                        columns.extend(made_up());
+                    }
                 }
                 None if [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(name) => {
                     let promoted = self.tail.layout.promoted.iter().map(|p| p.column.clone());
@@ -190,11 +319,13 @@ impl SegmentScan {
                     Some(id) if self.tail.index.as_ref().is_none_or(|i| i.conflicts(id)) => {
                         columns.extend(self.needed(&[ATTRIBUTES, ISSUES.column()]));
                     }
-                    Some(_) => drop(columns.insert(EVENT_ID.column().to_string())),
+                    Some(_) => {}
                     None => self.stored(name, &mut columns),
                 },
             }
         }
+        let schema = self.tail.footer.schema();
+        columns.retain(|name| schema.column_with_name(name).is_some());
         columns
     }
 
@@ -213,81 +344,258 @@ impl SegmentScan {
         self.tail.index.as_ref().is_none_or(|index| index.in_map(name))
     }
 
-    /// Adds what is needed to put together the pieces that `range` picks of each template.
-    fn templates(
+    /// Reads these columns of these rows.
+    fn open(
         &self,
-        columns: &mut BTreeSet<String>,
-        range: impl Fn(&Template) -> Option<std::ops::Range<usize>>,
-    ) {
-        let Some(index) = &self.tail.index else { return };
-        let pieces = index.templates.iter().filter_map(|t| t.pieces.get(range(t)?)).flatten();
-        columns.extend(columns_of(pieces, &self.tail.layout, |name| self.map_has(name)));
-        columns.extend([TEMPLATE.to_string(), EVENT_TIME.column().to_string()]);
+        group: usize,
+        rows: &BooleanBuffer,
+        columns: &BTreeSet<String>,
+        dictionaries: bool,
+    ) -> Result<ParquetRecordBatchReader, StoreError> {
+        let failed = StoreError::parquet(&self.segment.path);
+        let footer = match dictionaries && !columns.contains(TEMPLATE) {
+            true => self.with_dictionaries(group, columns).map_err(&failed)?,
+            false => self.tail.footer.clone(),
+        };
+        let fields = footer.schema().fields().iter().enumerate();
+        let mut roots: Vec<usize> =
+            fields.filter(|(_, f)| columns.contains(f.name())).map(|(i, _)| i).collect();
+        if roots.is_empty() {
+            // Rows without a column would not be counted.
+            roots.extend(footer.schema().column_with_name(EVENT_ID.column()).map(|(i, _)| i));
+        }
+        let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
+            SegmentFile(self.file.clone()),
+            footer,
+        )
+        .with_batch_size(BLOCK_ROWS)
+        .with_row_groups(vec![group])
+        .with_projection(mask);
+        if rows.count_set_bits() < rows.len() {
+            builder = builder.with_row_selection(RowSelection::from_boolean_buffer(rows.clone()));
+        }
+        builder.build().map_err(failed)
     }
 
-    fn open(&self, pass: &Pass) -> Result<ParquetRecordBatchReader, StoreError> {
-        let footer = self.tail.footer.clone();
-        let roots = |wanted: &dyn Fn(&str) -> bool| {
-            let fields = footer.schema().fields().iter().enumerate();
-            let roots = fields.filter(|(_, f)| wanted(f.name())).map(|(i, _)| i);
-            ProjectionMask::roots(footer.parquet_schema(), roots)
-        };
-        let mask = roots(&|name| pass.columns.contains(name));
-        let bounds = roots(&|name| [EVENT_TIME.column(), EVENT_ID.column()].contains(&name));
-        let file = SegmentFile(self.file.clone());
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer.clone())
-            .with_batch_size(BLOCK_ROWS)
-            .with_row_groups(pass.groups.clone())
-            .with_projection(mask);
-        if let Some(selection) = &pass.selection {
-            builder = builder.with_row_selection(selection.clone());
+    /// The footer as it is for a reader that leaves text of few values as dictionaries.
+    fn with_dictionaries(
+        &self,
+        group: usize,
+        columns: &BTreeSet<String>,
+    ) -> Result<ArrowReaderMetadata, parquet::errors::ParquetError> {
+        let metadata = self.tail.footer.metadata();
+        let chunks = metadata.row_group(group).columns();
+        let mut changed = false;
+        let fields = self.tail.footer.schema().fields().iter().map(|field| {
+            let plain = *field.data_type() == DataType::Utf8 && may_be_dictionary(field.name());
+            let asked = plain && columns.contains(field.name());
+            let mut of_field =
+                chunks.iter().filter(|c| c.column_path().parts() == [field.name().as_str()]);
+            // A chunk that went without in the end would be put into a dictionary here.
+            let whole = asked && of_field.all(only_dictionary);
+            changed |= whole;
+            match whole {
+                true => Arc::new(Field::new(field.name(), dictionary(), field.is_nullable())),
+                false => field.clone(),
+            }
+        });
+        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+        if !changed {
+            return Ok(self.tail.footer.clone());
         }
-        if !self.all {
-            let scan = self.scan.clone();
-            let keep = ArrowPredicateFn::new(bounds, move |batch| Ok(scan.within(&batch)));
-            builder = builder.with_row_filter(RowFilter::new(vec![Box::new(keep)]));
-        }
-        builder.build().map_err(StoreError::parquet(&self.segment.path))
+        let options = ArrowReaderOptions::new().with_schema(schema);
+        ArrowReaderMetadata::try_new(metadata.clone(), options)
     }
+}
+
+/// True for text that is given out as it is read. The others are taken apart or put together.
+fn may_be_dictionary(column: &str) -> bool {
+    let internal = [ISSUES, ATTRIBUTE_KINDS, ORIGINAL].into_iter().chain(COMPOSITES);
+    fields::by_name(column).is_some_and(|id| !internal.into_iter().any(|known| known == id))
+}
+
+fn dictionary() -> DataType {
+    DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8))
+}
+
+/// True when all values of a column chunk are in its dictionary.
+fn only_dictionary(chunk: &parquet::file::metadata::ColumnChunkMetaData) -> bool {
+    let in_dictionary = |encoding: Encoding| {
+        matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
+    };
+    match (chunk.page_encoding_stats_mask(), chunk.page_encoding_stats()) {
+        (Some(mask), _) => mask.encodings().all(in_dictionary),
+        (None, Some(pages)) => pages
+            .iter()
+            .filter(|page| page.page_type != parquet::basic::PageType::DICTIONARY_PAGE)
+            .all(|page| in_dictionary(page.encoding)),
+        (None, None) => false,
+    }
+}
+
+impl<'a> Step<'a> {
+    fn new(
+        columns: BTreeSet<String>,
+        wanted: &BTreeSet<String>,
+        test: &'a mut dyn FnMut(&RecordBatch) -> Result<BooleanBuffer, StoreError>,
+    ) -> Self {
+        let wanted = columns.intersection(wanted).cloned().collect();
+        Self { columns, wanted, test }
+    }
+}
+
+/// The rows of these blocks.
+fn rows_of_blocks(rows: usize, blocks: impl Iterator<Item = usize>) -> BooleanBuffer {
+    let mut mask = BooleanBufferBuilder::new(rows);
+    for block in blocks {
+        let start = (block * BLOCK_ROWS).min(rows);
+        mask.append_n(start.saturating_sub(mask.len()), false);
+        mask.append_n(BLOCK_ROWS.min(rows - start), true);
+    }
+    mask.append_n(rows - mask.len(), false);
+    mask.finish()
+}
+
+/// Of the set bits of `rows` those that `passed` has set, one bit for each of them.
+fn among(rows: &BooleanBuffer, passed: &BooleanBuffer) -> BooleanBuffer {
+    if passed.len() == rows.len() {
+        return passed.clone();
+    }
+    let mut mask = BooleanBufferBuilder::new(rows.len());
+    mask.append_n(rows.len(), false);
+    for (row, passed) in rows.set_indices().zip(passed.iter()) {
+        if passed {
+            mask.set_bit(row, true);
+        }
+    }
+    mask.finish()
+}
+
+/// The columns of both.
+fn beside(a: &RecordBatch, b: &RecordBatch) -> Result<RecordBatch, StoreError> {
+    let fields = a.schema_ref().fields().iter().chain(b.schema_ref().fields()).cloned();
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    let columns = a.columns().iter().chain(b.columns()).cloned().collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(a.num_rows()));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 /// The batches of a segment.
 pub(crate) struct Rows {
     scan: SegmentScan,
-    wanted: SchemaRef,
-    passes: VecDeque<Pass>,
-    open: Option<(ParquetRecordBatchReader, Pass)>,
+    schema: SchemaRef,
+    /// Columns of the file that the schema's come from.
+    columns: BTreeSet<String>,
+    /// True when the place of each row is asked for.
+    numbered: bool,
+    /// Row groups to read, where it is known the rows.
+    groups: VecDeque<(usize, Option<BooleanBuffer>)>,
+    open: Option<Open>,
     known: Templates,
+}
+
+/// The rows of one group, on their way out.
+struct Open {
+    group: usize,
+    rows: BooleanBuffer,
+    /// How many of the rows are out.
+    given: usize,
+    source: Source,
+}
+
+enum Source {
+    /// Everything that is wanted was read before.
+    Read(VecDeque<RecordBatch>),
+    /// The file, and what was read before of these rows.
+    File(ParquetRecordBatchReader, Option<RecordBatch>),
 }
 
 impl Rows {
     fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
         loop {
-            let Some((reader, pass)) = &mut self.open else {
-                let Some(pass) = self.passes.pop_front() else { return Ok(None) };
-                self.open = Some((self.scan.open(&pass)?, pass));
+            if self.open.is_none() {
+                let Some((group, rows)) = self.groups.pop_front() else { return Ok(None) };
+                self.open = self.open(group, rows)?;
                 continue;
-            };
-            let Some(batch) = reader.next() else {
-                self.open = None;
-                continue;
-            };
-            let batch = batch.map_err(|error| self.scan.segment.damaged(&error.to_string()))?;
-            let batch = wide(&batch)?;
-            let layout = &self.scan.tail.layout;
-            let words = &self.scan.scan.words;
-            let batch = match &pass.lookup {
-                Lookup::None => batch,
-                lookup => {
-                    let keep = with_words(&batch, layout, &mut self.known, words, lookup);
-                    filter_record_batch(&batch, &keep)?
+            }
+            match self.batch()? {
+                Some(batch) if batch.num_rows() == 0 => {}
+                Some(batch) => {
+                    let layout = &self.scan.tail.layout;
+                    let batch = events(&wide(&batch)?, layout, &mut self.known, &self.schema)?;
+                    return Ok(Some(batch));
                 }
-            };
-            let batch = passing(batch, layout, &mut self.known, &self.scan.scan)?;
-            if batch.num_rows() > 0 {
-                return events(&batch, layout, &mut self.known, &self.wanted).map(Some);
+                None => self.open = None,
             }
         }
+    }
+
+    fn open(
+        &mut self,
+        group: usize,
+        rows: Option<BooleanBuffer>,
+    ) -> Result<Option<Open>, StoreError> {
+        let left = match rows {
+            Some(rows) => Left::of(rows),
+            None => self.scan.left(group, &self.columns, &mut self.known)?,
+        };
+        if left.is_empty() {
+            return Ok(None);
+        }
+        let mut missing = self.columns.clone();
+        for field in left.read.first().iter().flat_map(|batch| batch.schema_ref().fields()) {
+            missing.remove(field.name());
+        }
+        let source = match left.read.first() {
+            Some(_) if missing.is_empty() => Source::Read(left.read.into()),
+            first => {
+                let before = match first {
+                    Some(first) => Some(concat_batches(first.schema_ref(), &left.read)?),
+                    None => None,
+                };
+                let dictionaries = self.scan.scan.dictionaries && !self.columns.contains(TEMPLATE);
+                Source::File(self.scan.open(group, &left.rows, &missing, dictionaries)?, before)
+            }
+        };
+        Ok(Some(Open { group, rows: left.rows, given: 0, source }))
+    }
+
+    /// The next rows with the columns of the file.
+    fn batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+        let Some(open) = &mut self.open else { return Ok(None) };
+        let batch = match &mut open.source {
+            Source::Read(batches) => batches.pop_front(),
+            Source::File(reader, before) => match reader.next() {
+                None => None,
+                Some(batch) => {
+                    let batch = self.scan.whole(batch)?;
+                    Some(match before {
+                        Some(before) => {
+                            beside(&before.slice(open.given, batch.num_rows()), &batch)?
+                        }
+                        None => batch,
+                    })
+                }
+            },
+        };
+        let Some(batch) = batch else { return Ok(None) };
+        let batch = match self.numbered {
+            true => beside(&open.places(batch.num_rows())?, &batch)?,
+            false => batch,
+        };
+        open.given += batch.num_rows();
+        Ok(Some(batch))
+    }
+}
+
+impl Open {
+    /// The places of the next rows.
+    fn places(&self, count: usize) -> Result<RecordBatch, StoreError> {
+        let rows = self.rows.set_indices().skip(self.given).take(count);
+        let group = (self.group as i64) << 32;
+        let places: Int64Array = rows.map(|row| group | row as i64).collect();
+        Ok(RecordBatch::try_from_iter([(ROW, Arc::new(places) as ArrayRef)])?)
     }
 }
 
@@ -299,79 +607,9 @@ impl Iterator for Rows {
         if matches!(next, Some(Err(_))) {
             // Nothing sensible comes after an error.
             self.open = None;
-            self.passes.clear();
+            self.groups.clear();
         }
         next
-    }
-}
-
-/// A word of a question.
-struct Word {
-    hash: u64,
-    in_template: bool,
-    /// Filters say nothing of it.
-    unfiltered: bool,
-}
-
-/// The rows that pass the tests of whoever asks.
-fn passing(
-    batch: RecordBatch,
-    layout: &Layout,
-    known: &mut Templates,
-    scan: &Scan,
-) -> Result<RecordBatch, StoreError> {
-    let mut batch = batch;
-    if let (Some(keep), Some(schema)) = (&scan.keep, scan.keep_schema()?)
-        && batch.num_rows() > 0
-    {
-        let kept = keep.keep(&events(&batch, layout, known, &schema)?);
-        batch = filter_record_batch(&batch, &kept)?;
-    }
-    if scan.asks_records() && batch.num_rows() > 0 {
-        let passed = scan.records_pass(&events(&batch, layout, known, &record_schema())?);
-        batch = filter_record_batch(&batch, &passed)?;
-    }
-    Ok(batch)
-}
-
-/// The words of a question against the index of one file.
-struct Words<'a> {
-    words: Vec<Word>,
-    texts: &'a [String],
-}
-
-impl<'a> Words<'a> {
-    fn new(texts: &'a [String], index: &Index) -> Self {
-        let words = texts.iter().map(|word| Word {
-            hash: hash_word(word.as_bytes()),
-            in_template: index.templates.iter().any(|t| t.has_word(word.as_bytes())),
-            unfiltered: is_short_number(word.as_bytes()),
-        });
-        Self { words: words.collect(), texts }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.texts.is_empty()
-    }
-
-    /// For each word the columns with few values that have it.
-    fn columns(&self, group: &GroupIndex) -> Vec<Vec<String>> {
-        let of = |hash| group.columns_with(hash).map(str::to_string).collect();
-        self.words.iter().map(|word| of(word.hash)).collect()
-    }
-
-    fn block(&self, index: &Index, group: &GroupIndex, block: usize) -> Block {
-        let mut found = Block::Listed;
-        for word in &self.words {
-            let listed = word.in_template || group.columns_with(word.hash).next().is_some();
-            let among_many = word.unfiltered || index.block_has(group, block, word.hash);
-            match (among_many, listed) {
-                (true, _) => found = Block::Whole,
-                (false, true) => {}
-                (false, false) => return Block::Skip,
-            }
-        }
-        found
     }
 }
 
@@ -388,297 +626,4 @@ fn value_hash(value: &PruneValue) -> u64 {
         PruneValue::Text(text) => hash_value(text.as_bytes()),
         PruneValue::Long(long) => hash_value(long.to_string().as_bytes()),
     }
-}
-
-/// The rows of the blocks of one kind.
-fn select(blocks: &[Block], kind: Block, rows: usize) -> Vec<RowSelector> {
-    blocks
-        .iter()
-        .enumerate()
-        .map(|(i, block)| {
-            let rows = BLOCK_ROWS.min(rows - i * BLOCK_ROWS);
-            if *block == kind { RowSelector::select(rows) } else { RowSelector::skip(rows) }
-        })
-        .collect()
-}
-
-/// Rows whose record has every word.
-fn with_words(
-    batch: &RecordBatch,
-    layout: &Layout,
-    known: &mut Templates,
-    words: &[String],
-    lookup: &Lookup,
-) -> BooleanArray {
-    let mut decoder = Decoder::new(batch, layout);
-    let kept = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
-    let exact =
-        batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
-    let mut record = String::new();
-    (0..batch.num_rows())
-        .map(|row| {
-            let template = decoder.template(row, known);
-            let missing = |word: &String| {
-                !template.as_ref().is_some_and(|template| template.has_word(word.as_bytes()))
-            };
-            if !words.iter().any(missing) {
-                return Some(true);
-            }
-            match lookup {
-                Lookup::None => {}
-                Lookup::Listed(columns) => {
-                    let Some(template) = &template else { return Some(false) };
-                    let found = words.iter().zip(columns).all(|(word, columns)| {
-                        !missing(word) || value_has(&decoder, layout, template, row, word, columns)
-                    });
-                    return Some(found);
-                }
-                Lookup::Whole => {
-                    record.clear();
-                    if decoder.record(row, known, &mut record).is_none() {
-                        record.clear();
-                        if let Some(text) = kept.filter(|c| c.is_valid(row)) {
-                            record.push_str(text.value(row));
-                        } else if let Some(bytes) = exact.filter(|c| c.is_valid(row)) {
-                            record.push_str(&String::from_utf8_lossy(bytes.value(row)));
-                        }
-                    }
-                }
-            }
-            Some(words.iter().all(|word| has_word(record.as_bytes(), word.as_bytes())))
-        })
-        .collect()
-}
-
-/// True when one of these columns has the word in a value that the template takes from it.
-fn value_has(
-    decoder: &Decoder<'_>,
-    layout: &Layout,
-    template: &Template,
-    row: usize,
-    word: &str,
-    columns: &[String],
-) -> bool {
-    let mut text = String::new();
-    template.pieces.iter().zip(&template.glued).any(|(piece, glued)| {
-        let Some(name) = piece.column().filter(|name| !glued && columns.contains(name)) else {
-            return false;
-        };
-        text.clear();
-        let found = match piece {
-            Piece::Attribute(name, _) => {
-                let promoted = layout.promoted(name);
-                let column = promoted.and_then(|p| decoder.column(&p.column));
-                match column.filter(|column| column.is_valid(row)) {
-                    Some(column) => push_text(column, row, &mut text),
-                    None => decoder.attribute(row, name).map(|value| text.push_str(value)),
-                }
-            }
-            Piece::Field(EVENT_TIME, _) => decoder.time(row, piece, &mut text),
-            _ => decoder.column(&name).and_then(|column| push_text(column, row, &mut text)),
-        };
-        found.is_some() && has_word(text.as_bytes(), word.as_bytes())
-    })
-}
-
-fn conflicts_of(name: &str) -> Option<FieldId> {
-    fields::by_name(name.strip_prefix(CONFLICTS_PREFIX)?)
-}
-
-/// The values of a field that did not fit its column.
-fn conflicts(batch: &RecordBatch, layout: &Layout, id: FieldId) -> Result<ArrayRef, StoreError> {
-    let issues = batch.column_by_name(ISSUES.column());
-    let Some(issues) = issues.filter(|issues| issues.null_count() < issues.len()) else {
-        return Ok(new_null_array(&conflict::data_type(), batch.num_rows()));
-    };
-    let (map, kinds) = attributes(batch, layout)?;
-    let columns = [(ISSUES.column(), issues.clone()), (ATTRIBUTES, map)];
-    let columns = columns.into_iter().chain([(ATTRIBUTE_KINDS.column(), kinds)]);
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))?;
-    Ok(Arc::new(conflict::column(&batch, id)))
-}
-
-fn composite(name: &str) -> Option<FieldId> {
-    COMPOSITES.into_iter().find(|id| id.column() == name)
-}
-
-/// The batch with times in microseconds and ids as text, whatever the file has them in.
-pub(super) fn wide(batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-    let known = pugmark_event::batch::schema();
-    let mut fields = Vec::with_capacity(batch.num_columns());
-    let mut columns = Vec::with_capacity(batch.num_columns());
-    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
-        let wanted = known.field_with_name(field.name()).ok();
-        match wanted.filter(|wanted| wanted.data_type() != field.data_type()) {
-            None => {
-                fields.push(field.clone());
-                columns.push(column.clone());
-            }
-            Some(wanted) => {
-                fields.push(Arc::new(wanted.clone()));
-                columns.push(match wanted.data_type() {
-                    DataType::Utf8 => texts(column),
-                    other => cast(column, other)?,
-                });
-            }
-        }
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let schema = Arc::new(Schema::new(fields));
-    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
-}
-
-fn texts(column: &ArrayRef) -> ArrayRef {
-    let mut out = StringBuilder::new();
-    let mut text = String::new();
-    for row in 0..column.len() {
-        text.clear();
-        match push_text(column, row, &mut text) {
-            Some(()) => out.append_value(&text),
-            None => out.append_null(),
-        }
-    }
-    Arc::new(out.finish())
-}
-
-/// The columns of the question from the columns of the file.
-fn events(
-    batch: &RecordBatch,
-    layout: &Layout,
-    known: &mut Templates,
-    wanted: &SchemaRef,
-) -> Result<RecordBatch, StoreError> {
-    let rows = batch.num_rows();
-    let mut decoder = Decoder::new(batch, layout);
-    let mut merged: Option<(ArrayRef, ArrayRef)> = None;
-    let mut columns: Vec<ArrayRef> = Vec::with_capacity(wanted.fields().len());
-    for field in wanted.fields() {
-        let name = field.name().as_str();
-        let stored = batch.column_by_name(name);
-        let column = match composite(name) {
-            _ if name == ORIGINAL.column() => Some(originals(batch, &mut decoder, known)),
-            Some(id) => Some(composites(stored, &mut decoder, known, id, rows)),
-            None if [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name) => {
-                if merged.is_none() {
-                    merged = Some(attributes(batch, layout)?);
-                }
-                let (map, kinds) = merged.clone().unzip();
-                if name == ATTRIBUTES { map } else { kinds }
-            }
-            None => match (name.strip_prefix(ATTRIBUTE_PREFIX), conflicts_of(name)) {
-                (Some(name), _) => Some(attribute(&decoder, layout, name, rows)),
-                (_, Some(id)) => Some(conflicts(batch, layout, id)?),
-                _ => stored.cloned(),
-            },
-        };
-        columns.push(column.unwrap_or_else(|| new_null_array(field.data_type(), rows)));
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(rows));
-    Ok(RecordBatch::try_new_with_options(wanted.clone(), columns, &options)?)
-}
-
-fn originals(batch: &RecordBatch, decoder: &mut Decoder<'_>, known: &mut Templates) -> ArrayRef {
-    let text = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
-    let exact =
-        batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
-    let mut out = StringBuilder::new();
-    let mut record = String::new();
-    for row in 0..batch.num_rows() {
-        record.clear();
-        if decoder.record(row, known, &mut record).is_some() {
-            out.append_value(&record);
-        } else if let Some(text) = text.filter(|c| c.is_valid(row)) {
-            out.append_value(text.value(row));
-        } else if let Some(bytes) = exact.filter(|c| c.is_valid(row)) {
-            out.append_value(String::from_utf8_lossy(bytes.value(row)));
-        } else {
-            out.append_null();
-        }
-    }
-    Arc::new(out.finish())
-}
-
-fn composites(
-    stored: Option<&ArrayRef>,
-    decoder: &mut Decoder<'_>,
-    known: &mut Templates,
-    id: FieldId,
-    rows: usize,
-) -> ArrayRef {
-    let stored = stored.and_then(|c| c.as_string_opt::<i32>());
-    let mut out = StringBuilder::new();
-    let mut text = String::new();
-    for row in 0..rows {
-        if let Some(stored) = stored.filter(|c| c.is_valid(row)) {
-            out.append_value(stored.value(row));
-            continue;
-        }
-        text.clear();
-        match decoder.composite(row, id, known, &mut text) {
-            Some(()) => out.append_value(&text),
-            None => out.append_null(),
-        }
-    }
-    Arc::new(out.finish())
-}
-
-fn attribute(decoder: &Decoder<'_>, layout: &Layout, name: &str, rows: usize) -> ArrayRef {
-    let column = layout.promoted(name).and_then(|p| decoder.column(&p.column));
-    if let Some(column) =
-        column.filter(|c| c.as_string_opt::<i32>().is_some() && c.null_count() == 0)
-    {
-        return column.clone();
-    }
-    let mut out = StringBuilder::new();
-    let mut text = String::new();
-    for row in 0..rows {
-        text.clear();
-        let promoted = column.and_then(|column| push_text(column, row, &mut text));
-        match promoted.or_else(|| decoder.attribute(row, name).map(|value| text.push_str(value))) {
-            Some(()) => out.append_value(&text),
-            None => out.append_null(),
-        }
-    }
-    Arc::new(out.finish())
-}
-
-/// The map and the kinds with the promoted attributes back in them.
-pub(super) fn attributes(
-    batch: &RecordBatch,
-    layout: &Layout,
-) -> Result<(ArrayRef, ArrayRef), StoreError> {
-    let promoted: Vec<_> = layout
-        .promoted
-        .iter()
-        .filter_map(|p| Some((p, batch.column_by_name(&p.column)?)))
-        .collect();
-    let rest = Attributes::of(batch);
-    let (mut keys, mut values) = (StringBuilder::new(), StringBuilder::new());
-    let mut kinds = StringBuilder::new();
-    let mut offsets = vec![0i32];
-    let (mut text, mut row_kinds) = (String::new(), String::new());
-    for row in 0..batch.num_rows() {
-        row_kinds.clear();
-        for (attribute, column) in &promoted {
-            text.clear();
-            if push_text(column, row, &mut text).is_some() {
-                keys.append_value(&attribute.name);
-                values.append_value(&text);
-                row_kinds.push(attribute.kind as char);
-            }
-        }
-        for (key, value) in rest.row(row) {
-            keys.append_value(key);
-            values.append_value(value.text());
-            row_kinds.push(value.kind());
-        }
-        offsets.push(offsets[row] + row_kinds.len() as i32);
-        match row_kinds.is_empty() {
-            true => kinds.append_null(),
-            false => kinds.append_value(&row_kinds),
-        }
-    }
-    let kinds: StringArray = kinds.finish();
-    let map = map(keys.finish(), values.finish(), offsets, &kinds)?;
-    Ok((map, Arc::new(kinds)))
 }

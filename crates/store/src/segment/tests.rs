@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::DataType;
 use proptest::prelude::*;
 use pugmark_event::batch::Batch;
 use pugmark_event::fields::{ATTRIBUTES, FIELDS, ORIGINAL};
@@ -397,5 +398,62 @@ fn walk(dir: &Path, files: &mut Vec<PathBuf>) {
         } else {
             files.push(path);
         }
+    }
+}
+
+/// Keeps events whose id divides so.
+#[derive(Debug)]
+struct Every(i64);
+
+impl crate::keep::Keep for Every {
+    fn columns(&self) -> Vec<String> {
+        vec!["event_id".into(), "user_name".into()]
+    }
+
+    fn keep(&self, batch: &RecordBatch) -> arrow::array::BooleanArray {
+        let ids = batch.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+        ids.values().iter().map(|id| Some(id % self.0 == 0)).collect()
+    }
+}
+
+/// The names of users and hosts, row by row.
+fn names(batches: &[RecordBatch]) -> Vec<String> {
+    let mut names = Vec::new();
+    for batch in batches {
+        let text = |at: usize| arrow::compute::cast(batch.column(at), &DataType::Utf8).unwrap();
+        let (users, hosts) = (text(0), text(1));
+        for row in 0..batch.num_rows() {
+            let cell = |c: &dyn Array| {
+                c.is_valid(row).then(|| c.as_string::<i32>().value(row).to_string())
+            };
+            names.push(format!("{:?} {:?}", cell(&users), cell(&hosts)));
+        }
+    }
+    names
+}
+
+#[test]
+fn dictionaries_say_the_same() {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let lines: Vec<String> = (0..20_000u32)
+        .map(|i| match i % 5 {
+            0 => format!(r#"{{"host.name":"h{}","n":{i}}}"#, i / 999),
+            1 => format!(r#"{{"user.name":"u{}","n":{i}}}"#, i % 7),
+            _ => format!(r#"{{"user.name":"u{}","host.name":"h{}"}}"#, i % 13, i / 777),
+        })
+        .collect();
+    let batch = events(&parser, "app", &lines.iter().map(String::as_bytes).collect());
+    for every in [1, 2, 3, 40, 5000, 9000] {
+        let scan = |dictionaries| Scan {
+            columns: Some(vec!["user_name".into(), "host_name".into()]),
+            keep: Some(Arc::new(Every(every))),
+            dictionaries,
+            ..Scan::default()
+        };
+        let (with, without) = (scan(true), scan(false));
+        let with = folder.through(&batch, &with);
+        assert!(matches!(with[0].column(0).data_type(), DataType::Dictionary(..)));
+        assert_eq!(names(&with), names(&folder.through(&batch, &without)), "{every}");
     }
 }

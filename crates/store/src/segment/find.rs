@@ -1,0 +1,550 @@
+//! Finds the rows whose record has every word of a question, reading as little as possible.
+//!
+//! What a template says of a word decides for all its records at once: its text has the word, or
+//! none of the columns that it takes values from can, or these columns must be looked at. Only
+//! where a value touches letters of the template must a record be put together.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, BooleanBufferBuilder, RecordBatch, StringArray};
+use arrow::buffer::BooleanBuffer;
+use arrow::datatypes::DataType;
+use hashbrown::HashMap as FastMap;
+use pugmark_event::Kind;
+use pugmark_event::fields::{ATTRIBUTES, EVENT_TIME, FieldId, ORIGINAL, ORIGINAL_BYTES};
+
+use super::assemble::{COMPOSITES, columns_of};
+use super::index::{GroupIndex, Index};
+use super::layout::{Layout, TEMPLATE};
+use crate::codec::decode::Decoder;
+use crate::codec::stored::{Stored, push_text};
+use crate::codec::template::{Form, Piece, Template};
+use crate::codec::words::{WordFinder, has_word, hash_word, is_short_number, is_word};
+
+/// What is known of the templates of one file, made once.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    templates: Vec<Places>,
+    by_text: FastMap<Arc<str>, usize>,
+    /// Every word of the text of a template, by its hash, with the template.
+    words: Vec<(u64, u32)>,
+    /// Columns of the file that records are put together from.
+    record: BTreeSet<String>,
+    /// The same for the fields that templates make up.
+    composites: Vec<(FieldId, BTreeSet<String>)>,
+}
+
+/// Where a template takes its values from.
+#[derive(Debug)]
+struct Places {
+    template: Arc<Template>,
+    /// For each value that stands alone its piece and the column's place in the index.
+    alone: Vec<(usize, usize)>,
+    /// The values that touch letters.
+    glued: Vec<Glued>,
+}
+
+/// What a word with a part of a value in it must look like.
+#[derive(Debug)]
+struct Glued {
+    /// Letters of the template right before and right after the value.
+    before: Box<[u8]>,
+    after: Box<[u8]>,
+    value: Letters,
+}
+
+/// What the words of a value are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Letters {
+    Digits,
+    Hex,
+    Any,
+}
+
+impl Lookup {
+    pub(crate) fn new(index: &Index, layout: &Layout) -> Self {
+        let columns: HashMap<&str, usize> =
+            index.columns().enumerate().map(|(at, name)| (name, at)).collect();
+        let of = |range: &dyn Fn(&Template) -> Option<Range<usize>>| {
+            let pieces = index.templates.iter().filter_map(|t| t.pieces.get(range(t)?)).flatten();
+            columns_of(pieces, layout, |name| index.in_map(name))
+        };
+        let mut words = Vec::new();
+        for (at, template) in index.templates.iter().enumerate() {
+            words.extend(template.words().map(|word| (hash_word(word), at as u32)));
+        }
+        words.sort_unstable();
+        words.dedup();
+        let templates = index.templates.iter();
+        Self {
+            templates: templates.clone().map(|t| Places::new(t, &columns)).collect(),
+            by_text: templates.enumerate().map(|(at, t)| (t.text.clone(), at)).collect(),
+            words,
+            record: of(&|template| Some(0..template.pieces.len())),
+            composites: COMPOSITES.map(|id| (id, of(&|template| template.derived(id)))).into(),
+        }
+    }
+
+    /// Columns of the file that records are put together from.
+    pub(crate) fn record_columns(&self) -> &BTreeSet<String> {
+        &self.record
+    }
+
+    /// Columns of the file that the field is put together from, where it is.
+    pub(crate) fn composite_columns(&self, id: FieldId) -> impl Iterator<Item = &String> {
+        let found = self.composites.iter().find(|(known, _)| *known == id);
+        found.into_iter().flat_map(|(_, columns)| columns)
+    }
+
+    /// Memory that it takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        let places = self.templates.iter().map(|p| 16 * p.alone.len() + 64 * p.glued.len() + 64);
+        let places: usize = places.sum();
+        places + 16 * self.words.len() + 64 * self.by_text.len()
+    }
+
+    /// The parsed template with this text.
+    pub(crate) fn template(&self, text: &str) -> Option<&Arc<Template>> {
+        self.by_text.get(text).map(|at| &self.templates[*at].template)
+    }
+
+    /// For each template whether its text has the word.
+    fn with_word(&self, hash: u64) -> Vec<bool> {
+        let mut with = vec![false; self.templates.len()];
+        let start = self.words.partition_point(|(word, _)| *word < hash);
+        for (_, at) in self.words[start..].iter().take_while(|(word, _)| *word == hash) {
+            with[*at as usize] = true;
+        }
+        with
+    }
+}
+
+impl Places {
+    fn new(template: &Arc<Template>, columns: &HashMap<&str, usize>) -> Self {
+        let mut places = Self { template: template.clone(), alone: Vec::new(), glued: Vec::new() };
+        for (piece, glued) in template.glued.iter().enumerate() {
+            let Some(name) = template.pieces[piece].column() else { continue };
+            match columns.get(name.as_str()) {
+                Some(column) if !glued => places.alone.push((piece, *column)),
+                // A value whose column the index does not know is treated as one that touches.
+                _ => places.glued.push(Glued::new(&template.pieces, piece)),
+            }
+        }
+        places
+    }
+}
+
+impl Glued {
+    fn new(pieces: &[Piece], at: usize) -> Self {
+        let solid = |piece: &&Piece| !matches!(piece, Piece::Open(_) | Piece::Close(_));
+        let before = match pieces[..at].iter().rev().find(solid) {
+            None => Some(Vec::new()),
+            Some(Piece::Text(text)) => {
+                let bytes = text.as_bytes();
+                let len = bytes.iter().rev().take_while(|b| is_word(**b)).count();
+                // Letters up to the piece before it may go on there.
+                (len < bytes.len()).then(|| bytes[bytes.len() - len..].to_vec())
+            }
+            Some(_) => None,
+        };
+        let after = match pieces[at + 1..].iter().find(solid) {
+            None => Some(Vec::new()),
+            Some(Piece::Text(text)) => {
+                let bytes = text.as_bytes();
+                let len = bytes.iter().take_while(|b| is_word(**b)).count();
+                (len < bytes.len()).then(|| bytes[..len].to_vec())
+            }
+            Some(_) => None,
+        };
+        let letters = match &pieces[at] {
+            Piece::Variable(variable) => Letters::of(variable.kind),
+            Piece::Field(_, Form::Time(pattern)) if !pattern.has_letters() => Letters::Digits,
+            Piece::Field(id, _) if id.field().kind == Kind::Long => Letters::Digits,
+            _ => Letters::Any,
+        };
+        match (before, after) {
+            (Some(before), Some(after)) => {
+                Self { before: before.into(), after: after.into(), value: letters }
+            }
+            // Two values that touch make words of any kind.
+            _ => Self { before: Box::default(), after: Box::default(), value: Letters::Any },
+        }
+    }
+
+    /// False when the word cannot have a part of the value in it.
+    fn may_be(&self, word: &[u8]) -> bool {
+        if self.value == Letters::Any {
+            return true;
+        }
+        let rest = match word.get(..self.before.len()) {
+            Some(start) if start.eq_ignore_ascii_case(&self.before) => &word[start.len()..],
+            _ => word,
+        };
+        let end = rest.len().saturating_sub(self.after.len());
+        let rest = if rest[end..].eq_ignore_ascii_case(&self.after) { &rest[..end] } else { rest };
+        rest.iter().all(|byte| self.value.has(*byte))
+    }
+}
+
+impl Letters {
+    fn of(stored: Stored) -> Self {
+        match stored {
+            Stored::Integer | Stored::Address => Self::Digits,
+            Stored::Hex | Stored::Uuid => Self::Hex,
+            Stored::Text => Self::Any,
+        }
+    }
+
+    fn has(self, byte: u8) -> bool {
+        match self {
+            Self::Digits => byte.is_ascii_digit(),
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Any => true,
+        }
+    }
+}
+
+/// The words of a question in one row group.
+pub(super) struct Finder<'a> {
+    words: Vec<Word<'a>>,
+    index: &'a Index,
+    group: &'a GroupIndex,
+    lookup: &'a Lookup,
+    layout: &'a Layout,
+}
+
+struct Word<'a> {
+    text: &'a str,
+    hash: u64,
+    /// Filters say nothing of it.
+    unfiltered: bool,
+    /// For each template whether its text has the word.
+    with: Vec<bool>,
+    /// For each column of the index whether it has few values and one of them has the word.
+    listed: Vec<bool>,
+}
+
+impl<'a> Finder<'a> {
+    pub(super) fn new(
+        texts: &'a [String],
+        (index, group): (&'a Index, &'a GroupIndex),
+        lookup: &'a Lookup,
+        layout: &'a Layout,
+    ) -> Self {
+        let words = texts.iter().map(|text| {
+            let hash = hash_word(text.as_bytes());
+            let unfiltered = is_short_number(text.as_bytes());
+            Word {
+                text,
+                hash,
+                unfiltered,
+                with: lookup.with_word(hash),
+                listed: group.listed(hash),
+            }
+        });
+        Self { words: words.collect(), index, group, lookup, layout }
+    }
+
+    /// Those of `blocks` that may have such a record, gathered by how to look for it in them.
+    pub(super) fn sieves(
+        &self,
+        blocks: impl Iterator<Item = usize>,
+    ) -> Vec<(Sieve<'a>, Vec<usize>)> {
+        let mut alike: BTreeMap<Vec<bool>, Vec<usize>> = BTreeMap::new();
+        for block in blocks {
+            let among_many = |word: &Word<'_>| {
+                word.unfiltered || self.index.block_has(self.group, block, word.hash)
+            };
+            alike.entry(self.words.iter().map(among_many).collect()).or_default().push(block);
+        }
+        let sieves = alike.into_iter().map(|(many, blocks)| (self.sieve(&many), blocks));
+        sieves.filter(|(sieve, _)| sieve.may_pass()).collect()
+    }
+
+    /// How to look where these words may be among the many values of a column.
+    fn sieve(&self, among_many: &[bool]) -> Sieve<'a> {
+        let mut sieve = Sieve {
+            known: Vec::new(),
+            words: self.words.iter().map(|word| word.text).collect(),
+            verbatim: among_many.iter().all(|many| *many),
+            searches: Vec::new(),
+            columns: BTreeSet::from([TEMPLATE.to_string()]),
+            lookup: self.lookup,
+            layout: self.layout,
+        };
+        if sieve.verbatim {
+            sieve.columns.extend([ORIGINAL, ORIGINAL_BYTES].map(|id| id.column().to_string()));
+        }
+        for template in 0..self.lookup.templates.len() {
+            let known = self.known(template, among_many, &mut sieve);
+            sieve.known.push(known);
+        }
+        sieve
+    }
+
+    /// What is known of the records of a template.
+    fn known(&self, template: usize, among_many: &[bool], sieve: &mut Sieve<'a>) -> Known {
+        let places = &self.lookup.templates[template];
+        let mut open = Vec::new();
+        for (at, (word, many)) in self.words.iter().zip(among_many).enumerate() {
+            if word.with[template] {
+                continue;
+            }
+            let may = |column: &usize| {
+                word.listed.get(*column).is_some_and(|listed| *listed)
+                    || *many && self.group.spilled(*column)
+            };
+            let pieces = places.alone.iter().filter(|(_, column)| may(column));
+            let pieces: Vec<&Piece> =
+                pieces.map(|(piece, _)| &places.template.pieces[*piece]).collect();
+            let glued = *many && places.glued.iter().any(|g| g.may_be(word.text.as_bytes()));
+            if pieces.is_empty() && !glued {
+                return Known::No;
+            }
+            open.push((at, pieces, glued));
+        }
+        if open.is_empty() {
+            return Known::Yes;
+        }
+        // Only now: a template without a chance asks for no column.
+        let open = open.into_iter().map(|(word, pieces, glued)| Open {
+            places: pieces.into_iter().flat_map(|p| self.places(p, word, sieve)).collect(),
+            glued,
+        });
+        Known::Perhaps(open.collect())
+    }
+
+    /// Where the value of a piece may be.
+    fn places(&self, piece: &Piece, word: usize, sieve: &mut Sieve<'a>) -> Vec<Place> {
+        match piece {
+            Piece::Field(_, Form::Time(_)) => {
+                sieve.columns.insert(EVENT_TIME.column().to_string());
+                vec![Place::Time(piece.clone(), word)]
+            }
+            Piece::Field(id, _) => vec![sieve.column(id.column(), word)],
+            Piece::Variable(variable) => vec![sieve.column(&variable.column(), word)],
+            Piece::Attribute(name, _) => {
+                let promoted = self.layout.promoted(name);
+                let mut places: Vec<Place> =
+                    promoted.iter().map(|p| sieve.column(&p.column, word)).collect();
+                if self.index.in_map(name) {
+                    sieve.columns.insert(ATTRIBUTES.to_string());
+                    places.push(Place::Map(name.clone(), word));
+                }
+                places
+            }
+            Piece::Text(_) | Piece::Open(_) | Piece::Close(_) => Vec::new(),
+        }
+    }
+}
+
+/// What is known of the records of a template.
+#[derive(Debug)]
+enum Known {
+    /// They have all words.
+    Yes,
+    /// None has all words.
+    No,
+    /// These words are not in the template's text.
+    Perhaps(Vec<Open>),
+}
+
+/// A word that a record of a template may have in one of its values.
+#[derive(Debug)]
+struct Open {
+    places: Vec<Place>,
+    /// Whether it may stand where a value touches a letter.
+    glued: bool,
+}
+
+/// Where a value is, with the word that it may have.
+#[derive(Debug)]
+enum Place {
+    /// One of [`Sieve::searches`].
+    Search(usize),
+    /// In the map of attributes.
+    Map(Box<str>, usize),
+    /// The time of the event, as the piece writes it.
+    Time(Piece, usize),
+}
+
+/// Tells rows with all words from rows without.
+#[derive(Debug)]
+pub(super) struct Sieve<'a> {
+    /// For each template of the index.
+    known: Vec<Known>,
+    words: Vec<&'a str>,
+    /// Whether records that have no template may pass.
+    verbatim: bool,
+    /// Columns to search, each for one word.
+    searches: Vec<(String, usize)>,
+    columns: BTreeSet<String>,
+    lookup: &'a Lookup,
+    layout: &'a Layout,
+}
+
+/// What came of a batch.
+pub(super) struct Sifted {
+    /// Rows that have every word.
+    pub(super) yes: BooleanBuffer,
+    /// Rows whose record must be put together to know.
+    pub(super) perhaps: BooleanBuffer,
+}
+
+impl Sieve<'_> {
+    fn may_pass(&self) -> bool {
+        self.verbatim || self.known.iter().any(|known| !matches!(known, Known::No))
+    }
+
+    /// The columns of the file that must be read.
+    pub(super) fn columns(&self) -> &BTreeSet<String> {
+        &self.columns
+    }
+
+    fn column(&mut self, name: &str, word: usize) -> Place {
+        let same = |search: &(String, usize)| search.0 == name && search.1 == word;
+        let at = self.searches.iter().position(same).unwrap_or_else(|| {
+            self.columns.insert(name.to_string());
+            self.searches.push((name.to_string(), word));
+            self.searches.len() - 1
+        });
+        Place::Search(at)
+    }
+
+    /// Looks at rows of which [`Sieve::columns`] were read, times in microseconds.
+    pub(super) fn sift(&self, batch: &RecordBatch) -> Sifted {
+        let rows = batch.num_rows();
+        let mut yes = BooleanBufferBuilder::new(rows);
+        let mut perhaps = BooleanBufferBuilder::new(rows);
+        let decoder = Decoder::new(batch, self.layout);
+        // For each value of the template column the template, looked up when a row has it.
+        let mut templates: Vec<Option<Option<usize>>> = Vec::new();
+        templates.resize(decoder.template_texts().map_or(0, Array::len), None);
+        let look_up =
+            |key: usize| self.lookup.by_text.get(decoder.template_texts()?.value(key)).copied();
+        let mut hits = Hits { sieve: self, batch, decoder: &decoder, found: Vec::new() };
+        hits.found.resize(self.searches.len(), None);
+        for row in 0..rows {
+            let template = decoder.key(row);
+            let template = template.map(|key| *templates[key].get_or_insert_with(|| look_up(key)));
+            let verdict = match template {
+                Some(Some(template)) => self.row(template, row, &mut hits),
+                Some(None) => None,
+                None => Some(self.verbatim && verbatim_has(batch, row, &self.words)),
+            };
+            yes.append(verdict == Some(true));
+            perhaps.append(verdict.is_none());
+        }
+        Sifted { yes: yes.finish(), perhaps: perhaps.finish() }
+    }
+
+    /// Whether the row has every word; `None` when its record must be put together.
+    fn row(&self, template: usize, row: usize, hits: &mut Hits<'_>) -> Option<bool> {
+        let open = match &self.known[template] {
+            Known::Yes => return Some(true),
+            Known::No => return Some(false),
+            Known::Perhaps(open) => open,
+        };
+        let mut sure = true;
+        for open in open {
+            if open.places.iter().any(|place| hits.has(place, row)) {
+                continue;
+            }
+            if !open.glued {
+                return Some(false);
+            }
+            sure = false;
+        }
+        sure.then_some(true)
+    }
+}
+
+/// Rows of a batch with a word in a column; each column is searched once, when a row asks.
+struct Hits<'a> {
+    sieve: &'a Sieve<'a>,
+    batch: &'a RecordBatch,
+    decoder: &'a Decoder<'a>,
+    found: Vec<Option<BooleanBuffer>>,
+}
+
+impl Hits<'_> {
+    fn has(&mut self, place: &Place, row: usize) -> bool {
+        match place {
+            Place::Search(at) => {
+                let (name, word) = &self.sieve.searches[*at];
+                let search = || match self.batch.column_by_name(name) {
+                    Some(column) => rows_with(column, self.sieve.words[*word]),
+                    None => BooleanBuffer::new_unset(self.batch.num_rows()),
+                };
+                self.found[*at].get_or_insert_with(search).value(row)
+            }
+            Place::Map(name, word) => {
+                let value = self.decoder.attribute(row, name);
+                value.is_some_and(|value| self.text_has(value, *word))
+            }
+            Place::Time(piece, word) => {
+                let mut text = String::new();
+                self.decoder.time(row, piece, &mut text).is_some() && self.text_has(&text, *word)
+            }
+        }
+    }
+
+    fn text_has(&self, text: &str, word: usize) -> bool {
+        has_word(text.as_bytes(), self.sieve.words[word].as_bytes())
+    }
+}
+
+/// Rows of a column whose value has the word.
+fn rows_with(column: &ArrayRef, word: &str) -> BooleanBuffer {
+    let all = |test: fn(&u8) -> bool| word.as_bytes().iter().all(test);
+    let possible = match column.data_type() {
+        DataType::Int64 | DataType::UInt32 => all(u8::is_ascii_digit),
+        DataType::Binary | DataType::FixedSizeBinary(_) => all(u8::is_ascii_hexdigit),
+        _ => true,
+    };
+    if !possible {
+        return BooleanBuffer::new_unset(column.len());
+    }
+    if let Some(texts) = column.as_string_opt::<i32>() {
+        return texts_with(texts, word);
+    }
+    let mut text = String::new();
+    let has = |row| {
+        text.clear();
+        push_text(column, row, &mut text).is_some() && has_word(text.as_bytes(), word.as_bytes())
+    };
+    (0..column.len()).map(has).collect()
+}
+
+/// Values lie one behind the other: the word is looked for in all of them at once.
+fn texts_with(texts: &StringArray, word: &str) -> BooleanBuffer {
+    let mut rows = BooleanBufferBuilder::new(texts.len());
+    rows.append_n(texts.len(), false);
+    let offsets = texts.value_offsets();
+    let (first, last) = (offsets[0] as usize, offsets[texts.len()] as usize);
+    let bytes = &texts.value_data()[first..last];
+    let mut row = 0;
+    for start in WordFinder::new(word.as_bytes()).starts(bytes) {
+        while offsets[row + 1] as usize - first <= start {
+            row += 1;
+        }
+        // Whether it is a whole word, and within one value, is seen in the value.
+        let value = &bytes[offsets[row] as usize - first..offsets[row + 1] as usize - first];
+        if !rows.get_bit(row) && texts.is_valid(row) && has_word(value, word.as_bytes()) {
+            rows.set_bit(row, true);
+        }
+    }
+    rows.finish()
+}
+
+/// Whether a record that is kept as it was has every word.
+fn verbatim_has(batch: &RecordBatch, row: usize, words: &[&str]) -> bool {
+    let texts = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
+    let exact =
+        batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
+    let text = texts.filter(|c| c.is_valid(row)).map(|c| c.value(row).as_bytes());
+    let record = text.or_else(|| exact.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
+    record.is_some_and(|record| words.iter().all(|word| has_word(record, word.as_bytes())))
+}
