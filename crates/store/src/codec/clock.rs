@@ -106,14 +106,6 @@ impl Pattern {
         &self.text
     }
 
-    /// True when a time has letters in it, as names of months and the `T` of ISO 8601.
-    pub(crate) fn has_letters(&self) -> bool {
-        self.parts.iter().any(|part| match part {
-            Part::Literal(c) => c.is_ascii_alphabetic(),
-            part => *part == Part::MonthName,
-        })
-    }
-
     /// Minutes east of UTC.
     pub(crate) fn offset_minutes(&self) -> i32 {
         self.offset_minutes

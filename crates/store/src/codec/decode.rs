@@ -162,6 +162,27 @@ impl<'a> Decoder<'a> {
         self.render(bound.parts.get(range)?, row, out)
     }
 
+    /// Calls `each` with name, kind and text of every attribute that the row's template makes up.
+    pub(crate) fn made_attributes(
+        &mut self,
+        row: usize,
+        known: &mut Templates,
+        each: &mut dyn FnMut(&str, u8, &str),
+    ) {
+        let Some(key) = self.key(row) else { return };
+        let Some(template) = self.bind(key, known).map(|bound| bound.template.clone()) else {
+            return;
+        };
+        let mut text = String::new();
+        for (name, kind, range) in template.made_attributes() {
+            text.clear();
+            let parts = self.bound[key].as_ref().and_then(|bound| bound.parts.get(range));
+            if parts.and_then(|parts| self.render(parts, row, &mut text)).is_some() {
+                each(name, kind, &text);
+            }
+        }
+    }
+
     fn bind(&mut self, key: usize, known: &mut Templates) -> Option<&Bound<'a>> {
         if self.bound.get(key)?.is_none() {
             let template = known.get(self.texts?.value(key))?;
@@ -175,7 +196,10 @@ impl<'a> Decoder<'a> {
     fn part(&self, piece: &Piece) -> Option<Part<'a>> {
         Some(match piece {
             Piece::Text(text) => Part::Literal(text.clone()),
-            Piece::Open(_) | Piece::Close(_) => Part::Mark,
+            Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => Part::Mark,
             Piece::Field(_, Form::Time(pattern)) => Part::Time(self.times, pattern.clone()),
             // A column that was not asked for is missed only when the row is rendered.
             Piece::Field(id, form) => match self.batch.column_by_name(id.column()) {

@@ -36,8 +36,27 @@ struct Span {
     start: usize,
     end: usize,
     piece: Piece,
-    /// A field that is made up of what lies inside.
-    composite: Option<FieldId>,
+    /// What is made up of what lies inside.
+    composite: Option<Composite>,
+}
+
+/// A value that is not stored, since the pieces of the record in it are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Composite {
+    Field(FieldId),
+    /// An attribute, with the letter of its kind.
+    Attribute(Box<str>, u8),
+}
+
+impl Composite {
+    fn marks(&self) -> (Piece, Piece) {
+        match self {
+            Self::Field(id) => (Piece::Open(*id), Piece::Close(*id)),
+            Self::Attribute(name, kind) => {
+                (Piece::OpenAttribute(name.clone(), *kind), Piece::CloseAttribute(name.clone()))
+            }
+        }
+    }
 }
 
 /// A part of a record before it is decided which words vary.
@@ -182,12 +201,13 @@ fn nest(record: &str, start: usize, end: usize, spans: &[Span], out: &mut Vec<Un
         let span = &spans[next];
         let inside = spans[next + 1..].iter().take_while(|s| s.end <= span.end).count();
         cut(&record[at..span.start], out);
-        match span.composite {
-            Some(id) => {
-                out.push(Unit::Piece(Piece::Open(id)));
+        match &span.composite {
+            Some(composite) => {
+                let (open, close) = composite.marks();
+                out.push(Unit::Piece(open));
                 let inner = &spans[next + 1..next + 1 + inside];
                 nest(record, span.start, span.end, inner, out);
-                out.push(Unit::Piece(Piece::Close(id)));
+                out.push(Unit::Piece(close));
             }
             None => out.push(Unit::Piece(span.piece.clone())),
         }
@@ -219,6 +239,8 @@ struct Candidate<'a> {
     piece: Piece,
     /// Names that may stand before it.
     names: Vec<&'a str>,
+    /// Letter of the kind of an attribute.
+    kind: u8,
 }
 
 impl Candidate<'_> {
@@ -237,6 +259,9 @@ fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
         if let Some(start) = place(record, candidate, &spans) {
             spans.push(candidate.at(start));
         }
+    }
+    for candidate in &candidates {
+        spans.extend(same_as_field(record, candidate, &spans));
     }
     // What a message repeats is not stored again.
     for candidate in &candidates {
@@ -258,26 +283,46 @@ fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
 }
 
 /// A message is always taken apart, and an URL where its parts are known: the parts have columns.
-fn composite(piece: &Piece) -> Option<FieldId> {
+fn composite(piece: &Piece) -> Option<Composite> {
     match piece {
         Piece::Field(id, Form::Plain) if [fields::MESSAGE, fields::URL_ORIGINAL].contains(id) => {
-            Some(*id)
+            Some(Composite::Field(*id))
         }
         _ => None,
     }
 }
 
+/// Parsers keep a product's own names beside the fields: an attribute that stands behind its name,
+/// where a field or the time already is.
+fn same_as_field(record: &str, candidate: &Candidate<'_>, spans: &[Span]) -> Option<Span> {
+    let Piece::Attribute(name, Form::Plain) = &candidate.piece else { return None };
+    if spans.iter().any(|span| same_value(&span.piece, &candidate.piece)) {
+        return None;
+    }
+    let start = stands(record, &candidate.text).find(|start| {
+        let end = start + candidate.text.len();
+        let field =
+            |span: &Span| matches!(span.piece, Piece::Field(..)) && span.composite.is_none();
+        let same = |span: &&Span| span.start == *start && span.end == end;
+        let here: Vec<&Span> = spans.iter().filter(same).collect();
+        named(&record.as_bytes()[..*start], &candidate.names)
+            && matches!(here[..], [it] if field(it))
+    })?;
+    let composite = Some(Composite::Attribute(name.clone(), candidate.kind));
+    Some(Span { composite, ..candidate.at(start) })
+}
+
 fn keeps_composite(spans: &[Span], at: usize) -> bool {
-    match spans[at].composite {
+    match &spans[at].composite {
         None => false,
-        Some(fields::MESSAGE) => true,
+        Some(Composite::Field(fields::MESSAGE) | Composite::Attribute(..)) => true,
         Some(_) => spans.get(at + 1).is_some_and(|inner| inner.end <= spans[at].end),
     }
 }
 
 fn candidates<'a>(rows: &Rows<'a>, row: usize) -> Vec<Candidate<'a>> {
     let mut out = Vec::new();
-    let mut add = |text: &str, piece: &dyn Fn(Form) -> Piece, names: Vec<&'a str>| {
+    let mut add = |text: &str, piece: &dyn Fn(Form) -> Piece, names: Vec<&'a str>, kind: u8| {
         if text.is_empty() {
             return;
         }
@@ -285,9 +330,9 @@ fn candidates<'a>(rows: &Rows<'a>, row: usize) -> Vec<Candidate<'a>> {
         backslashes(&mut escaped, 0);
         if escaped != text {
             let names = names.clone();
-            out.push(Candidate { text: escaped, piece: piece(Form::Json), names });
+            out.push(Candidate { text: escaped, piece: piece(Form::Json), names, kind });
         }
-        out.push(Candidate { text: text.to_string(), piece: piece(Form::Plain), names });
+        out.push(Candidate { text: text.to_string(), piece: piece(Form::Plain), names, kind });
     };
     for id in &rows.present {
         let field = id.field();
@@ -297,16 +342,18 @@ fn candidates<'a>(rows: &Rows<'a>, row: usize) -> Vec<Candidate<'a>> {
         let piece = |form| Piece::Field(*id, form);
         match rows.field(*id) {
             Some(column) if column.is_null(row) => {}
-            Some(Column::Text(texts)) => add(texts.value(row), &piece, names),
-            Some(Column::Long(longs)) => add(&longs.value(row).to_string(), &piece, names),
+            Some(Column::Text(texts)) => add(texts.value(row), &piece, names, b's'),
+            Some(Column::Long(longs)) => add(&longs.value(row).to_string(), &piece, names, b's'),
             None => {}
         }
     }
-    for entry in rows.entries(row) {
+    let kinds = rows.kinds(row);
+    for (at, entry) in rows.entries(row).enumerate() {
         let name = rows.key(entry);
         let last = name.rsplit('.').next().unwrap_or(name);
         let piece = |form| Piece::Attribute(name.into(), form);
-        add(rows.value(entry), &piece, vec![name, last]);
+        let kind = kinds.get(at).copied().unwrap_or(b's');
+        add(rows.value(entry), &piece, vec![name, last], kind);
     }
     out
 }
@@ -370,9 +417,8 @@ fn fits(start: usize, end: usize, candidate: &Candidate<'_>, spans: &[Span]) -> 
         let apart = end <= span.start || start >= span.end;
         let inside = start >= span.start && end <= span.end;
         let around = start <= span.start && end >= span.end;
-        apart
-            || inside && span.composite.is_some()
-            || around && composite(&candidate.piece).is_some()
+        let open = matches!(span.composite, Some(Composite::Field(_)));
+        apart || inside && open || around && composite(&candidate.piece).is_some()
     })
 }
 

@@ -193,7 +193,7 @@ impl Matcher {
                     at += rest.starts_with(text.as_bytes()).then_some(text.len())?;
                     continue;
                 }
-                Piece::Open(_) => {
+                Piece::Open(_) | Piece::OpenAttribute(..) => {
                     *open.get_mut(depth)? = at;
                     depth += 1;
                     continue;
@@ -203,6 +203,12 @@ impl Matcher {
                     depth = depth.checked_sub(1)?;
                     let made = &record[open[depth]..at];
                     (texts.is_valid(row) && texts.value(row).as_bytes() == made).then_some(())?;
+                    continue;
+                }
+                Piece::CloseAttribute(name) => {
+                    let entry = entries.find(rows, name)?;
+                    depth = depth.checked_sub(1)?;
+                    (rows.value(entry).as_bytes() == &record[open[depth]..at]).then_some(())?;
                     continue;
                 }
                 Piece::Variable(variable) => at + variable.kind.len_at(rest)?,

@@ -11,10 +11,12 @@
 //! | `{#i0}` `{#t1}` | variables, one column each: `i` whole numbers, `h` hex digits, `u` UUIDs,
 //!   `a` IPv4 addresses, `t` text |
 //! | `{<message}` ... `{>message}` | the field `message` is what lies between: no column |
+//! | `{<=NAME\|s}` ... `{>=NAME}` | the same for an attribute, with the letter of its kind |
 //!
 //! A backslash before `{`, `|`, `}` or itself takes away its meaning.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 use std::sync::Arc;
 
 use pugmark_event::fields::{self, FieldId};
@@ -93,6 +95,18 @@ pub(crate) enum Piece {
     Open(FieldId),
     /// Here it ends.
     Close(FieldId),
+    /// Here begins an attribute that repeats what a field has, with the letter of its kind.
+    OpenAttribute(Box<str>, u8),
+    /// Here it ends.
+    CloseAttribute(Box<str>),
+}
+
+impl Piece {
+    /// True for what stands for no text of the record.
+    pub(crate) fn is_mark(&self) -> bool {
+        use Piece::{Close, CloseAttribute, Open, OpenAttribute};
+        matches!(self, Open(_) | Close(_) | OpenAttribute(..) | CloseAttribute(_))
+    }
 }
 
 /// A template, and what can be told from it alone.
@@ -103,6 +117,8 @@ pub(crate) struct Template {
     /// For each piece whether it is a value with a word character right beside it in the record,
     /// as far as the template tells: words of the record then differ from those of the value.
     pub(crate) glued: Vec<bool>,
+    /// Attributes that are made up of pieces.
+    attributes: Vec<(Box<str>, u8, Range<usize>)>,
     /// The text without the values, and without words that touch a value.
     literal: Vec<u8>,
 }
@@ -149,7 +165,8 @@ impl Template {
 
     fn of(text: Arc<str>, pieces: Vec<Piece>) -> Self {
         let (glued, literal) = (glued(&pieces), literal(&pieces));
-        Self { text, pieces, glued, literal }
+        let attributes = made_attributes(&pieces);
+        Self { text, pieces, glued, attributes, literal }
     }
 
     /// How many values of a record have no column but that of a variable.
@@ -163,10 +180,15 @@ impl Template {
     }
 
     /// Places of the pieces that make up the field `id`, if it is made up of pieces.
-    pub(crate) fn derived(&self, id: FieldId) -> Option<std::ops::Range<usize>> {
+    pub(crate) fn derived(&self, id: FieldId) -> Option<Range<usize>> {
         let open = self.pieces.iter().position(|p| *p == Piece::Open(id))?;
         let close = self.pieces.iter().position(|p| *p == Piece::Close(id))?;
         (open < close).then_some(open + 1..close)
+    }
+
+    /// Attributes that are made up of pieces: name, letter of the kind, places of the pieces.
+    pub(crate) fn made_attributes(&self) -> impl Iterator<Item = (&str, u8, Range<usize>)> {
+        self.attributes.iter().map(|(name, kind, range)| (&**name, *kind, range.clone()))
     }
 
     /// Fields that are made up of pieces.
@@ -176,6 +198,16 @@ impl Template {
             _ => None,
         })
     }
+}
+
+fn made_attributes(pieces: &[Piece]) -> Vec<(Box<str>, u8, Range<usize>)> {
+    let made = pieces.iter().enumerate().filter_map(|(at, piece)| {
+        let Piece::OpenAttribute(name, kind) = piece else { return None };
+        let ends = |p: &Piece| matches!(p, Piece::CloseAttribute(closed) if closed == name);
+        let len = pieces[at + 1..].iter().position(ends)?;
+        Some((name.clone(), *kind, at + 1..at + 1 + len))
+    });
+    made.collect()
 }
 
 /// One slot after its `{`, and what follows its `}`.
@@ -201,7 +233,13 @@ fn slot(text: &str) -> Option<(Piece, &str)> {
             _ => None,
         }
     };
+    let kind = || match parts.get(1).map(String::as_bytes) {
+        Some([kind]) if parts.len() == 2 && kind.is_ascii_lowercase() => Some(*kind),
+        _ => None,
+    };
     let piece = match name.as_bytes().first()? {
+        b'<' if name[1..].starts_with('=') => Piece::OpenAttribute(name[2..].into(), kind()?),
+        b'>' if name[1..].starts_with('=') => Piece::CloseAttribute(name[2..].into()),
         b'=' => Piece::Attribute(name[1..].into(), form()?),
         b'#' => Piece::Variable(Variable::parse(&name[1..])?),
         b'<' => Piece::Open(fields::by_ecs_name(&name[1..])?),
@@ -221,6 +259,12 @@ fn print(pieces: &[Piece]) -> String {
             Piece::Variable(v) => drop(write!(out, "{{#{}{}}}", v.kind.letter(), v.place)),
             Piece::Open(id) => drop(write!(out, "{{<{}}}", id.name())),
             Piece::Close(id) => drop(write!(out, "{{>{}}}", id.name())),
+            Piece::OpenAttribute(name, kind) => {
+                out.push_str("{<=");
+                escape(name, &mut out);
+                let _ = write!(out, "|{}}}", *kind as char);
+            }
+            Piece::CloseAttribute(name) => value(&format!(">={name}"), &Form::Plain, &mut out),
         }
     }
     out
@@ -260,9 +304,7 @@ fn glued(pieces: &[Piece]) -> Vec<bool> {
         // A value may begin and end with anything.
         _ => true,
     };
-    let solid: Vec<usize> = (0..pieces.len())
-        .filter(|i| !matches!(pieces[*i], Piece::Open(_) | Piece::Close(_)))
-        .collect();
+    let solid: Vec<usize> = (0..pieces.len()).filter(|i| !pieces[*i].is_mark()).collect();
     let mut glued = vec![false; pieces.len()];
     for (at, i) in solid.iter().enumerate() {
         if matches!(pieces[*i], Piece::Text(_)) {
@@ -285,7 +327,7 @@ fn literal(pieces: &[Piece]) -> Vec<u8> {
             Piece::Text(text) => {
                 out.extend(text.bytes().map(|b| if b == VALUE { b' ' } else { b }));
             }
-            Piece::Open(_) | Piece::Close(_) => {}
+            mark if mark.is_mark() => {}
             _ => out.push(VALUE),
         }
     }
@@ -332,11 +374,22 @@ mod tests {
         check("plain \\{text\\} \\\\ \\|", 1);
         check("{source.ip} - {=a\\}b|json} {#i0}{#h23}{#t1}", 8 - 1);
         check("{@timestamp|%Y-%m-%dT%H:%M:%S.%3f|-90}Z {<message}hi {user.name}{>message}", 7 - 1);
+        check("id={<=a\\}b|n}{session.id}{>=a\\}b}", 4);
     }
 
     #[test]
     fn what_is_no_template_is_refused() {
-        for text in ["{", "{}", "{nobody.knows}", "{#i99}", "{#q1}", "\\", "{source.ip|xml}"] {
+        for text in [
+            "{",
+            "{}",
+            "{nobody.knows}",
+            "{#i99}",
+            "{#q1}",
+            "\\",
+            "{source.ip|xml}",
+            "{<=a}",
+            "{<=a|sn}",
+        ] {
             assert!(Template::parse(text).is_none(), "{text}");
         }
     }

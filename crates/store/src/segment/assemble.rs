@@ -61,7 +61,9 @@ pub(crate) fn assemble(
     let issues = batch.column_by_name(fields::ISSUES.column());
     let issues = issues.and_then(|column| column.as_string_opt::<i32>());
     for (row, shape) in shapes.into_iter().enumerate() {
-        match encoder.encode(&rows, shape, row) {
+        let template = encoder.encode(&rows, shape, row);
+        attributes.row(&rows, row, template.as_deref(), &mut index);
+        match template {
             Some(template) => {
                 let record = rows.record(row).unwrap_or_default();
                 index.record(&template, record.as_bytes(), encoder.found());
@@ -76,7 +78,6 @@ pub(crate) fn assemble(
                 index.entity(place, texts.value(row).as_bytes());
             }
         }
-        attributes.row(&rows, row, &mut index);
         if let Some(issues) = issues.filter(|issues| issues.is_valid(row)) {
             index.issues(issues.value(row));
         }
@@ -336,13 +337,23 @@ impl<'a> AttributeSplit<'a> {
         }
     }
 
-    pub(super) fn row(&mut self, rows: &Rows<'_>, row: usize, index: &mut IndexBuilder) {
+    /// Takes the attributes of a row but those that its template makes up.
+    pub(super) fn row(
+        &mut self,
+        rows: &Rows<'_>,
+        row: usize,
+        template: Option<&Template>,
+        index: &mut IndexBuilder,
+    ) {
         let kinds = rows.kinds(row);
         self.row_kinds.clear();
         let mut in_map = 0;
         for (at, entry) in rows.entries(row).enumerate() {
             let (name, text) = (rows.key(entry), rows.value(entry));
             let kind = kinds.get(at).copied().unwrap_or(b's');
+            if template.is_some_and(|t| t.made_attributes().any(|(made, ..)| made == name)) {
+                continue;
+            }
             let place = self.places.get(name).copied();
             let place = place.filter(|place| self.layout.promoted[*place].kind == kind);
             if place.is_some_and(|place| self.columns[place].set(row, text)) {
@@ -406,7 +417,11 @@ pub(crate) fn columns_of<'a>(
             Piece::Field(id, _) => drop(columns.insert(id.column().to_string())),
             Piece::Variable(variable) => drop(columns.insert(variable.column())),
             Piece::Attribute(name, _) => attribute_columns(name, layout, &map_has, &mut columns),
-            Piece::Text(_) | Piece::Open(_) | Piece::Close(_) => {}
+            Piece::Text(_)
+            | Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => {}
         }
     }
     columns

@@ -26,12 +26,17 @@ pub(super) fn conflicts_of(name: &str) -> Option<FieldId> {
 }
 
 /// The values of a field that did not fit its column.
-fn conflicts(batch: &RecordBatch, layout: &Layout, id: FieldId) -> Result<ArrayRef, StoreError> {
+fn conflicts(
+    batch: &RecordBatch,
+    layout: &Layout,
+    known: &mut Templates,
+    id: FieldId,
+) -> Result<ArrayRef, StoreError> {
     let issues = batch.column_by_name(ISSUES.column());
     let Some(issues) = issues.filter(|issues| issues.null_count() < issues.len()) else {
         return Ok(new_null_array(&conflict::data_type(), batch.num_rows()));
     };
-    let (map, kinds) = attributes(batch, layout)?;
+    let (map, kinds) = attributes(batch, layout, Some(known))?;
     let columns = [(ISSUES.column(), issues.clone()), (ATTRIBUTES, map)];
     let columns = columns.into_iter().chain([(ATTRIBUTE_KINDS.column(), kinds)]);
     let batch = RecordBatch::try_from_iter_with_nullable(columns.map(|(n, c)| (n, c, true)))?;
@@ -103,14 +108,14 @@ pub(super) fn events(
             Some(id) => Some(composites(stored, &mut decoder, known, id, rows)),
             None if [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name) => {
                 if merged.is_none() {
-                    merged = Some(attributes(batch, layout)?);
+                    merged = Some(attributes(batch, layout, Some(known))?);
                 }
                 let (map, kinds) = merged.clone().unzip();
                 if name == ATTRIBUTES { map } else { kinds }
             }
             None => match (name.strip_prefix(ATTRIBUTE_PREFIX), conflicts_of(name)) {
-                (Some(name), _) => Some(attribute(&decoder, layout, name, rows)),
-                (_, Some(id)) => Some(conflicts(batch, layout, id)?),
+                (Some(name), _) => Some(attribute(&mut decoder, layout, known, name, rows)),
+                (_, Some(id)) => Some(conflicts(batch, layout, known, id)?),
                 _ => stored.cloned(),
             },
         };
@@ -179,7 +184,13 @@ fn composites(
     Arc::new(out.finish())
 }
 
-fn attribute(decoder: &Decoder<'_>, layout: &Layout, name: &str, rows: usize) -> ArrayRef {
+fn attribute(
+    decoder: &mut Decoder<'_>,
+    layout: &Layout,
+    known: &mut Templates,
+    name: &str,
+    rows: usize,
+) -> ArrayRef {
     let column = layout.promoted(name).and_then(|p| decoder.column(&p.column));
     if let Some(column) =
         column.filter(|c| c.as_string_opt::<i32>().is_some() && c.null_count() == 0)
@@ -191,7 +202,17 @@ fn attribute(decoder: &Decoder<'_>, layout: &Layout, name: &str, rows: usize) ->
     for row in 0..rows {
         text.clear();
         let promoted = column.and_then(|column| push_text(column, row, &mut text));
-        match promoted.or_else(|| decoder.attribute(row, name).map(|value| text.push_str(value))) {
+        let mut found =
+            promoted.or_else(|| decoder.attribute(row, name).map(|value| text.push_str(value)));
+        if found.is_none() {
+            decoder.made_attributes(row, known, &mut |made, _, value| {
+                if made == name {
+                    text.push_str(value);
+                    found = Some(());
+                }
+            });
+        }
+        match found {
             Some(()) => out.append_value(&text),
             None => out.append_null(),
         }
@@ -199,11 +220,14 @@ fn attribute(decoder: &Decoder<'_>, layout: &Layout, name: &str, rows: usize) ->
     Arc::new(out.finish())
 }
 
-/// The map and the kinds with the promoted attributes back in them.
+/// The map and the kinds with the promoted attributes back in them; given templates, also those
+/// that templates make up.
 pub(super) fn attributes(
     batch: &RecordBatch,
     layout: &Layout,
+    mut known: Option<&mut Templates>,
 ) -> Result<(ArrayRef, ArrayRef), StoreError> {
+    let mut decoder = Decoder::new(batch, layout);
     let promoted: Vec<_> = layout
         .promoted
         .iter()
@@ -228,6 +252,13 @@ pub(super) fn attributes(
             keys.append_value(key);
             values.append_value(value.text());
             row_kinds.push(value.kind());
+        }
+        if let Some(known) = &mut known {
+            decoder.made_attributes(row, known, &mut |name, kind, text| {
+                keys.append_value(name);
+                values.append_value(text);
+                row_kinds.push(kind as char);
+            });
         }
         offsets.push(offsets[row] + row_kinds.len() as i32);
         match row_kinds.is_empty() {

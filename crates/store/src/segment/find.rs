@@ -34,16 +34,26 @@ pub(crate) struct Lookup {
     record: BTreeSet<String>,
     /// The same for the fields that templates make up.
     composites: Vec<(FieldId, BTreeSet<String>)>,
+    /// And for attributes, by name.
+    attributes: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// Where a template takes its values from.
 #[derive(Debug)]
 struct Places {
     template: Arc<Template>,
-    /// For each value that stands alone its piece and the column's place in the index.
-    alone: Vec<(usize, usize)>,
+    alone: Vec<Alone>,
     /// The values that touch letters.
     glued: Vec<Glued>,
+}
+
+/// A value without letters beside it: its words are words of the record.
+#[derive(Debug)]
+struct Alone {
+    piece: usize,
+    /// The column's place in the index.
+    column: usize,
+    value: Letters,
 }
 
 /// What a word with a part of a value in it must look like.
@@ -60,6 +70,8 @@ struct Glued {
 enum Letters {
     Digits,
     Hex,
+    /// Digits, the `T` and `Z` of ISO 8601, and names of months.
+    Time,
     Any,
 }
 
@@ -71,8 +83,13 @@ impl Lookup {
             let pieces = index.templates.iter().filter_map(|t| t.pieces.get(range(t)?)).flatten();
             columns_of(pieces, layout, |name| index.in_map(name))
         };
-        let mut words = Vec::new();
+        let (mut words, mut attributes) = (Vec::new(), BTreeMap::new());
         for (at, template) in index.templates.iter().enumerate() {
+            for (name, _, range) in template.made_attributes() {
+                let pieces = template.pieces[range].iter();
+                let columns = columns_of(pieces, layout, |name| index.in_map(name));
+                attributes.entry(name.to_string()).or_insert_with(BTreeSet::new).extend(columns);
+            }
             words.extend(template.words().map(|word| (hash_word(word), at as u32)));
         }
         words.sort_unstable();
@@ -84,6 +101,7 @@ impl Lookup {
             words,
             record: of(&|template| Some(0..template.pieces.len())),
             composites: COMPOSITES.map(|id| (id, of(&|template| template.derived(id)))).into(),
+            attributes,
         }
     }
 
@@ -110,6 +128,13 @@ impl Lookup {
         self.by_text.get(text).map(|at| &self.templates[*at].template)
     }
 
+    /// Columns of the file that the attribute is put together from, where it is; with no name those
+    /// of all attributes.
+    pub(crate) fn attribute_columns(&self, name: Option<&str>) -> impl Iterator<Item = &String> {
+        let asked = move |known: &str| name.is_none_or(|name| name == known);
+        self.attributes.iter().filter(move |(known, _)| asked(known)).flat_map(|(_, c)| c)
+    }
+
     /// For each template whether its text has the word.
     fn with_word(&self, hash: u64) -> Vec<bool> {
         let mut with = vec![false; self.templates.len()];
@@ -127,7 +152,10 @@ impl Places {
         for (piece, glued) in template.glued.iter().enumerate() {
             let Some(name) = template.pieces[piece].column() else { continue };
             match columns.get(name.as_str()) {
-                Some(column) if !glued => places.alone.push((piece, *column)),
+                Some(column) if !glued => {
+                    let value = Letters::of(&template.pieces[piece]);
+                    places.alone.push(Alone { piece, column: *column, value });
+                }
                 // A value whose column the index does not know is treated as one that touches.
                 _ => places.glued.push(Glued::new(&template.pieces, piece)),
             }
@@ -138,7 +166,7 @@ impl Places {
 
 impl Glued {
     fn new(pieces: &[Piece], at: usize) -> Self {
-        let solid = |piece: &&Piece| !matches!(piece, Piece::Open(_) | Piece::Close(_));
+        let solid = |piece: &&Piece| !piece.is_mark();
         let before = match pieces[..at].iter().rev().find(solid) {
             None => Some(Vec::new()),
             Some(Piece::Text(text)) => {
@@ -158,15 +186,10 @@ impl Glued {
             }
             Some(_) => None,
         };
-        let letters = match &pieces[at] {
-            Piece::Variable(variable) => Letters::of(variable.kind),
-            Piece::Field(_, Form::Time(pattern)) if !pattern.has_letters() => Letters::Digits,
-            Piece::Field(id, _) if id.field().kind == Kind::Long => Letters::Digits,
-            _ => Letters::Any,
-        };
         match (before, after) {
             (Some(before), Some(after)) => {
-                Self { before: before.into(), after: after.into(), value: letters }
+                let value = Letters::of(&pieces[at]);
+                Self { before: before.into(), after: after.into(), value }
             }
             // Two values that touch make words of any kind.
             _ => Self { before: Box::default(), after: Box::default(), value: Letters::Any },
@@ -184,23 +207,34 @@ impl Glued {
         };
         let end = rest.len().saturating_sub(self.after.len());
         let rest = if rest[end..].eq_ignore_ascii_case(&self.after) { &rest[..end] } else { rest };
-        rest.iter().all(|byte| self.value.has(*byte))
+        self.value.may_make(rest)
     }
 }
 
 impl Letters {
-    fn of(stored: Stored) -> Self {
-        match stored {
-            Stored::Integer | Stored::Address => Self::Digits,
-            Stored::Hex | Stored::Uuid => Self::Hex,
-            Stored::Text => Self::Any,
+    fn of(piece: &Piece) -> Self {
+        match piece {
+            Piece::Field(_, Form::Time(_)) => Self::Time,
+            Piece::Field(id, _) if id.field().kind == Kind::Long => Self::Digits,
+            Piece::Variable(variable) => match variable.kind {
+                Stored::Integer | Stored::Address => Self::Digits,
+                Stored::Hex | Stored::Uuid => Self::Hex,
+                Stored::Text => Self::Any,
+            },
+            _ => Self::Any,
         }
     }
 
-    fn has(self, byte: u8) -> bool {
+    /// False when no word of such a value is this one, which is in lower case.
+    fn may_make(self, word: &[u8]) -> bool {
         match self {
-            Self::Digits => byte.is_ascii_digit(),
-            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Digits => word.iter().all(u8::is_ascii_digit),
+            Self::Hex => word.iter().all(u8::is_ascii_hexdigit),
+            Self::Time => {
+                let of_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b't' | b'z');
+                word.iter().all(of_time)
+                    || word.len() == 3 && word.iter().all(u8::is_ascii_alphabetic)
+            }
             Self::Any => true,
         }
     }
@@ -292,13 +326,14 @@ impl<'a> Finder<'a> {
             if word.with[template] {
                 continue;
             }
-            let may = |column: &usize| {
-                word.listed.get(*column).is_some_and(|listed| *listed)
-                    || *many && self.group.spilled(*column)
+            let may = |alone: &&Alone| {
+                let listed = word.listed.get(alone.column).is_some_and(|listed| *listed);
+                (listed || *many && self.group.spilled(alone.column))
+                    && alone.value.may_make(word.text.as_bytes())
             };
-            let pieces = places.alone.iter().filter(|(_, column)| may(column));
+            let pieces = places.alone.iter().filter(may);
             let pieces: Vec<&Piece> =
-                pieces.map(|(piece, _)| &places.template.pieces[*piece]).collect();
+                pieces.map(|alone| &places.template.pieces[alone.piece]).collect();
             let glued = *many && places.glued.iter().any(|g| g.may_be(word.text.as_bytes()));
             if pieces.is_empty() && !glued {
                 return Known::No;
@@ -335,7 +370,11 @@ impl<'a> Finder<'a> {
                 }
                 places
             }
-            Piece::Text(_) | Piece::Open(_) | Piece::Close(_) => Vec::new(),
+            Piece::Text(_)
+            | Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => Vec::new(),
         }
     }
 }

@@ -478,7 +478,11 @@ impl Piece {
             Piece::Field(id, _) => Some(id.column().to_string()),
             Piece::Attribute(name, _) => Some(format!("{}{name}", super::layout::ATTRIBUTE_PREFIX)),
             Piece::Variable(variable) => Some(variable.column()),
-            Piece::Text(_) | Piece::Open(_) | Piece::Close(_) => None,
+            Piece::Text(_)
+            | Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => None,
         }
     }
 }

@@ -280,7 +280,7 @@ impl Input<'_> {
             return Ok(());
         };
         let batch = wide(&batch.map_err(|error| self.segment.damaged(&error.to_string()))?)?;
-        let (map, kinds) = attributes(&batch, self.layout)?;
+        let (map, kinds) = attributes(&batch, self.layout, None)?;
         let column = |field: &Arc<ArrowField>| -> ArrayRef {
             match field.name().as_str() {
                 ATTRIBUTES => map.clone(),
@@ -375,7 +375,7 @@ impl<'a> Output<'a> {
             if let Some(issues) = issues.filter(|c| c.is_valid(row)) {
                 self.index.issues(issues.value(row));
             }
-            split.row(&rows, row, &mut self.index);
+            split.row(&rows, row, None, &mut self.index);
             self.index.end_row();
         }
         self.join(batch, split)

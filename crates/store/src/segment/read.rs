@@ -314,6 +314,7 @@ impl SegmentScan {
                     let promoted = self.tail.layout.promoted.iter().map(|p| p.column.clone());
                     columns.extend(promoted);
                     columns.extend([ATTRIBUTES.into(), ATTRIBUTE_KINDS.column().into()]);
+                    self.made_attributes(None, &mut columns);
                 }
                 None => match conflicts_of(name) {
                     Some(id) if self.tail.index.as_ref().is_none_or(|i| i.conflicts(id)) => {
@@ -335,8 +336,19 @@ impl SegmentScan {
             Some(name) => {
                 let map_has = |name: &str| self.map_has(name);
                 attribute_columns(name, &self.tail.layout, map_has, columns);
+                self.made_attributes(Some(name), columns);
             }
             None => drop(columns.insert(name.to_string())),
+        }
+    }
+
+    /// Adds the columns that templates make this attribute up of, or all attributes.
+    fn made_attributes(&self, name: Option<&str>, columns: &mut BTreeSet<String>) {
+        let Some(lookup) = &self.tail.lookup else { return };
+        let mut made = lookup.attribute_columns(name).cloned().peekable();
+        if made.peek().is_some() {
+            columns.extend([TEMPLATE, EVENT_TIME.column()].map(str::to_string));
+            columns.extend(made);
         }
     }
 
