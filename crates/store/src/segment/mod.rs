@@ -5,7 +5,10 @@
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
 
 pub(crate) mod assemble;
+mod columns;
+mod encoding;
 pub(crate) mod file;
+mod gather;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;

@@ -30,7 +30,7 @@ use super::{Segment, Tail};
 use crate::codec::decode::{Decoder, Templates};
 use crate::codec::stored::push_text;
 use crate::codec::template::{Piece, Template};
-use crate::codec::words::{has_word, hash_value, hash_word, is_short_number};
+use crate::codec::words::{has_word, hash_value, hash_word, is_common};
 use crate::disk::DiskRead;
 use crate::error::StoreError;
 use crate::keep::record_schema;
@@ -345,7 +345,7 @@ impl<'a> Words<'a> {
         let words = texts.iter().map(|word| Word {
             hash: hash_word(word.as_bytes()),
             in_template: index.templates.iter().any(|t| t.has_word(word.as_bytes())),
-            unfiltered: is_short_number(word.as_bytes()),
+            unfiltered: is_common(word.as_bytes()),
         });
         Self { words: words.collect(), texts }
     }
@@ -528,7 +528,8 @@ pub(super) fn wide(batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
-fn texts(column: &ArrayRef) -> ArrayRef {
+/// The column as text, whatever the file has it in.
+pub(super) fn texts(column: &ArrayRef) -> ArrayRef {
     let mut out = StringBuilder::new();
     let mut text = String::new();
     for row in 0..column.len() {
