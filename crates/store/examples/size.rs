@@ -1,7 +1,8 @@
 //! What logs cost in segments: `cargo run --release -p pugmark-store --example size -- FILE...`
 //!
 //! Parses each file as one source, stores it through the real path, and prints bytes per raw byte
-//! and where they are, column by column. `--columns` for the list.
+//! and where they are, column by column. `--columns` for the list; `--merged` flushes often and
+//! merges what was flushed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,6 +15,8 @@ use pugmark_parse::{Input, Parser, frame};
 use pugmark_store::{Options, Store};
 
 const BLOCK_BYTES: usize = 1 << 20;
+/// So that there is enough to merge.
+const MERGED_MEMTABLE_BYTES: usize = 12 << 20;
 
 #[tokio::main]
 #[allow(clippy::print_stdout, reason = "an example prints what it found")]
@@ -21,7 +24,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (flags, files): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|a| a.starts_with("--"));
     let dir = tempfile::tempdir()?;
-    let (store, blocks) = Store::open(dir.path(), Options::default()).await?;
+    let merged = flags.iter().any(|flag| flag == "--merged");
+    let mut options = Options::default();
+    if merged {
+        options.memtable_bytes_max = MERGED_MEMTABLE_BYTES;
+    }
+    let (store, blocks) = Store::open(dir.path(), options).await?;
     let parser = Parser::builtin()?;
     let mut raw_bytes = 0;
     let (mut events, mut parsing, mut storing) = (0, 0.0, 0.0);
@@ -57,6 +65,21 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let start = Instant::now();
     store.flush().await?;
     storing += start.elapsed().as_secs_f64();
+    if merged {
+        let start = Instant::now();
+        let done = store.compact().await?;
+        println!(
+            "{} segments became {}, {} bytes {}: {:.0} ns an event",
+            done.removed,
+            done.added,
+            done.bytes_before,
+            done.bytes_after,
+            start.elapsed().as_secs_f64() * 1e9 / events as f64,
+        );
+    }
+    // Those that were merged go with the store.
+    store.close().await?;
+    drop((store, blocks));
     let mut columns: BTreeMap<String, i64> = BTreeMap::new();
     let (mut total, mut tails) = (0, 0);
     for path in segments(&dir.path().join("segments"))? {
@@ -89,7 +112,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{bytes:>12} {:8.3} B/event  {name}", per_event(*bytes as f64));
         }
     }
-    store.close().await?;
     Ok(())
 }
 

@@ -135,7 +135,7 @@ async fn hostile_times_make_few_files() {
 both!(quarantined_records_are_kept_and_counted);
 async fn quarantined_records_are_kept_and_counted() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { memtable_bytes_max: 1 << 20, ..small() };
+    let options = Options { memtable_bytes_max: 2 << 20, ..small() };
     let node = Node::open(dir.path(), options).await;
     let long = vec![b'x'; 3 << 20];
     let why = Some("too long".to_string());

@@ -1,9 +1,6 @@
 //! Times as records write them: a pattern renders a time to exactly the text that was read.
 
-use std::fmt::Write as _;
-
-use chrono::{DateTime, Datelike, Timelike};
-use pugmark_event::time::{MINUTE, Micros, SECOND};
+use pugmark_event::time::{DAY, HOUR, MINUTE, Micros, SECOND};
 
 /// Longest text of a pattern in bytes.
 const PATTERN_BYTES_MAX: usize = 64;
@@ -114,43 +111,70 @@ impl Pattern {
     /// Writes `time`. A time outside of the years 0 to 9999 is written as nothing.
     pub(crate) fn render(&self, time: Micros, out: &mut String) {
         let shifted = time.saturating_add(i64::from(self.offset_minutes) * MINUTE);
-        let Some(date) = DateTime::from_timestamp_micros(shifted) else { return };
-        if !(0..=9999).contains(&date.year()) {
-            return;
-        }
+        let Some((year, month, day)) = date(shifted.div_euclid(DAY)) else { return };
+        let of_day = shifted.rem_euclid(DAY);
         let micros = time.rem_euclid(SECOND);
         for part in &self.parts {
             match part {
                 Part::Literal(c) => out.push(*c),
-                Part::Year => digits(date.year() as u64, 4, out),
-                Part::Month => digits(u64::from(date.month()), 2, out),
-                Part::Day => digits(u64::from(date.day()), 2, out),
-                Part::DaySpace => drop(write!(out, "{:2}", date.day())),
-                Part::MonthName => out.push_str(MONTHS[date.month0() as usize]),
-                Part::Hour => digits(u64::from(date.hour()), 2, out),
-                Part::Minute => digits(u64::from(date.minute()), 2, out),
-                Part::Second => digits(u64::from(date.second()), 2, out),
-                Part::Millis => digits(micros as u64 / 1000, 3, out),
-                Part::Micros => digits(micros as u64, 6, out),
-                Part::Epoch => drop(write!(out, "{}", time.div_euclid(SECOND))),
-                Part::EpochMillis => drop(write!(out, "{}", time.div_euclid(1000))),
-                Part::EpochMicros => drop(write!(out, "{time}")),
+                Part::Year => digits::<4>(year, out),
+                Part::Month => digits::<2>(month, out),
+                Part::Day => digits::<2>(day, out),
+                Part::DaySpace if day < 10 => {
+                    out.push(' ');
+                    digits::<1>(day, out);
+                }
+                Part::DaySpace => digits::<2>(day, out),
+                Part::MonthName => out.push_str(MONTHS[month as usize - 1]),
+                Part::Hour => digits::<2>(of_day / HOUR, out),
+                Part::Minute => digits::<2>(of_day % HOUR / MINUTE, out),
+                Part::Second => digits::<2>(of_day % MINUTE / SECOND, out),
+                Part::Millis => digits::<3>(micros / 1000, out),
+                Part::Micros => digits::<6>(micros, out),
+                Part::Epoch => number(time.div_euclid(SECOND), out),
+                Part::EpochMillis => number(time.div_euclid(1000), out),
+                Part::EpochMicros => number(time, out),
             }
         }
     }
 }
 
-fn digits(mut number: u64, width: usize, out: &mut String) {
-    let mut buffer = [b'0'; 8];
-    for place in (0..width).rev() {
-        buffer[place] = b'0' + (number % 10) as u8;
+/// Year, month and day of a day counted from 1970-01-01; `None` outside of the years 0 to 9999.
+///
+/// Years are counted from March, so that the day that leap years have more is the last: Howard
+/// Hinnant's "chrono-Compatible Low-Level Date Algorithms".
+fn date(day: i64) -> Option<(i64, i64, i64)> {
+    const DAYS_OF_400_YEARS: i64 = 146_097;
+    const DAYS_TO_1970: i64 = 719_468;
+    let day = day + DAYS_TO_1970;
+    let (era, of_era) = (day.div_euclid(DAYS_OF_400_YEARS), day.rem_euclid(DAYS_OF_400_YEARS));
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year + 400 * era + i64::from(month <= 2);
+    (0..=9999).contains(&year).then_some((year, month, day))
+}
+
+/// The last `N` digits of a number.
+fn digits<const N: usize>(mut number: i64, out: &mut String) {
+    let mut text = [b'0'; N];
+    for digit in text.iter_mut().rev() {
+        *digit += (number % 10) as u8;
         number /= 10;
     }
-    out.push_str(std::str::from_utf8(&buffer[..width]).unwrap_or_default());
+    out.push_str(std::str::from_utf8(&text).unwrap_or_default());
+}
+
+fn number(number: i64, out: &mut String) {
+    out.push_str(itoa::Buffer::new().format(number));
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::Datelike;
+
     use super::*;
 
     const TIME: Micros = 1_795_428_000_123_456; // 2026-11-23T10:00:00.123456Z
@@ -170,6 +194,16 @@ mod tests {
         check("%s.%6f", 330, "1795428000.123456");
         check("%Q3", 0, "1795428000123");
         check("%Q6", 0, "1795428000123456");
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for day in (-800_000..3_000_000).step_by(7) {
+            let expected = chrono::DateTime::from_timestamp(day * 86_400, 0)
+                .filter(|date| (0..=9999).contains(&date.year()))
+                .map(|date| (date.year().into(), date.month().into(), date.day().into()));
+            assert_eq!(date(day), expected, "{day}");
+        }
     }
 
     #[test]

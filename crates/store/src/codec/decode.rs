@@ -1,15 +1,15 @@
 //! Puts records together again from the columns of a segment.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, MapArray, RecordBatch, StringArray};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType};
+use arrow::datatypes::{Int32Type, TimestampMicrosecondType, TimestampMillisecondType};
 use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
 use pugmark_event::time::Micros;
 
 use super::clock::Pattern;
-use super::encode::Found;
 use super::stored::push_text;
 use super::template::{Form, Piece, Template, backslashes};
 use crate::segment::Tail;
@@ -43,11 +43,21 @@ impl Templates {
     }
 }
 
+/// Event times in microseconds, whatever the file has them in.
+pub(crate) fn times_of(column: &ArrayRef) -> Cow<'_, [Micros]> {
+    if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() {
+        return Cow::Borrowed(times.values());
+    }
+    let millis = column.as_primitive_opt::<TimestampMillisecondType>();
+    let micros = |time: &i64| time.saturating_mul(1000);
+    Cow::Owned(millis.map_or(Vec::new(), |times| times.values().iter().map(micros).collect()))
+}
+
 /// A piece of a template bound to the columns of one batch.
 #[derive(Debug, Clone)]
 enum Part<'a> {
     Literal(Box<str>),
-    Time(&'a [Micros], Arc<Pattern>),
+    Time(Arc<Pattern>),
     Column(&'a ArrayRef, bool),
     /// An attribute: the column it was promoted to, else the map.
     Attribute(Option<&'a ArrayRef>, Box<str>, bool),
@@ -60,7 +70,7 @@ enum Part<'a> {
 pub(crate) struct Decoder<'a> {
     batch: &'a RecordBatch,
     layout: &'a Layout,
-    times: &'a [Micros],
+    times: Cow<'a, [Micros]>,
     map: Option<(&'a MapArray, &'a StringArray, &'a StringArray)>,
     keys: Option<&'a DictionaryArray<Int32Type>>,
     texts: Option<&'a StringArray>,
@@ -82,10 +92,8 @@ impl<'a> Decoder<'a> {
         });
         let keys = batch.column_by_name(TEMPLATE).and_then(|c| c.as_dictionary_opt::<Int32Type>());
         let texts = keys.and_then(|keys| keys.values().as_string_opt::<i32>());
-        let times = batch
-            .column_by_name(fields::EVENT_TIME.column())
-            .and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>())
-            .map_or(&[][..], |times| times.values());
+        let times = batch.column_by_name(fields::EVENT_TIME.column());
+        let times = times.map_or(Cow::Borrowed(&[][..]), times_of);
         let bound = (0..texts.map_or(0, Array::len)).map(|_| None).collect();
         Self { batch, layout, times, map, keys, texts, bound }
     }
@@ -125,26 +133,41 @@ impl<'a> Decoder<'a> {
         self.render(&bound.parts, row, out)
     }
 
-    /// As [`Decoder::record`], and says where the values stand.
-    pub(crate) fn record_found(
-        &mut self,
-        row: usize,
-        known: &mut Templates,
-        out: &mut String,
-        found: &mut Vec<Found>,
-    ) -> Option<Arc<Template>> {
-        found.clear();
-        let key = self.key(row)?;
-        let template = self.bind(key, known)?.template.clone();
-        let bound = self.bound[key].as_ref()?;
-        for (piece, part) in bound.parts.iter().enumerate() {
-            let start = out.len();
-            self.render(std::slice::from_ref(part), row, out)?;
-            if !matches!(part, Part::Literal(_) | Part::Mark) {
-                found.push(Found { piece, start, end: out.len() });
-            }
+    /// Rows by the place of their template, and those without one.
+    pub(crate) fn rows_by_template(&self) -> (Vec<Vec<u32>>, Vec<u32>) {
+        let mut templated = vec![Vec::new(); self.bound.len()];
+        let mut others = Vec::new();
+        for row in 0..self.batch.num_rows() {
+            let place = self.key(row).and_then(|key| templated.get_mut(key));
+            place.unwrap_or(&mut others).push(row as u32);
         }
-        Some(template)
+        (templated, others)
+    }
+
+    /// The template at this place; `None` when its text is none or needs a newer version.
+    pub(crate) fn template_at(
+        &mut self,
+        key: usize,
+        known: &mut Templates,
+    ) -> Option<Arc<Template>> {
+        self.bind(key, known).map(|bound| bound.template.clone())
+    }
+
+    /// Writes one piece of the template at `key`, which was asked for before.
+    pub(crate) fn piece(
+        &self,
+        key: usize,
+        piece: usize,
+        row: usize,
+        out: &mut String,
+    ) -> Option<()> {
+        let parts = &self.bound.get(key)?.as_ref()?.parts;
+        self.render(parts.get(piece..=piece)?, row, out)
+    }
+
+    /// Event times, in microseconds.
+    pub(crate) fn times(&self) -> &[Micros] {
+        &self.times
     }
 
     /// Writes the value of a field that is made up of pieces. `None` when the row's template does
@@ -200,7 +223,7 @@ impl<'a> Decoder<'a> {
             | Piece::Close(_)
             | Piece::OpenAttribute(..)
             | Piece::CloseAttribute(_) => Part::Mark,
-            Piece::Field(_, Form::Time(pattern)) => Part::Time(self.times, pattern.clone()),
+            Piece::Field(_, Form::Time(pattern)) => Part::Time(pattern.clone()),
             // A column that was not asked for is missed only when the row is rendered.
             Piece::Field(id, form) => match self.batch.column_by_name(id.column()) {
                 Some(column) => Part::Column(column, *form == Form::Json),
@@ -228,8 +251,8 @@ impl<'a> Decoder<'a> {
                     out.push_str(text);
                     continue;
                 }
-                Part::Time(times, pattern) => {
-                    pattern.render(*times.get(row)?, out);
+                Part::Time(pattern) => {
+                    pattern.render(*self.times.get(row)?, out);
                     continue;
                 }
                 Part::Column(column, json) => {

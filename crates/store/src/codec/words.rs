@@ -10,6 +10,10 @@ const WORD_BYTES_MAX: usize = 128;
 
 /// Digits of a number that filters do without.
 const SHORT_NUMBER_BYTES_MAX: usize = 5;
+/// Digits that a fraction of a second has at most, before the `Z` of a time.
+const FRACTION_BYTES_MAX: usize = 9;
+/// Hex digits that filters do without: as many as the middle parts of an UUID have.
+const SHORT_HEX_BYTES_MAX: usize = 4;
 
 /// Which bytes words are made of.
 static IS_WORD: [bool; 256] = {
@@ -83,10 +87,26 @@ impl<'a> WordFinder<'a> {
     }
 }
 
-/// True for a number of few digits: a filter over many values would hold nearly all of them, and
-/// whoever looks for one looks for something else beside it. Filters do without.
-pub(crate) fn is_short_number(word: &[u8]) -> bool {
-    word.len() <= SHORT_NUMBER_BYTES_MAX && word.iter().all(u8::is_ascii_digit)
+/// True for a word that nearly every block of rows would have in its filter: a short number, a part
+/// of a time, a few hex digits. Whoever looks for one looks for something else beside it. Filters
+/// do without such words; a search for one reads every block, in files of any age.
+///
+/// The rule looks at each byte's class alone, so that what is true of one time is true of all that
+/// are written alike.
+pub(crate) fn is_common(word: &[u8]) -> bool {
+    let digits = word.iter().take_while(|b| b.is_ascii_digit()).count();
+    match &word[digits..] {
+        [] => digits <= SHORT_NUMBER_BYTES_MAX,
+        [b'z' | b'Z'] if (1..=FRACTION_BYTES_MAX).contains(&digits) => true,
+        [b't' | b'T', hour @ ..] if digits == 2 => {
+            hour.len() == 2 && hour.iter().all(u8::is_ascii_digit)
+        }
+        _ => {
+            word.len() <= SHORT_HEX_BYTES_MAX
+                && word.iter().all(u8::is_ascii_hexdigit)
+                && word.iter().any(u8::is_ascii_digit)
+        }
+    }
 }
 
 /// The number that stands for a word in filters: XXH3 of its first bytes in lower case.
@@ -131,6 +151,32 @@ mod tests {
             [("failed", true), ("login", true), ("fail", false), ("ogin", false), ("1", false)]
         {
             assert_eq!(has_word(b"FAILED login user_1", word.as_bytes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn common_words_are_short_numbers_and_parts_of_times_and_ids() {
+        for (word, expected) in [
+            ("", true),
+            ("0", true),
+            ("12345", true),
+            ("123456", false),
+            ("12345z", true),
+            ("123456789Z", true),
+            ("1234567890z", false),
+            ("z", false),
+            ("23t09", true),
+            ("3t09", false),
+            ("23t0", false),
+            ("23t099", false),
+            ("4bcd", true),
+            ("4Bc", true),
+            ("beef", false),
+            ("4bcde", false),
+            ("4xyz", false),
+            ("user1", false),
+        ] {
+            assert_eq!(is_common(word.as_bytes()), expected, "{word}");
         }
     }
 

@@ -1,14 +1,14 @@
 //! Turns events into the columns of a segment: each byte once.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Builder, MapArray, RecordBatch, StringArray,
-    StringBuilder, StructArray,
+    Array, ArrayRef, AsArray, Int32Builder, MapArray, RecordBatch, StringArray, StringBuilder,
+    StructArray,
 };
 use arrow::buffer::OffsetBuffer;
-use arrow::compute::{cast, nullif};
+use arrow::compute::cast;
 use arrow::datatypes::{
     DataType, Field as ArrowField, Int32Type, Schema, TimeUnit, TimestampMicrosecondType,
 };
@@ -17,10 +17,10 @@ use pugmark_event::batch::attributes_type;
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES};
 use twox_hash::XxHash3_64;
 
-use super::index::IndexBuilder;
-use super::layout::{Layout, Promoted, TEMPLATE, column_names, is_entity};
+use super::gather::Pick;
+use super::layout::{Frequent, Layout, Promoted, TEMPLATE, column_names};
 use crate::codec::encode::{Encoder, shapes};
-use crate::codec::rows::{Column, Rows};
+use crate::codec::rows::Rows;
 use crate::codec::stored::{Stored, StoredBuilder};
 use crate::codec::template::{Piece, Template, Variable};
 use crate::error::StoreError;
@@ -35,56 +35,36 @@ const PROMOTED_ROWS_MIN: usize = 16;
 const ID_BYTES_MIN: usize = 16;
 /// Values that decide how a column holds them; one that does not fit later stays in the map.
 const SAMPLES: usize = 64;
+/// Attributes in the map that the footer names at most.
+pub(super) const FREQUENT_MAX: usize = 64;
+/// And rows that each of them has at least.
+const FREQUENT_ROWS_MIN: usize = 4;
 
-/// The columns of a segment, not written yet.
-pub(crate) struct Assembled {
-    pub(crate) columns: RecordBatch,
-    pub(crate) layout: Layout,
-    pub(crate) index: IndexBuilder,
-}
-
-/// Turns `batch`, rows in the order of the file, into the columns of a segment.
+/// Turns a block of rows, in the order of the file, into columns of a segment, as narrow as these
+/// rows allow.
 ///
 /// # Errors
 /// When Arrow cannot build the columns.
-pub(crate) fn assemble(
+pub(super) fn assemble(
     batch: &RecordBatch,
+    layout: &Layout,
     encoder: &mut Encoder,
-) -> Result<Assembled, StoreError> {
+) -> Result<RecordBatch, StoreError> {
     let rows = Rows::new(batch);
-    let layout = Layout::new(promote(&rows));
-    let entities: Vec<FieldId> = rows.present.iter().copied().filter(|id| is_entity(*id)).collect();
-    let mut index = IndexBuilder::new(entities.clone());
     let mut records = Records::default();
-    let mut attributes = AttributeSplit::new(&layout);
-    let shapes = shapes(&rows);
-    let issues = batch.column_by_name(fields::ISSUES.column());
-    let issues = issues.and_then(|column| column.as_string_opt::<i32>());
-    for (row, shape) in shapes.into_iter().enumerate() {
+    let mut attributes = AttributeSplit::new(layout);
+    for (row, shape) in shapes(&rows).into_iter().enumerate() {
         let template = encoder.encode(&rows, shape, row);
-        attributes.row(&rows, row, template.as_deref(), &mut index);
+        attributes.row(&rows, row, template.as_deref());
         match template {
             Some(template) => {
                 let record = rows.record(row).unwrap_or_default();
-                index.record(&template, record.as_bytes(), encoder.found());
                 records.templated(row, &template, record, encoder);
             }
-            None => records.kept(row, &rows, &mut index),
+            None => records.kept(row),
         }
-        for (place, id) in entities.iter().enumerate() {
-            if let Some(Column::Text(texts)) = rows.field(*id)
-                && texts.is_valid(row)
-            {
-                index.entity(place, texts.value(row).as_bytes());
-            }
-        }
-        if let Some(issues) = issues.filter(|issues| issues.is_valid(row)) {
-            index.issues(issues.value(row));
-        }
-        index.end_row();
     }
-    let columns = join(batch, records, attributes, &layout)?;
-    Ok(Assembled { columns, layout, index })
+    join(batch, records, attributes, layout)
 }
 
 fn join(
@@ -102,8 +82,6 @@ fn join(
             arrays.push(array);
         }
     };
-    let kept =
-        BooleanArray::from(records.templates.iter().map(Option::is_some).collect::<Vec<_>>());
     let exact = batch.column_by_name(ORIGINAL_BYTES.column());
     for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
         let name = field.name().as_str();
@@ -112,15 +90,11 @@ fn join(
         }
         let derived = records.derived.iter().find(|(id, _)| id.column() == name);
         let column = match derived {
-            Some((_, rows)) => nullif(column, &BooleanArray::from(rows.clone()))?,
-            None if name == ORIGINAL.column() => {
-                // Where the exact bytes are kept, their text can be made from them.
-                let column = nullif(column, &kept)?;
-                match exact {
-                    Some(exact) => nullif(&column, &arrow::compute::is_not_null(exact)?)?,
-                    None => column,
-                }
-            }
+            Some((_, made)) => text_where(column, |row| !made[row]),
+            // Where the exact bytes are kept, their text can be made from them.
+            None if name == ORIGINAL.column() => text_where(column, |row| {
+                records.templates[row].is_none() && exact.is_none_or(|c| c.is_null(row))
+            }),
             None => narrow(column)?,
         };
         add(name, column);
@@ -136,6 +110,13 @@ fn join(
     add(ATTRIBUTES, map);
     add(ATTRIBUTE_KINDS.column(), kinds);
     Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
+}
+
+/// The texts of these rows, copied: what the others hold must not stay in memory for their sake.
+fn text_where(column: &ArrayRef, wanted: impl Fn(usize) -> bool) -> ArrayRef {
+    let Some(texts) = column.as_string_opt::<i32>() else { return column.clone() };
+    let text = |row: usize| (texts.is_valid(row) && wanted(row)).then(|| texts.value(row));
+    Arc::new((0..texts.len()).map(text).collect::<StringArray>())
 }
 
 /// The same column in fewer bytes, where every value comes back: times of whole milliseconds, ids
@@ -206,11 +187,8 @@ impl Records {
         self.pad(row);
     }
 
-    fn kept(&mut self, row: usize, rows: &Rows<'_>, index: &mut IndexBuilder) {
+    fn kept(&mut self, row: usize) {
         self.templates.push(None);
-        if let Some(text) = rows.original.filter(|texts| texts.is_valid(row)) {
-            index.text(text.value(row).as_bytes());
-        }
         self.pad(row);
     }
 
@@ -230,21 +208,14 @@ impl Records {
     }
 }
 
-/// Which attributes get columns: those that many rows have, the most frequent first.
-fn promote(rows: &Rows<'_>) -> Vec<Promoted> {
-    let mut counts: FastMap<(&str, u8), (usize, Vec<&str>)> = FastMap::new();
-    for (_, (count, first)) in attribute_shapes(rows) {
-        let kinds = rows.kinds(first);
-        for (at, entry) in rows.entries(first).enumerate() {
-            let kind = kinds.get(at).copied().unwrap_or(b's');
-            let counted = counts.entry((rows.key(entry), kind)).or_default();
-            counted.0 += count;
-        }
-    }
-    let wanted = (rows.len() / PROMOTED_SHARE).max(PROMOTED_ROWS_MIN);
+/// The layout of a file with these rows: attributes that many rows have get columns, the most
+/// frequent first.
+pub(super) fn lay_out(batches: &[Rows<'_>], picks: &[Pick]) -> Layout {
+    let counts = attribute_counts(batches, picks);
+    let wanted = (picks.len() / PROMOTED_SHARE).max(PROMOTED_ROWS_MIN);
     // A name has one column: that of its most frequent kind. Nulls say nothing worth a column.
     let mut best: HashMap<&str, (usize, u8)> = HashMap::new();
-    for ((name, kind), (count, _)) in &counts {
+    for ((name, kind), count) in &counts {
         let known = best.entry(name).or_default();
         if *kind != b'z' && *count >= wanted && (*count, *kind) > *known {
             *known = (*count, *kind);
@@ -255,44 +226,77 @@ fn promote(rows: &Rows<'_>) -> Vec<Promoted> {
     chosen.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     chosen.truncate(PROMOTED_MAX);
     chosen.sort_unstable();
+    let in_map = |(name, kind): (&str, u8)| !chosen.iter().any(|c| (c.0, c.2) == (name, kind));
+    let mut rest: Vec<(&str, u8, usize)> = counts
+        .iter()
+        .filter(|(key, count)| in_map(**key) && key.1 != b'z' && **count >= FREQUENT_ROWS_MIN)
+        .map(|(key, count)| (key.0, key.1, *count))
+        .collect();
+    rest.sort_unstable_by(|a, b| b.2.cmp(&a.2).then(a.cmp(b)));
+    rest.truncate(FREQUENT_MAX);
     let names: Vec<&str> = chosen.iter().map(|c| c.0).collect();
-    let samples = samples(rows, &names);
-    column_names(&names)
-        .into_iter()
-        .zip(chosen)
-        .zip(samples)
-        .map(|((column, (name, _, kind)), stored)| Promoted {
-            column,
-            name: name.into(),
-            kind,
-            stored,
-        })
-        .collect()
+    let wanted: Vec<&str> = names.iter().copied().chain(rest.iter().map(|r| r.0)).collect();
+    let stored = samples(batches, picks, &wanted);
+    let promoted = column_names(&names).into_iter().zip(&chosen).map(|(column, chosen)| Promoted {
+        column,
+        name: chosen.0.into(),
+        kind: chosen.2,
+        stored: stored[chosen.0],
+    });
+    let mut layout = Layout::new(promoted.collect());
+    let frequent = rest.into_iter().map(|(name, kind, rows)| Frequent {
+        name: name.into(),
+        kind: kind.into(),
+        stored: stored[name].letter(),
+        rows: rows as u64,
+    });
+    layout.frequent = frequent.collect();
+    layout
+}
+
+/// How many rows have each attribute of each kind.
+fn attribute_counts<'a>(batches: &[Rows<'a>], picks: &[Pick]) -> BTreeMap<(&'a str, u8), usize> {
+    let mut counts = BTreeMap::new();
+    for (_, (count, (batch, first))) in attribute_shapes(batches, picks) {
+        let rows = &batches[batch];
+        let kinds = rows.kinds(first);
+        for (at, entry) in rows.entries(first).enumerate() {
+            let kind = kinds.get(at).copied().unwrap_or(b's');
+            *counts.entry((rows.key(entry), kind)).or_default() += count;
+        }
+    }
+    counts
 }
 
 /// Rows by the names and kinds of their attributes: how many, and one of them.
-fn attribute_shapes(rows: &Rows<'_>) -> FastMap<u64, (usize, usize)> {
-    let mut shapes: FastMap<u64, (usize, usize)> = FastMap::new();
-    for row in 0..rows.len() {
-        let keys = XxHash3_64::oneshot(rows.keys_bytes(row));
-        let shape = XxHash3_64::oneshot_with_seed(keys, rows.kinds(row));
+fn attribute_shapes(batches: &[Rows<'_>], picks: &[Pick]) -> FastMap<u64, (usize, Pick)> {
+    let mut shapes: FastMap<u64, (usize, Pick)> = FastMap::new();
+    for (batch, row) in picks {
+        let rows = &batches[*batch];
+        let keys = XxHash3_64::oneshot(rows.keys_bytes(*row));
+        let shape = XxHash3_64::oneshot_with_seed(keys, rows.kinds(*row));
         // Names that run together alike but are cut differently are told apart by their number.
-        let shape = shape ^ rows.entries(row).len() as u64;
-        shapes.entry(shape).or_insert((0, row)).0 += 1;
+        let shape = shape ^ rows.entries(*row).len() as u64;
+        shapes.entry(shape).or_insert((0, (*batch, *row))).0 += 1;
     }
     shapes
 }
 
 /// How the first values of each name can be stored.
-fn samples(rows: &Rows<'_>, names: &[&str]) -> Vec<Stored> {
+fn samples<'a>(
+    batches: &[Rows<'_>],
+    picks: &[Pick],
+    names: &[&'a str],
+) -> HashMap<&'a str, Stored> {
     let places: FastMap<&str, usize> = names.iter().enumerate().map(|(i, n)| (*n, i)).collect();
     let mut seen: Vec<(usize, Option<Stored>)> = vec![(0, None); names.len()];
     let mut open = names.len();
-    for row in 0..rows.len() {
+    for (batch, row) in picks {
         if open == 0 {
             break;
         }
-        for entry in rows.entries(row) {
+        let rows = &batches[*batch];
+        for entry in rows.entries(*row) {
             let Some(place) = places.get(rows.key(entry)) else { continue };
             let (count, stored) = &mut seen[*place];
             if *count == SAMPLES {
@@ -307,7 +311,8 @@ fn samples(rows: &Rows<'_>, names: &[&str]) -> Vec<Stored> {
             open -= usize::from(*count == SAMPLES);
         }
     }
-    seen.into_iter().map(|(_, stored)| stored.unwrap_or(Stored::Text)).collect()
+    let stored = seen.into_iter().map(|(_, stored)| stored.unwrap_or(Stored::Text));
+    names.iter().copied().zip(stored).collect()
 }
 
 /// Attributes on their way to columns of their own and to the map.
@@ -315,6 +320,8 @@ pub(super) struct AttributeSplit<'a> {
     layout: &'a Layout,
     columns: Vec<StoredBuilder>,
     places: FastMap<&'a str, usize>,
+    /// For each attribute of the row before its name and place: rows mostly have the same ones.
+    before: Vec<(String, Option<usize>)>,
     keys: StringBuilder,
     values: StringBuilder,
     offsets: Vec<i32>,
@@ -329,6 +336,7 @@ impl<'a> AttributeSplit<'a> {
             layout,
             columns: promoted.clone().map(|p| StoredBuilder::new(p.stored)).collect(),
             places: promoted.enumerate().map(|(i, p)| (p.name.as_str(), i)).collect(),
+            before: Vec::new(),
             keys: StringBuilder::new(),
             values: StringBuilder::new(),
             offsets: vec![0],
@@ -338,13 +346,7 @@ impl<'a> AttributeSplit<'a> {
     }
 
     /// Takes the attributes of a row but those that its template makes up.
-    pub(super) fn row(
-        &mut self,
-        rows: &Rows<'_>,
-        row: usize,
-        template: Option<&Template>,
-        index: &mut IndexBuilder,
-    ) {
+    pub(super) fn row(&mut self, rows: &Rows<'_>, row: usize, template: Option<&Template>) {
         let kinds = rows.kinds(row);
         self.row_kinds.clear();
         let mut in_map = 0;
@@ -354,7 +356,7 @@ impl<'a> AttributeSplit<'a> {
             if template.is_some_and(|t| t.made_attributes().any(|(made, ..)| made == name)) {
                 continue;
             }
-            let place = self.places.get(name).copied();
+            let place = self.place(at, name);
             let place = place.filter(|place| self.layout.promoted[*place].kind == kind);
             if place.is_some_and(|place| self.columns[place].set(row, text)) {
                 continue;
@@ -362,7 +364,6 @@ impl<'a> AttributeSplit<'a> {
             self.keys.append_value(name);
             self.values.append_value(text);
             self.row_kinds.push(kind as char);
-            index.map_name(name);
             in_map += 1;
         }
         let end = self.offsets.last().copied().unwrap_or(0) + in_map;
@@ -371,6 +372,17 @@ impl<'a> AttributeSplit<'a> {
             0 => self.kinds.append_null(),
             _ => self.kinds.append_value(&self.row_kinds),
         }
+    }
+
+    /// Place of the column of the row's attribute at `at`.
+    fn place(&mut self, at: usize, name: &str) -> Option<usize> {
+        if let Some((_, place)) = self.before.get(at).filter(|(known, _)| known == name) {
+            return *place;
+        }
+        let place = self.places.get(name).copied();
+        self.before.resize(self.before.len().max(at + 1), (String::new(), None));
+        self.before[at] = (name.to_string(), place);
+        place
     }
 
     /// The map, the kinds, and the promoted columns in the order of the layout.

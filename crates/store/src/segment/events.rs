@@ -75,7 +75,8 @@ pub(super) fn wide(batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
     Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
-fn texts(column: &ArrayRef) -> ArrayRef {
+/// The texts of values in any form.
+pub(super) fn texts(column: &ArrayRef) -> ArrayRef {
     let mut out = StringBuilder::new();
     let mut text = String::new();
     for row in 0..column.len() {

@@ -21,7 +21,7 @@ use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
 use crate::codec::template::{Form, Piece, Template};
-use crate::codec::words::{WordFinder, has_word, hash_word, is_short_number, is_word};
+use crate::codec::words::{WordFinder, has_word, hash_word, is_common, is_word};
 
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
@@ -269,7 +269,7 @@ impl<'a> Finder<'a> {
     ) -> Self {
         let words = texts.iter().map(|text| {
             let hash = hash_word(text.as_bytes());
-            let unfiltered = is_short_number(text.as_bytes());
+            let unfiltered = is_common(text.as_bytes());
             Word {
                 text,
                 hash,

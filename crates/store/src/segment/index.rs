@@ -5,23 +5,35 @@
 //! In a column with **few values**: the index lists the words of such a column for each row group.
 //! Or among **many values**: for each block of [`BLOCK_ROWS`] rows there is a binary fuse filter
 //! (Graefe and Lemire, 2022) over their words, about nine bits each, wrong in one of 256 cases.
-//! Numbers of few digits are left out of filters: nearly every block has nearly all of them.
+//! Words that nearly every block has, such as short numbers, are left out of filters; values that
+//! touch word characters and times have no list either, only filters.
 //!
 //! Whole values of entity columns are kept in the same way, under the hash of the value.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
+use arrow::array::{
+    Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
+    StringArray, UInt32Array,
+};
+use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
 use hashbrown::HashSet;
 use pugmark_event::conflict;
-use pugmark_event::fields::{FIELDS, FieldId};
+use pugmark_event::fields::{FIELDS, FieldId, ISSUES, ORIGINAL, ORIGINAL_BYTES};
+use pugmark_event::time::{DAY, MINUTE, Micros};
 use twox_hash::XxHash3_64;
 use xorf::{BinaryFuse8, BinaryFuse8Ref, DmaSerializable, Filter, FilterRef};
 
-use crate::codec::encode::Found;
-use crate::codec::template::{Piece, Template};
-use crate::codec::words::{hash_value, hash_word, is_short_number, is_word, words};
+use super::assemble::COMPOSITES;
+use super::layout::{Layout, is_entity};
+use crate::codec::decode::{Decoder, Templates};
+use crate::codec::rows::Rows;
+use crate::codec::stored::push_text;
+use crate::codec::template::{Form, Piece, Template};
+use crate::codec::words::{hash_value, hash_word, is_common, is_word, words};
 
 /// Rows that one filter covers. A page of the file has as many.
 pub(crate) const BLOCK_ROWS: usize = 8192;
@@ -55,18 +67,20 @@ impl Listed {
     }
 }
 
-/// Collects the index while rows are written.
-#[derive(Debug)]
+/// Collects the index while blocks are written.
+#[derive(Debug, Default)]
 pub(crate) struct IndexBuilder {
     columns: Vec<Listed>,
     column_names: Vec<String>,
     by_name: HashMap<String, usize>,
     entities: Vec<(FieldId, Listed)>,
-    /// For each template, by its address, the columns of its values in the order of its pieces.
-    plans: HashMap<usize, Vec<Option<usize>>>,
+    /// What each template feeds, by its address.
+    plans: HashMap<usize, Rc<Plan>>,
     templates: Vec<Arc<Template>>,
+    known: Templates,
     block: Vec<u64>,
     seen: Box<[u64]>,
+    seen_values: Box<[u64]>,
     rows_in_group: usize,
     blocks: Vec<(u32, u32)>,
     filters: Vec<u8>,
@@ -74,69 +88,89 @@ pub(crate) struct IndexBuilder {
     map_names: HashSet<u64>,
     conflicts: HashSet<u64>,
     issues: String,
+    /// Columns of the file with a value in this group.
+    present: BTreeSet<String>,
 }
 
 impl IndexBuilder {
-    /// `entities` are the columns whose whole values are kept.
-    pub(crate) fn new(entities: Vec<FieldId>) -> Self {
+    /// An index of rows that have columns of this schema.
+    pub(crate) fn new(schema: &Schema) -> Self {
+        // A field that is made up of pieces has values though it may have no column.
+        let stored = |id: &FieldId| schema.index_of(id.column()).is_ok() || COMPOSITES.contains(id);
+        let ids = (0..FIELDS.len()).map(|at| FieldId(at as u16));
+        let entities = ids.filter(|id| is_entity(*id)).filter(stored);
         Self {
-            columns: Vec::new(),
-            column_names: Vec::new(),
-            by_name: HashMap::new(),
-            entities: entities.into_iter().map(|id| (id, Listed::default())).collect(),
-            plans: HashMap::new(),
-            templates: Vec::new(),
-            block: Vec::new(),
+            entities: entities.map(|id| (id, Listed::default())).collect(),
             seen: vec![0; SEEN_SLOTS].into(),
-            rows_in_group: 0,
-            blocks: Vec::new(),
-            filters: Vec::new(),
-            groups: Vec::new(),
-            map_names: HashSet::new(),
-            conflicts: HashSet::new(),
-            issues: String::new(),
+            seen_values: vec![0; SEEN_SLOTS].into(),
+            ..Self::default()
         }
     }
 
-    /// Notes the fields of which an event with these issues has a value that did not fit.
-    pub(crate) fn issues(&mut self, issues: &str) {
-        if self.issues == issues {
-            return;
+    /// Adds the next rows of the file: [`BLOCK_ROWS`] of them, fewer at the end.
+    pub(crate) fn block(&mut self, batch: &RecordBatch, layout: &Layout) {
+        let mut decoder = Decoder::new(batch, layout);
+        let (templated, mut others) = decoder.rows_by_template();
+        for (key, rows) in templated.into_iter().enumerate().filter(|(_, rows)| !rows.is_empty()) {
+            match decoder.template_at(key, &mut self.known) {
+                Some(template) => self.templated(key, &template, &rows, &mut decoder, layout),
+                None => others.extend(rows),
+            }
         }
-        self.issues = issues.to_string();
-        let noted = FIELDS.iter().enumerate().map(|(at, _)| FieldId(at as u16));
-        let noted = noted.filter(|id| conflict::noted(issues, *id));
-        self.conflicts.extend(noted.map(|id| XxHash3_64::oneshot(id.name().as_bytes())));
+        self.kept(batch, &others);
+        self.present(batch);
+        self.stored_entities(batch);
+        self.map_names(batch);
+        self.issues(batch);
+        self.rows_in_group += batch.num_rows();
+        self.end_block();
+        if self.rows_in_group >= GROUP_ROWS {
+            self.end_group();
+        }
     }
 
-    /// Notes that some row has this attribute in the map.
-    pub(crate) fn map_name(&mut self, name: &str) {
-        self.map_names.insert(XxHash3_64::oneshot(name.as_bytes()));
-    }
-
-    /// Adds the words of a record and the places of its values.
-    pub(crate) fn record(&mut self, template: &Arc<Template>, record: &[u8], found: &[Found]) {
-        let key = Arc::as_ptr(template) as usize;
-        if !self.plans.contains_key(&key) {
-            self.plan(key, template);
+    /// Adds what rows of one template hold.
+    fn templated(
+        &mut self,
+        key: usize,
+        template: &Arc<Template>,
+        rows: &[u32],
+        decoder: &mut Decoder<'_>,
+        layout: &Layout,
+    ) {
+        let plan = self.plan(template);
+        for (column, piece) in &plan.values {
+            self.piece_values(*column, &template.pieces[*piece], rows, decoder, layout);
         }
-        for value in found {
-            let text = &record[value.start..value.end];
-            match self.plans[&key][value.piece] {
-                None => self.glued(record, value),
-                Some(column) => self.value(column, text),
+        for span in &plan.spans {
+            self.span(key, span, rows, decoder);
+        }
+        for place in 0..self.entities.len() {
+            let id = self.entities[place].0;
+            if template.derived(id).is_some() {
+                self.made_up(place, rows, decoder);
             }
         }
     }
 
-    fn plan(&mut self, key: usize, template: &Arc<Template>) {
-        let mut columns = Vec::with_capacity(template.pieces.len());
-        for (piece, glued) in template.pieces.iter().zip(&template.glued) {
-            let name = piece.column().filter(|_| !glued);
-            columns.push(name.map(|name| self.column(name)));
+    fn plan(&mut self, template: &Arc<Template>) -> Rc<Plan> {
+        let key = Arc::as_ptr(template) as usize;
+        if let Some(plan) = self.plans.get(&key) {
+            return plan.clone();
         }
+        let mut values: Vec<(usize, usize)> = Vec::new();
+        for (at, piece) in template.pieces.iter().enumerate() {
+            let name = piece.column().filter(|_| !template.glued[at] && !is_time(piece));
+            if let Some(column) = name.map(|name| self.column(name))
+                && values.iter().all(|(known, _)| *known != column)
+            {
+                values.push((column, at));
+            }
+        }
+        let plan = Rc::new(Plan { values, spans: spans(template) });
         self.templates.push(template.clone());
-        self.plans.insert(key, columns);
+        self.plans.insert(key, plan.clone());
+        plan
     }
 
     fn column(&mut self, name: String) -> usize {
@@ -149,29 +183,173 @@ impl IndexBuilder {
         at
     }
 
-    fn value(&mut self, column: usize, text: &[u8]) {
-        let listed = &mut self.columns[column];
-        let value = XxHash3_64::oneshot(text);
-        if listed.values.contains(&value) {
+    /// Adds the values that one piece has in these rows.
+    fn piece_values(
+        &mut self,
+        column: usize,
+        piece: &Piece,
+        rows: &[u32],
+        decoder: &Decoder<'_>,
+        layout: &Layout,
+    ) {
+        let Piece::Attribute(name, _) = piece else {
+            if let Some(values) = piece.column().and_then(|name| decoder.column(&name)) {
+                self.values(column, values, rows);
+            }
             return;
+        };
+        let promoted = layout.promoted(name).and_then(|p| decoder.column(&p.column));
+        if let Some(values) = promoted {
+            self.values(column, values, rows);
         }
-        if listed.list(value) {
-            listed.words.extend(words(text).map(hash_word));
-        } else {
-            self.text(text);
+        for row in rows.iter().map(|row| *row as usize) {
+            if promoted.is_none_or(|values| values.is_null(row))
+                && let Some(text) = decoder.attribute(row, name)
+            {
+                self.value(column, XxHash3_64::oneshot(text.as_bytes()), |out| out.push_str(text));
+            }
         }
     }
 
-    /// A value that touches a word character: the words of the record around it count.
-    fn glued(&mut self, record: &[u8], value: &Found) {
-        let before = record[..value.start].iter().rev().take_while(|b| is_word(**b)).count();
-        let after = record[value.end..].iter().take_while(|b| is_word(**b)).count();
-        self.text(&record[value.start - before..value.end + after]);
+    fn values(&mut self, column: usize, values: &ArrayRef, rows: &[u32]) {
+        let Some(raw) = Raw::of(values) else { return };
+        for row in rows.iter().map(|row| *row as usize).filter(|row| values.is_valid(*row)) {
+            self.value(column, raw.hash(row), |out| {
+                let _ = push_text(values, row, out);
+            });
+        }
+    }
+
+    /// Adds the words of a value that `hash` stands for; its text is asked for when it is new.
+    fn value(&mut self, column: usize, hash: u64, text: impl Fn(&mut String)) {
+        if self.is_seen(hash ^ mark(column)) || self.columns[column].values.contains(&hash) {
+            return;
+        }
+        let mut out = String::new();
+        text(&mut out);
+        let listed = &mut self.columns[column];
+        if listed.list(hash) {
+            listed.words.extend(words(out.as_bytes()).map(hash_word));
+        } else {
+            self.text(out.as_bytes());
+        }
+    }
+
+    /// Adds the words of a part of the record where values and text run together.
+    fn span(&mut self, key: usize, span: &Span, rows: &[u32], decoder: &Decoder<'_>) {
+        let mut day = None;
+        let mut out = String::new();
+        for row in rows.iter().map(|row| *row as usize) {
+            if let Change::Daily(offset) = span.change {
+                let time = decoder.times().get(row).copied().unwrap_or(0);
+                let this = time.saturating_add(offset).div_euclid(DAY);
+                if day.replace(this) == Some(this) {
+                    continue;
+                }
+            }
+            out.clear();
+            for bit in &span.bits {
+                match bit {
+                    Bit::Text(text) => out.push_str(text),
+                    Bit::Piece(piece) => {
+                        let _ = decoder.piece(key, *piece, row, &mut out);
+                    }
+                }
+            }
+            if !self.is_seen(XxHash3_64::oneshot(out.as_bytes())) {
+                self.text(out.as_bytes());
+            }
+        }
+    }
+
+    /// Adds all words of records that are kept as they were.
+    fn kept(&mut self, batch: &RecordBatch, rows: &[u32]) {
+        let text = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
+        let exact = batch.column_by_name(ORIGINAL_BYTES.column());
+        let exact = exact.and_then(|c| c.as_binary_opt::<i32>());
+        for row in rows.iter().map(|row| *row as usize) {
+            if let Some(text) = text.filter(|c| c.is_valid(row)) {
+                self.text(text.value(row).as_bytes());
+            } else if let Some(exact) = exact.filter(|c| c.is_valid(row)) {
+                self.text(exact.value(row));
+            }
+        }
+    }
+
+    fn present(&mut self, batch: &RecordBatch) {
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            if column.null_count() < column.len() && !self.present.contains(field.name()) {
+                self.present.insert(field.name().clone());
+            }
+        }
+    }
+
+    fn stored_entities(&mut self, batch: &RecordBatch) {
+        for place in 0..self.entities.len() {
+            let id = self.entities[place].0;
+            let Some(values) = batch.column_by_name(id.column()) else { continue };
+            let Some(raw) = Raw::of(values) else { continue };
+            let mut text = String::new();
+            for row in (0..values.len()).filter(|row| values.is_valid(*row)) {
+                if self.is_seen(raw.hash(row) ^ mark(usize::MAX - place)) {
+                    continue;
+                }
+                text.clear();
+                if push_text(values, row, &mut text).is_some() {
+                    self.entity(place, text.as_bytes());
+                }
+            }
+        }
+    }
+
+    /// Adds the values of an entity that is made up of pieces.
+    fn made_up(&mut self, place: usize, rows: &[u32], decoder: &mut Decoder<'_>) {
+        let id = self.entities[place].0;
+        let mut text = String::new();
+        for row in rows {
+            text.clear();
+            if decoder.composite(*row as usize, id, &mut self.known, &mut text).is_some() {
+                self.entity(place, text.as_bytes());
+            }
+        }
+    }
+
+    fn entity(&mut self, place: usize, value: &[u8]) {
+        let hash = hash_value(value);
+        let listed = &mut self.entities[place].1;
+        if listed.values.contains(&hash) || listed.list(hash) {
+            return;
+        }
+        self.push(hash);
+    }
+
+    /// Notes which attributes rows have in the map.
+    fn map_names(&mut self, batch: &RecordBatch) {
+        let rows = Rows::new(batch);
+        for row in 0..rows.len() {
+            for entry in rows.entries(row) {
+                self.map_names.insert(XxHash3_64::oneshot(rows.key(entry).as_bytes()));
+            }
+        }
+    }
+
+    /// Notes the fields of which some event has a value that did not fit.
+    fn issues(&mut self, batch: &RecordBatch) {
+        let issues = batch.column_by_name(ISSUES.column()).and_then(|c| c.as_string_opt::<i32>());
+        for issues in issues.iter().flat_map(|issues| issues.iter().flatten()) {
+            if self.issues == issues {
+                continue;
+            }
+            self.issues = issues.to_string();
+            let noted = FIELDS.iter().enumerate().map(|(at, _)| FieldId(at as u16));
+            let noted = noted.filter(|id| conflict::noted(issues, *id));
+            self.conflicts.extend(noted.map(|id| XxHash3_64::oneshot(id.name().as_bytes())));
+        }
     }
 
     /// Adds all words of a text to the filter of the block.
-    pub(crate) fn text(&mut self, text: &[u8]) {
-        for word in words(text).filter(|word| !is_short_number(word)) {
+    fn text(&mut self, text: &[u8]) {
+        for word in words(text).filter(|word| !is_common(word)) {
             self.push(hash_word(word));
         }
     }
@@ -184,25 +362,10 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds a value of the entity column at `place` of those given at the start.
-    pub(crate) fn entity(&mut self, place: usize, value: &[u8]) {
-        let hash = hash_value(value);
-        let listed = &mut self.entities[place].1;
-        if listed.values.contains(&hash) || listed.list(hash) {
-            return;
-        }
-        self.push(hash);
-    }
-
-    /// Ends a row.
-    pub(crate) fn end_row(&mut self) {
-        self.rows_in_group += 1;
-        if self.rows_in_group.is_multiple_of(BLOCK_ROWS) {
-            self.end_block();
-        }
-        if self.rows_in_group == GROUP_ROWS {
-            self.end_group();
-        }
+    /// True when a value with this hash was asked about a moment ago in this block.
+    fn is_seen(&mut self, hash: u64) -> bool {
+        let slot = &mut self.seen_values[hash as usize % SEEN_SLOTS];
+        std::mem::replace(slot, hash) == hash
     }
 
     fn end_block(&mut self) {
@@ -218,12 +381,10 @@ impl IndexBuilder {
         self.blocks.push((start as u32, (self.filters.len() - start) as u32));
         self.block.clear();
         self.seen.fill(0);
+        self.seen_values.fill(0);
     }
 
     fn end_group(&mut self) {
-        if !self.rows_in_group.is_multiple_of(BLOCK_ROWS) {
-            self.end_block();
-        }
         let mut out = Vec::new();
         put(&mut out, self.rows_in_group as u32);
         put(&mut out, self.columns.len() as u32);
@@ -244,6 +405,10 @@ impl IndexBuilder {
         for (offset, len) in self.blocks.drain(..) {
             put(&mut out, offset);
             put(&mut out, len);
+        }
+        put(&mut out, self.present.len() as u32);
+        for column in std::mem::take(&mut self.present) {
+            put_text(&mut out, &column);
         }
         self.groups.push(out);
         self.rows_in_group = 0;
@@ -306,6 +471,8 @@ pub(crate) struct GroupIndex {
     columns: Vec<Kept>,
     entities: Vec<Kept>,
     blocks: Vec<(u32, u32)>,
+    /// Columns of the file with a value in this group; format 2 does not say.
+    present: Option<HashSet<String>>,
 }
 
 /// The words or values of one column in a row group.
@@ -353,6 +520,10 @@ impl Index {
                 columns: read.many(words)?,
                 entities: read.many(Kept::read)?,
                 blocks: read.many(|read| Some((read.number()?, read.number()?)))?,
+                present: match format {
+                    ..3 => None,
+                    _ => Some(read.many(|read| read.text())?.into_iter().collect()),
+                },
             })
         })?;
         Some(Self { templates, map_names, conflicts, groups, filters })
@@ -363,12 +534,13 @@ impl Index {
         let templates: usize = self.templates.iter().map(|t| 3 * t.text.len() + 64).sum();
         let listed = |group: &GroupIndex| {
             let kept: usize = group.columns.iter().chain(&group.entities).map(Kept::bytes).sum();
-            kept + 8 * group.blocks.len()
+            kept + 8 * group.blocks.len() + 48 * group.present.as_ref().map_or(0, HashSet::len)
         };
         self.filters.len() + templates + self.groups.iter().map(listed).sum::<usize>()
     }
 
-    /// Names of the columns of words. Groups have them in this order, early ones fewer.
+    /// Names of the columns of words. Groups have them in this order, early ones fewer. Times have
+    /// no such column, nor have values that touch letters, see [`Template::glued`].
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         let all = self.groups.last().map(|group| &group.columns);
         all.into_iter().flatten().map(|column| column.column.as_str())
@@ -401,6 +573,11 @@ impl Index {
 }
 
 impl GroupIndex {
+    /// False when every row has null in this column of the file.
+    pub(crate) fn has_column(&self, name: &str) -> bool {
+        self.present.as_ref().is_none_or(|present| present.contains(name))
+    }
+
     pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
     }
@@ -471,6 +648,161 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What the records of one template add to the index.
+#[derive(Debug)]
+struct Plan {
+    /// Columns whose values stand alone in the record, each with a piece that has it.
+    values: Vec<(usize, usize)>,
+    spans: Vec<Span>,
+}
+
+/// A part of a record whose words are not those of one value: values that touch word characters,
+/// with what they touch, and times.
+#[derive(Debug)]
+struct Span {
+    bits: Vec<Bit>,
+    change: Change,
+}
+
+#[derive(Debug)]
+enum Bit {
+    Text(Box<str>),
+    /// A piece of the template, by its place.
+    Piece(usize),
+}
+
+/// How often the words of a span that filters hold change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Change {
+    /// With the day at this offset from UTC.
+    Daily(Micros),
+    Always,
+}
+
+/// The spans of a template that have words for filters.
+fn spans(template: &Template) -> Vec<Span> {
+    let pieces = &template.pieces;
+    let solid: Vec<usize> = (0..pieces.len()).filter(|at| !pieces[*at].is_mark()).collect();
+    let mut spans: Vec<Vec<Bit>> = Vec::new();
+    // True while what comes next touches the span before it.
+    let mut open = false;
+    for (i, at) in solid.iter().enumerate() {
+        match &pieces[*at] {
+            Piece::Text(text) => {
+                let head = text.bytes().take_while(|b| is_word(*b)).count();
+                if let Some(span) = spans.last_mut().filter(|_| open) {
+                    span.push(Bit::Text(text[..head].into()));
+                }
+                open &= head == text.len();
+            }
+            value if template.glued[*at] || is_time(value) => {
+                if !open {
+                    let before = i.checked_sub(1).map(|before| &pieces[solid[before]]);
+                    spans.push(vec![Bit::Text(tail(before).into())]);
+                }
+                if let Some(span) = spans.last_mut() {
+                    span.push(Bit::Piece(*at));
+                }
+                open = true;
+            }
+            _ => open = false,
+        }
+    }
+    spans
+        .into_iter()
+        .filter_map(|bits| change(&bits, template).map(|change| Span { bits, change }))
+        .collect()
+}
+
+/// The word characters at the end of a piece of text.
+fn tail(piece: Option<&Piece>) -> &str {
+    let Some(Piece::Text(text)) = piece else { return "" };
+    &text[text.len() - text.bytes().rev().take_while(|b| is_word(*b)).count()..]
+}
+
+fn is_time(piece: &Piece) -> bool {
+    matches!(piece, Piece::Field(_, Form::Time(_)))
+}
+
+/// How often words of a span change; `None` when filters do without all of them.
+fn change(bits: &[Bit], template: &Template) -> Option<Change> {
+    // Two times of a day that differ in everything below it.
+    const SAMPLES: [Micros; 2] = [1_795_428_671_123_456, 1_795_440_275_987_654];
+    let mut texts = [String::new(), String::new()];
+    let mut offset = None;
+    for bit in bits {
+        let pattern = match bit {
+            Bit::Text(text) => {
+                texts.iter_mut().for_each(|out| out.push_str(text));
+                continue;
+            }
+            Bit::Piece(at) => match &template.pieces[*at] {
+                Piece::Field(_, Form::Time(pattern)) => pattern,
+                _ => return Some(Change::Always),
+            },
+        };
+        let this = i64::from(pattern.offset_minutes()) * MINUTE;
+        if *offset.get_or_insert(this) != this {
+            return Some(Change::Always);
+        }
+        for (out, sample) in texts.iter_mut().zip(SAMPLES) {
+            pattern.render(sample - this, out);
+        }
+    }
+    let [a, b] = texts
+        .each_ref()
+        .map(|text| words(text.as_bytes()).filter(|word| !is_common(word)).collect::<Vec<_>>());
+    match (a.is_empty(), a == b) {
+        (true, true) => None,
+        (false, true) => Some(Change::Daily(offset.unwrap_or(0))),
+        (_, false) => Some(Change::Always),
+    }
+}
+
+/// A column whose values are told apart by their bytes, as they are stored.
+pub(super) enum Raw<'a> {
+    Text(&'a StringArray),
+    Bytes(&'a BinaryArray),
+    Fixed(&'a FixedSizeBinaryArray),
+    Long(&'a Int64Array),
+    Address(&'a UInt32Array),
+}
+
+impl<'a> Raw<'a> {
+    /// `None` for a column of another type.
+    pub(super) fn of(column: &'a ArrayRef) -> Option<Self> {
+        Some(match column.data_type() {
+            DataType::Utf8 => Self::Text(column.as_string_opt()?),
+            DataType::Binary => Self::Bytes(column.as_binary_opt()?),
+            DataType::FixedSizeBinary(_) => Self::Fixed(column.as_fixed_size_binary_opt()?),
+            DataType::Int64 => Self::Long(column.as_primitive_opt()?),
+            DataType::UInt32 => Self::Address(column.as_primitive_opt()?),
+            _ => return None,
+        })
+    }
+
+    /// A number that is the same for the same values of the column.
+    pub(super) fn hash(&self, row: usize) -> u64 {
+        match self {
+            Self::Text(column) => XxHash3_64::oneshot(column.value(row).as_bytes()),
+            // Seeded, so that no text has the hash of what is no text.
+            Self::Bytes(column) => XxHash3_64::oneshot_with_seed(1, column.value(row)),
+            Self::Fixed(column) => XxHash3_64::oneshot_with_seed(2, column.value(row)),
+            Self::Long(column) => {
+                XxHash3_64::oneshot_with_seed(3, &column.value(row).to_le_bytes())
+            }
+            Self::Address(column) => {
+                XxHash3_64::oneshot_with_seed(4, &column.value(row).to_le_bytes())
+            }
+        }
+    }
+}
+
+/// Sets the values of one column apart from those of another.
+fn mark(column: usize) -> u64 {
+    (column as u64).wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 impl Piece {
     /// The column that has the value of this piece; `None` for text, marks and times.
     pub(crate) fn column(&self) -> Option<String> {
@@ -489,20 +821,24 @@ impl Piece {
 
 #[cfg(test)]
 mod tests {
+    use arrow::array::DictionaryArray;
+    use arrow::datatypes::Int32Type;
+
     use super::*;
+    use crate::segment::layout::{FORMAT, TEMPLATE};
 
     /// The index of rows whose one column has so many different values.
     fn index(values: usize) -> Index {
-        let template = Arc::new(Template::parse("user {user.name} did it").unwrap());
-        let mut builder = IndexBuilder::new(Vec::new());
-        for value in 0..values {
-            let record = format!("user name{value} did it");
-            let found = [Found { piece: 1, start: 5, end: record.len() - 7 }];
-            builder.record(&template, record.as_bytes(), &found);
-            builder.end_row();
-        }
+        let users = StringArray::from_iter_values((0..values).map(|value| format!("name{value}")));
+        let template: DictionaryArray<Int32Type> =
+            std::iter::repeat_n("user {user.name} did it", values).collect();
+        let columns: [(&str, ArrayRef); 2] =
+            [(TEMPLATE, Arc::new(template)), ("user_name", Arc::new(users))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        let mut builder = IndexBuilder::new(batch.schema_ref());
+        builder.block(&batch, &Layout::default());
         let (filters, packed) = builder.finish().unwrap();
-        Index::read(&packed, filters.into(), super::super::layout::FORMAT).unwrap()
+        Index::read(&packed, filters.into(), FORMAT).unwrap()
     }
 
     #[track_caller]
@@ -518,5 +854,38 @@ mod tests {
         check(1, false);
         check(LISTED_MAX, false);
         check(LISTED_MAX + 1, true);
+    }
+
+    /// The spans of a template as text, `*` for a value, and how often they change.
+    #[track_caller]
+    fn check_spans(template: &str, expected: &[(&str, Change)]) {
+        let template = Template::parse(template).unwrap();
+        let text = |bit: &Bit| match bit {
+            Bit::Text(text) => text.to_string(),
+            Bit::Piece(_) => "*".to_string(),
+        };
+        let found: Vec<(String, Change)> = spans(&template)
+            .iter()
+            .map(|span| (span.bits.iter().map(text).collect(), span.change))
+            .collect();
+        let expected: Vec<_> = expected.iter().map(|(t, c)| (t.to_string(), *c)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_touches_a_value_is_looked_at_together() {
+        check_spans("user {user.name}, {#i0}", &[]);
+        check_spans("at {@timestamp|%Y-%m-%dT%H:%M:%S.%3f|0}Z", &[]);
+        check_spans("at {@timestamp|%Y-%m-%dT%H:%M:%S.%6f|0}Z", &[]);
+        check_spans("at {@timestamp|%Y-%m-%dT%H:%M:%S.%6f|0}+", &[("*", Change::Always)]);
+        let cet = Change::Daily(60 * MINUTE);
+        check_spans("[{@timestamp|%d/%b/%Y:%H:%M:%S|60}] {#i0}", &[("*", cet)]);
+        check_spans("[{@timestamp|%s|0}]", &[("*", Change::Always)]);
+        check_spans("a srv{host.name}x_b {#i0}", &[("srv*x_b", Change::Always)]);
+        check_spans(
+            "{#i0}ab{#i1}-c {#i2}{<message}{#i3}{>message}.",
+            &[("*ab*", Change::Always), ("**", Change::Always)],
+        );
+        check_spans("{#i0}ms, x{#i1}", &[("*ms", Change::Always), ("x*", Change::Always)]);
     }
 }

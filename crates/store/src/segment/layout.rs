@@ -10,7 +10,8 @@
 //! where, as JSON.
 //!
 //! **Format 3** is format 2 with one more thing in the index: whether a column had more different
-//! values than its list of words holds.
+//! values than its list of words holds. The footer also names attributes that many rows have in the
+//! map, so that a merge need not count them.
 
 use std::collections::HashMap;
 
@@ -45,12 +46,25 @@ pub(crate) struct Promoted {
     pub(crate) stored: Stored,
 }
 
+/// An attribute that many rows have in the map.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Frequent {
+    pub(crate) name: String,
+    /// Kind letter of the values that were counted.
+    pub(crate) kind: char,
+    /// Letter of how a column would hold them.
+    pub(crate) stored: char,
+    /// Rows that have it.
+    pub(crate) rows: u64,
+}
+
 /// What the footer says beyond Parquet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) format: u32,
     pub(crate) promoted: Vec<Promoted>,
     by_name: HashMap<String, usize>,
+    pub(crate) frequent: Vec<Frequent>,
     /// Offset and length of filters and of index in the file.
     pub(crate) filters: Option<(u64, u64)>,
     pub(crate) index: Option<(u64, u64)>,
@@ -61,7 +75,7 @@ pub(crate) struct Layout {
 impl Layout {
     pub(crate) fn new(promoted: Vec<Promoted>) -> Self {
         let by_name = promoted.iter().enumerate().map(|(i, p)| (p.name.clone(), i)).collect();
-        Self { format: FORMAT, promoted, by_name, filters: None, index: None, checksum: 0 }
+        Self { format: FORMAT, promoted, by_name, ..Self::default() }
     }
 
     /// The column that an attribute was promoted to.
@@ -83,7 +97,7 @@ impl Layout {
         let mut layout = Self::new(promoted);
         layout.format = said.format;
         (layout.filters, layout.index) = (said.filters, said.index);
-        layout.checksum = said.checksum;
+        (layout.checksum, layout.frequent) = (said.checksum, said.in_map);
         (said.format <= FORMAT).then_some(layout)
     }
 
@@ -101,6 +115,7 @@ impl Layout {
             index: self.index,
             checksum: self.checksum,
             attributes: attributes.collect(),
+            in_map: self.frequent.clone(),
         };
         serde_json::to_string(&said).unwrap_or_default()
     }
@@ -113,6 +128,9 @@ struct Said {
     index: Option<(u64, u64)>,
     checksum: u32,
     attributes: Vec<SaidAttribute>,
+    /// Absent in format 2.
+    #[serde(default)]
+    in_map: Vec<Frequent>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -1,42 +1,46 @@
 //! Merges segments of one partition into one: sorted again, with filters made anew.
 //!
-//! Records are not taken apart again: templates, variables and fields are copied as they are.
-//! Attributes are split anew, so that a key which became frequent gets a column. Memory is bounded
-//! by a few batches of each input and one row group of the output, whatever the sizes.
+//! Records are not taken apart again: columns are copied as they are stored. Only where an attribute
+//! that was in the map of an input became frequent are its attributes split anew. Inputs mostly
+//! cover different times, so rows are copied in runs. Memory is bounded by a few batches of each
+//! input and one row group of the output, whatever the sizes.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, new_null_array};
-use arrow::compute::{cast, interleave_record_batch};
-use arrow::datatypes::{
-    DataType, Field as ArrowField, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
-};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{DataType, Field as ArrowField, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use pugmark_event::batch::attributes_type;
 use pugmark_event::fields::{
-    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_SOURCE, EVENT_TIME, FieldId, ORIGINAL,
-    ORIGINAL_BYTES,
+    ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_SOURCE, EVENT_TIME, FieldId,
 };
+use pugmark_event::time::Micros;
 
-use super::assemble::{AttributeSplit, COMPOSITES, PROMOTED_MAX, PROMOTED_SHARE};
-use super::events::{attributes, wide};
+use super::assemble::{AttributeSplit, FREQUENT_MAX, PROMOTED_MAX, PROMOTED_SHARE};
+use super::columns::{fit, held_as, unite};
+use super::encoding::of_files;
+use super::events::attributes;
 use super::file::SegmentFile;
-use super::index::{BLOCK_ROWS, IndexBuilder};
-use super::layout::{Layout, Promoted, column_names, is_entity};
+use super::gather::{Pick, gather};
+use super::index::BLOCK_ROWS;
+use super::layout::{Frequent, Layout, Promoted, column_names};
 use super::write::{Effort, Facts, Partition, SegmentWriter};
 use super::{Segment, Tail};
-use crate::codec::decode::{Decoder, Templates};
-use crate::codec::encode::Found;
+use crate::codec::decode::times_of;
 use crate::codec::rows::Rows;
-use crate::codec::stored::{Stored, StoredBuilder};
+use crate::codec::stored::Stored;
 use crate::error::StoreError;
 use crate::manifest::SegmentInfo;
 
 /// Rows read of an input at a time.
 const INPUT_ROWS: usize = 4096;
+/// An attribute moves from the map of an input to a column when one in so many rows has it there.
+const MOVED_SHARE: u64 = 64;
 
-/// Merges `inputs`, all of format 2 or later and of one partition. `pace` is called often; it may wait, and
-/// answers whether to go on: `None` comes back when it said no, and no file is left then.
+/// Merges `inputs`, all of format 2 or later and of one partition. `pace` is called often; it may
+/// wait, and answers whether to go on: `None` comes back when it said no, and no file is left then.
 ///
 /// # Errors
 /// When an input cannot be read or the output cannot be written.
@@ -45,23 +49,25 @@ pub(crate) fn merge(
     inputs: &[Arc<Segment>],
     pace: &mut dyn FnMut() -> bool,
 ) -> Result<Option<SegmentInfo>, StoreError> {
+    let Some(first) = inputs.first() else { return Ok(None) };
     let tails = inputs
         .iter()
         .map(|segment| segment.tail(&segment.open()?))
         .collect::<Result<Vec<_>, _>>()?;
-    let layout = Layout::new(promote(inputs, &tails)?);
-    let schema = union(&tails);
-    let mut output = Output::new(&layout, &schema);
-    let Some(first) = inputs.first() else { return Ok(None) };
+    let layout = lay_out(inputs, &tails);
+    let mut sorted = Sorted::new(inputs, &tails, &layout)?;
+    let parts: Vec<Schema> = sorted.inputs.iter().map(|i| i.route.schema(&layout)).collect();
+    let schema = unite(parts.iter(), &layout);
+    let footers = tails.iter().map(|tail| &**tail.footer.metadata());
+    let encodings = of_files(footers, &schema);
     let partition =
         Partition { class: first.info.class.clone(), day: first.info.partition.clone() };
     let facts = Facts::sum(inputs.iter().map(|segment| &segment.info));
-    let mut file = writer.begin(&partition, &facts, &output.schema, Effort::Merge)?;
-    let mut sorted = Sorted::new(inputs, &tails, &schema)?;
+    let mut file = writer.begin(&partition, &facts, &schema, &encodings, Effort::Merge)?;
     let mut rows = 0;
-    while let Some(batch) = sorted.next_batch()? {
+    while let Some(batch) = sorted.next_batch(&schema)? {
         rows += batch.num_rows() as u64;
-        file.write(&output.assemble(&batch)?)?;
+        file.write(&batch, &layout)?;
         if !pace() {
             return Ok(None);
         }
@@ -70,129 +76,181 @@ pub(crate) fn merge(
         let message = format!("{rows} rows came out of {} that went in", facts.rows);
         return Err(first.damaged(&message));
     }
-    file.finish(layout.clone(), output.index).map(Some)
+    file.finish(layout).map(Some)
 }
 
-/// The attributes that get columns: those that had one, and those that many rows have in the map.
-fn promote(inputs: &[Arc<Segment>], tails: &[Arc<Tail>]) -> Result<Vec<Promoted>, StoreError> {
-    let mut counts: BTreeMap<(String, u8), (usize, Option<Stored>)> = BTreeMap::new();
-    let mut add = |name: &str, kind: u8, rows: usize, stored: Stored| {
-        let (count, known) = counts.entry((name.to_string(), kind)).or_default();
-        *count += rows;
-        *known = Some(match *known {
+/// What is known of an attribute of one kind in all inputs.
+#[derive(Debug, Default)]
+struct Count {
+    rows: u64,
+    stored: Option<Stored>,
+}
+
+impl Count {
+    fn add(&mut self, rows: u64, stored: Stored) {
+        self.rows += rows;
+        self.stored = Some(match self.stored {
             Some(known) if known != stored => Stored::Text,
             _ => stored,
         });
-    };
+    }
+}
+
+/// The attributes that get columns: those that had one, and those that many rows have in the map.
+fn lay_out(inputs: &[Arc<Segment>], tails: &[Arc<Tail>]) -> Layout {
+    let mut counts: BTreeMap<(&str, u8), Count> = BTreeMap::new();
     let mut total = 0;
     for (segment, tail) in inputs.iter().zip(tails) {
-        total += segment.info.rows as usize;
+        total += segment.info.rows;
         for promoted in &tail.layout.promoted {
-            let share = segment.info.rows as usize / PROMOTED_SHARE + 1;
-            add(&promoted.name, promoted.kind, share, promoted.stored);
+            // How many have a value is not known: a column stays one, since a few nulls cost less
+            // than values in the map.
+            let count = counts.entry((&promoted.name, promoted.kind)).or_default();
+            count.add(segment.info.rows, promoted.stored);
         }
-        let Some(batches) =
-            open(segment, tail, &|name| [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name))?
-        else {
-            continue;
-        };
-        for batch in batches {
-            let batch = batch.map_err(|error| segment.damaged(&error.to_string()))?;
-            let rows = Rows::new(&batch);
-            for row in 0..rows.len() {
-                let kinds = rows.kinds(row);
-                for (at, entry) in rows.entries(row).enumerate() {
-                    let kind = kinds.get(at).copied().unwrap_or(b's');
-                    add(rows.key(entry), kind, 1, Stored::of(rows.value(entry)));
-                }
-            }
+        for frequent in &tail.layout.frequent {
+            let stored = Stored::of_letter(frequent.stored).unwrap_or(Stored::Text);
+            let count = counts.entry((&frequent.name, frequent.kind as u8)).or_default();
+            count.add(frequent.rows, stored);
         }
     }
-    let mut best: BTreeMap<String, (usize, u8, Stored)> = BTreeMap::new();
-    for ((name, kind), (count, stored)) in counts {
-        let known = best.entry(name).or_insert((0, b's', Stored::Text));
-        if kind != b'z' && count > total / PROMOTED_SHARE && count > known.0 {
-            *known = (count, kind, stored.unwrap_or(Stored::Text));
+    let mut best: BTreeMap<&str, (u64, u8)> = BTreeMap::new();
+    for ((name, kind), count) in &counts {
+        let known = best.entry(name).or_insert((0, b's'));
+        if *kind != b'z' && count.rows > total / PROMOTED_SHARE as u64 && count.rows > known.0 {
+            *known = (count.rows, *kind);
         }
     }
-    let mut chosen: Vec<_> = best.into_iter().filter(|(_, best)| best.0 > 0).collect();
+    let mut chosen: Vec<(&str, (u64, u8))> =
+        best.into_iter().filter(|(_, best)| best.0 > 0).collect();
     chosen.sort_by_key(|(_, best)| std::cmp::Reverse(best.0));
     chosen.truncate(PROMOTED_MAX);
-    chosen.sort_by(|a, b| a.0.cmp(&b.0));
-    let names: Vec<&str> = chosen.iter().map(|(name, _)| name.as_str()).collect();
-    let columns = column_names(&names);
-    let promoted = chosen.iter().zip(columns).map(|((name, (_, kind, stored)), column)| Promoted {
+    chosen.sort_unstable();
+    let names: Vec<&str> = chosen.iter().map(|(name, _)| *name).collect();
+    let promoted = column_names(&names).into_iter().zip(&chosen);
+    let promoted = promoted.map(|(column, (name, (_, kind)))| Promoted {
         column,
-        name: name.clone(),
+        name: name.to_string(),
         kind: *kind,
-        stored: *stored,
+        stored: counts[&(*name, *kind)].stored.unwrap_or(Stored::Text),
     });
-    Ok(promoted.collect())
+    let mut layout = Layout::new(promoted.collect());
+    layout.frequent = frequent(&counts, &layout);
+    layout
 }
 
-/// A reader of these columns; `None` when the file has none of them.
-fn open(
-    segment: &Arc<Segment>,
-    tail: &Tail,
-    wanted: &dyn Fn(&str) -> bool,
-) -> Result<Option<ParquetRecordBatchReader>, StoreError> {
-    let footer = tail.footer.clone();
-    let fields = footer.schema().fields().iter().enumerate();
-    let roots: Vec<usize> = fields.filter(|(_, f)| wanted(f.name())).map(|(i, _)| i).collect();
-    if roots.is_empty() {
-        return Ok(None);
-    }
-    let mask = parquet::arrow::ProjectionMask::roots(footer.parquet_schema(), roots);
-    let file = SegmentFile(segment.open()?);
-    let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, footer)
-        .with_batch_size(INPUT_ROWS)
-        .with_projection(mask)
-        .build()
-        .map_err(StoreError::parquet(&segment.path))?;
-    Ok(Some(reader))
+/// The attributes that stay in the map, for the next merge to know.
+fn frequent(counts: &BTreeMap<(&str, u8), Count>, layout: &Layout) -> Vec<Frequent> {
+    let stays = |name: &str, kind| layout.promoted(name).is_none_or(|p| p.kind != kind);
+    let mut rest: Vec<Frequent> = counts
+        .iter()
+        .filter(|((name, kind), _)| stays(name, *kind))
+        .map(|((name, kind), count)| Frequent {
+            name: name.to_string(),
+            kind: char::from(*kind),
+            stored: count.stored.unwrap_or(Stored::Text).letter(),
+            rows: count.rows,
+        })
+        .collect();
+    rest.sort_by_key(|frequent| std::cmp::Reverse(frequent.rows));
+    rest.truncate(FREQUENT_MAX);
+    rest
 }
 
-/// All columns of the inputs but those of attributes, then the attributes as questions see them.
-fn union(tails: &[Arc<Tail>]) -> SchemaRef {
-    let events = pugmark_event::batch::schema();
-    let mut known: BTreeMap<String, Arc<ArrowField>> = BTreeMap::new();
-    for tail in tails {
-        for field in tail.footer.schema().fields() {
-            let promoted = tail.layout.promoted.iter().any(|p| p.column == *field.name());
-            if promoted {
+/// How the columns of an input become columns of the output.
+#[derive(Debug)]
+struct Route {
+    /// Columns that stay as they are: their place in the input, their name in the output.
+    kept: Vec<(usize, ArrowField)>,
+    /// Attributes whose place is another in the output: they are taken apart again.
+    split: bool,
+}
+
+impl Route {
+    fn new(segment: &Segment, tail: &Tail, layout: &Layout) -> Self {
+        let goes_on = |promoted: &Promoted| {
+            layout.promoted(&promoted.name).filter(|to| to.kind == promoted.kind)
+        };
+        // A few values may as well stay in the map.
+        let moves = |frequent: &Frequent| {
+            frequent.rows > segment.info.rows / MOVED_SHARE
+                && layout.promoted(&frequent.name).is_some_and(|to| to.kind == frequent.kind as u8)
+        };
+        let split = tail.layout.promoted.iter().any(|promoted| goes_on(promoted).is_none())
+            || tail.layout.frequent.iter().any(moves);
+        let mut kept = Vec::new();
+        for (at, field) in tail.footer.schema().fields().iter().enumerate() {
+            let promoted = tail.layout.promoted.iter().find(|p| p.column == *field.name());
+            let is_map = [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&field.name().as_str());
+            if split && (is_map || promoted.is_some()) {
                 continue;
             }
-            // Where inputs differ in how they hold a column, it is held as events have it.
-            let kept = known.entry(field.name().clone()).or_insert_with(|| field.clone());
-            if kept.data_type() != field.data_type()
-                && let Ok(wide) = events.field_with_name(field.name())
-            {
-                *kept = Arc::new(wide.clone());
+            match promoted.and_then(goes_on) {
+                Some(to) => {
+                    let kind = to.stored.data_type();
+                    kept.push((at, ArrowField::new(&to.column, kind, true)));
+                }
+                None => kept.push((at, field.as_ref().clone().with_nullable(true))),
             }
         }
+        Self { kept, split }
     }
-    let mut fields: Vec<Arc<ArrowField>> = Vec::new();
-    for field in events.fields() {
-        let is_map = [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&field.name().as_str());
-        match known.remove(field.name()) {
-            _ if is_map => fields.push(field.clone()),
-            found => fields.extend(found),
+
+    /// Columns that the input may have in the output.
+    fn schema(&self, output: &Layout) -> Schema {
+        let column = |name: &str, kind| ArrowField::new(name, kind, true);
+        let promoted = output.promoted.iter().map(|p| column(&p.column, p.stored.data_type()));
+        let map = column(ATTRIBUTES, attributes_type());
+        let kinds = column(ATTRIBUTE_KINDS.column(), DataType::Utf8);
+        let split = promoted.chain([map, kinds]).filter(|_| self.split);
+        Schema::new(self.kept.iter().map(|(_, f)| f.clone()).chain(split).collect::<Vec<_>>())
+    }
+
+    /// The batch with the columns that it has in the output.
+    fn follow(
+        &self,
+        batch: &RecordBatch,
+        input: &Layout,
+        output: &Layout,
+    ) -> Result<RecordBatch, StoreError> {
+        let mut fields = Vec::with_capacity(self.kept.len());
+        let mut columns = Vec::with_capacity(self.kept.len());
+        let mut add = |name: &str, column: ArrayRef| {
+            fields.push(ArrowField::new(name, column.data_type().clone(), true));
+            columns.push(column);
+        };
+        for (at, field) in &self.kept {
+            add(field.name(), batch.column(*at).clone());
         }
+        if self.split {
+            let (map, kinds) = attributes(batch, input, None)?;
+            let joined = [(ATTRIBUTES, map), (ATTRIBUTE_KINDS.column(), kinds)];
+            let joined = joined.map(|(name, column)| (name, column, true));
+            let joined = RecordBatch::try_from_iter_with_nullable(joined)?;
+            let rows = Rows::new(&joined);
+            let mut split = AttributeSplit::new(output);
+            (0..rows.len()).for_each(|row| split.row(&rows, row, None));
+            let (map, kinds, promoted) = split.finish(rows.len())?;
+            for (column, promoted) in promoted.into_iter().zip(&output.promoted) {
+                add(&promoted.column, column);
+            }
+            add(ATTRIBUTES, map);
+            add(ATTRIBUTE_KINDS.column(), kinds);
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
     }
-    // What is left is the template and the variables.
-    fields.extend(known.into_values());
-    Arc::new(Schema::new(fields))
 }
 
 /// Rows of all inputs in the order of the output.
 struct Sorted<'a> {
     inputs: Vec<Input<'a>>,
-    schema: SchemaRef,
 }
 
 struct Input<'a> {
     segment: &'a Arc<Segment>,
     layout: &'a Layout,
+    output: &'a Layout,
+    route: Route,
     reader: Option<ParquetRecordBatchReader>,
     batch: Option<Keyed>,
 }
@@ -200,22 +258,48 @@ struct Input<'a> {
 /// A batch with what it is sorted by.
 struct Keyed {
     batch: RecordBatch,
+    sources: Option<StringArray>,
+    times: Vec<Micros>,
+    ids: Vec<i64>,
     next: usize,
 }
 
 impl Keyed {
-    fn key(&self) -> (&str, i64, i64) {
-        let column = |id: FieldId| self.batch.column_by_name(id.column());
-        let source = column(EVENT_SOURCE).and_then(|c| c.as_string_opt::<i32>());
-        let time =
-            column(EVENT_TIME).and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-        let id = column(EVENT_ID).and_then(|c| c.as_primitive_opt::<Int64Type>());
-        let row = self.next;
-        (
-            source.filter(|c| c.is_valid(row)).map_or("", |c| c.value(row)),
-            time.map_or(0, |c| c.value(row)),
-            id.map_or(0, |c| c.value(row)),
-        )
+    fn new(batch: RecordBatch) -> Self {
+        let column = |id: FieldId| batch.column_by_name(id.column());
+        let sources = column(EVENT_SOURCE).and_then(|c| c.as_string_opt::<i32>()).cloned();
+        let times = column(EVENT_TIME).map_or(Vec::new(), |times| times_of(times).into_owned());
+        let ids = column(EVENT_ID).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let ids = ids.map_or(Vec::new(), |ids| ids.values().to_vec());
+        Self { sources, times, ids, batch, next: 0 }
+    }
+
+    fn key(&self, row: usize) -> (&str, Micros, i64) {
+        let source = self.sources.as_ref().filter(|c| c.is_valid(row));
+        let number = |numbers: &[i64]| numbers.get(row).copied().unwrap_or(0);
+        (source.map_or("", |c| c.value(row)), number(&self.times), number(&self.ids))
+    }
+
+    /// The row after the last that comes before `end`, of at most `rows` more.
+    fn before(&self, end: Option<(&str, Micros, i64)>, rows: usize) -> usize {
+        let last = self.batch.num_rows().min(self.next + rows);
+        let Some(end) = end else { return last };
+        // The next row comes first of all, and mostly many of its like follow.
+        let (mut known, mut step) = (self.next + 1, 1);
+        while known < last && self.key((known + step).min(last) - 1) < end {
+            known = (known + step).min(last);
+            step *= 2;
+        }
+        let mut after = (known + step).min(last);
+        while known < after {
+            let middle = (known + after) / 2;
+            if self.key(middle) < end {
+                known = middle + 1;
+            } else {
+                after = middle;
+            }
+        }
+        known
     }
 }
 
@@ -223,219 +307,109 @@ impl<'a> Sorted<'a> {
     fn new(
         inputs: &'a [Arc<Segment>],
         tails: &'a [Arc<Tail>],
-        schema: &SchemaRef,
+        output: &'a Layout,
     ) -> Result<Self, StoreError> {
-        let mut sorted = Self { inputs: Vec::new(), schema: schema.clone() };
+        let mut sorted = Self { inputs: Vec::new() };
         for (segment, tail) in inputs.iter().zip(tails) {
-            let reader = open(segment, tail, &|_| true)?;
-            let mut input = Input { segment, layout: &tail.layout, reader, batch: None };
-            input.fill(schema)?;
+            let reader = Some(open(segment, tail)?);
+            let route = Route::new(segment, tail, output);
+            let mut input =
+                Input { segment, layout: &tail.layout, output, route, reader, batch: None };
+            input.fill()?;
             sorted.inputs.push(input);
         }
         Ok(sorted)
     }
 
     /// The next rows, as many as a block has; `None` at the end.
-    fn next_batch(&mut self) -> Result<Option<RecordBatch>, StoreError> {
+    fn next_batch(&mut self, schema: &SchemaRef) -> Result<Option<RecordBatch>, StoreError> {
         let mut batches: Vec<RecordBatch> = Vec::new();
         // For each input the place of its current batch in `batches`.
         let mut places: Vec<Option<usize>> = vec![None; self.inputs.len()];
-        let mut picks: Vec<(usize, usize)> = Vec::with_capacity(BLOCK_ROWS);
+        let mut picks: Vec<Pick> = Vec::with_capacity(BLOCK_ROWS);
         while picks.len() < BLOCK_ROWS {
-            let Some(at) = self.least() else { break };
+            let Some((at, rows)) = self.next_run(BLOCK_ROWS - picks.len()) else { break };
             let input = &mut self.inputs[at];
             let Some(keyed) = &mut input.batch else { break };
             let place = *places[at].get_or_insert_with(|| {
                 batches.push(keyed.batch.clone());
                 batches.len() - 1
             });
-            picks.push((place, keyed.next));
-            keyed.next += 1;
+            picks.extend(rows.clone().map(|row| (place, row)));
+            keyed.next = rows.end;
             if keyed.next == keyed.batch.num_rows() {
-                input.fill(&self.schema)?;
+                input.fill()?;
                 places[at] = None;
             }
         }
         if picks.is_empty() {
             return Ok(None);
         }
+        let batches = batches.iter().map(|batch| alike(batch, schema));
+        let batches = batches.collect::<Result<Vec<_>, _>>()?;
         let batches: Vec<&RecordBatch> = batches.iter().collect();
-        Ok(Some(interleave_record_batch(&batches, &picks)?))
+        fit(&gather(&batches, &picks)?, schema).map(Some)
     }
 
-    /// The input whose next row comes first.
-    fn least(&self) -> Option<usize> {
-        let open = self.inputs.iter().enumerate().filter_map(|(i, p)| Some((i, p.batch.as_ref()?)));
-        open.min_by(|a, b| a.1.key().cmp(&b.1.key())).map(|(i, _)| i)
+    /// The input whose next row comes first, and those of its rows that come before any other's.
+    fn next_run(&self, rows_max: usize) -> Option<(usize, Range<usize>)> {
+        let mut least: Option<(usize, &Keyed)> = None;
+        let mut second: Option<&Keyed> = None;
+        for (at, keyed) in self.inputs.iter().enumerate() {
+            let Some(keyed) = &keyed.batch else { continue };
+            let is_before = |other: &Keyed| keyed.key(keyed.next) < other.key(other.next);
+            match least {
+                Some((_, known)) if !is_before(known) => {
+                    if second.is_none_or(is_before) {
+                        second = Some(keyed);
+                    }
+                }
+                _ => {
+                    second = least.map(|(_, known)| known);
+                    least = Some((at, keyed));
+                }
+            }
+        }
+        let (at, keyed) = least?;
+        let end = second.map(|other| other.key(other.next));
+        Some((at, keyed.next..keyed.before(end, rows_max)))
     }
 }
 
 impl Input<'_> {
     /// Takes the next batch of the file.
-    fn fill(&mut self, schema: &SchemaRef) -> Result<(), StoreError> {
+    fn fill(&mut self) -> Result<(), StoreError> {
         self.batch = None;
         let Some(reader) = &mut self.reader else { return Ok(()) };
         let Some(batch) = reader.next() else {
             self.reader = None;
             return Ok(());
         };
-        let batch = wide(&batch.map_err(|error| self.segment.damaged(&error.to_string()))?)?;
-        let (map, kinds) = attributes(&batch, self.layout, None)?;
-        let column = |field: &Arc<ArrowField>| -> ArrayRef {
-            match field.name().as_str() {
-                ATTRIBUTES => map.clone(),
-                name if name == ATTRIBUTE_KINDS.column() => kinds.clone(),
-                name => match batch.column_by_name(name) {
-                    Some(column) => column.clone(),
-                    None => new_null_array(&in_memory(field), batch.num_rows()),
-                },
-            }
-        };
-        let columns: Vec<ArrayRef> = schema.fields().iter().map(column).collect();
-        let held = schema.fields().iter().zip(&columns);
-        let fields = held.map(|(f, c)| ArrowField::new(f.name(), c.data_type().clone(), true));
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        let batch = RecordBatch::try_new(schema, columns)?;
-        self.batch = Some(Keyed { batch, next: 0 });
+        let batch = batch.map_err(|error| self.segment.damaged(&error.to_string()))?;
+        self.batch = Some(Keyed::new(self.route.follow(&batch, self.layout, self.output)?));
         Ok(())
     }
 }
 
-/// The type that a column of a file has once it is read.
-fn in_memory(field: &ArrowField) -> DataType {
-    let events = pugmark_event::batch::schema();
-    let wide = events.field_with_name(field.name());
-    wide.map_or(field.data_type().clone(), |wide| wide.data_type().clone())
+/// A reader of all columns.
+fn open(segment: &Arc<Segment>, tail: &Tail) -> Result<ParquetRecordBatchReader, StoreError> {
+    let file = SegmentFile(segment.open()?);
+    ParquetRecordBatchReaderBuilder::new_with_metadata(file, tail.footer.clone())
+        .with_batch_size(INPUT_ROWS)
+        .build()
+        .map_err(StoreError::parquet(&segment.path))
 }
 
-/// Turns sorted rows into rows of the output, and collects the index.
-struct Output<'a> {
-    layout: &'a Layout,
-    schema: SchemaRef,
-    index: IndexBuilder,
-    entities: Vec<FieldId>,
-    known: Templates,
-    record: String,
-    found: Vec<Found>,
-}
-
-impl<'a> Output<'a> {
-    fn new(layout: &'a Layout, input: &SchemaRef) -> Self {
-        let is_map = |name: &str| [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(&name);
-        let plain = input.fields().iter().filter(|f| !is_map(f.name())).cloned();
-        let promoted = layout
-            .promoted
-            .iter()
-            .map(|p| Arc::new(ArrowField::new(&p.column, p.stored.data_type(), true)));
-        let map = input.fields().iter().filter(|f| is_map(f.name())).cloned();
-        let schema = Schema::new(plain.chain(promoted).chain(map).collect::<Vec<_>>());
-        // A field that is made up of pieces has values though it may have no column.
-        let stored = |id: &FieldId| input.index_of(id.column()).is_ok() || COMPOSITES.contains(id);
-        let ids = (0..fields::FIELDS.len()).map(|at| FieldId(at as u16));
-        let entities: Vec<FieldId> = ids.filter(|id| is_entity(*id)).filter(stored).collect();
-        Self {
-            layout,
-            schema: Arc::new(schema),
-            index: IndexBuilder::new(entities.clone()),
-            entities,
-            known: Templates::default(),
-            record: String::new(),
-            found: Vec::new(),
-        }
+/// The batch with its columns in the form of the output.
+fn alike(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, StoreError> {
+    let mut fields = Vec::with_capacity(batch.num_columns());
+    let mut columns = Vec::with_capacity(batch.num_columns());
+    for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+        let (_, to) = schema.column_with_name(field.name()).unwrap_or((0, field));
+        columns.push(held_as(column, to.data_type())?);
+        fields.push(ArrowField::new(field.name(), to.data_type().clone(), true));
     }
-
-    fn assemble(&mut self, batch: &RecordBatch) -> Result<RecordBatch, StoreError> {
-        let rows = Rows::new(batch);
-        let mut split = AttributeSplit::new(self.layout);
-        let joined = Layout::default();
-        let mut decoder = Decoder::new(batch, &joined);
-        let text = |id: FieldId| {
-            batch.column_by_name(id.column()).and_then(|column| column.as_string_opt::<i32>())
-        };
-        let exact = batch.column_by_name(ORIGINAL_BYTES.column());
-        let exact = exact.and_then(|column| column.as_binary_opt::<i32>());
-        let (kept, issues) = (text(ORIGINAL), text(fields::ISSUES));
-        for row in 0..batch.num_rows() {
-            self.record.clear();
-            let (record, found) = (&mut self.record, &mut self.found);
-            match decoder.record_found(row, &mut self.known, record, found) {
-                Some(template) => self.index.record(&template, record.as_bytes(), found),
-                None => {
-                    if let Some(text) = kept.filter(|c| c.is_valid(row)) {
-                        self.index.text(text.value(row).as_bytes());
-                    } else if let Some(bytes) = exact.filter(|c| c.is_valid(row)) {
-                        let lossy = String::from_utf8_lossy(bytes.value(row));
-                        self.index.text(lossy.as_bytes());
-                    }
-                }
-            }
-            for place in 0..self.entities.len() {
-                self.entity(place, row, batch, &mut decoder);
-            }
-            if let Some(issues) = issues.filter(|c| c.is_valid(row)) {
-                self.index.issues(issues.value(row));
-            }
-            split.row(&rows, row, None, &mut self.index);
-            self.index.end_row();
-        }
-        self.join(batch, split)
-    }
-
-    fn entity(&mut self, place: usize, row: usize, batch: &RecordBatch, decoder: &mut Decoder<'_>) {
-        let id = self.entities[place];
-        let stored = batch.column_by_name(id.column()).and_then(|c| c.as_string_opt::<i32>());
-        if let Some(stored) = stored.filter(|c| c.is_valid(row)) {
-            return self.index.entity(place, stored.value(row).as_bytes());
-        }
-        if COMPOSITES.contains(&id) {
-            let mut value = String::new();
-            if decoder.composite(row, id, &mut self.known, &mut value).is_some() {
-                self.index.entity(place, value.as_bytes());
-            }
-        }
-    }
-
-    fn join(
-        &self,
-        batch: &RecordBatch,
-        split: AttributeSplit<'_>,
-    ) -> Result<RecordBatch, StoreError> {
-        let (map, kinds, promoted) = split.finish(batch.num_rows())?;
-        let mut columns: Vec<ArrayRef> = Vec::with_capacity(self.schema.fields().len());
-        let mut promoted = promoted.into_iter();
-        for field in self.schema.fields() {
-            let column = match field.name().as_str() {
-                ATTRIBUTES => map.clone(),
-                name if name == ATTRIBUTE_KINDS.column() => kinds.clone(),
-                name => match batch.column_by_name(name) {
-                    Some(column) => held_as(column, field.data_type())?,
-                    None => promoted
-                        .next()
-                        .unwrap_or_else(|| new_null_array(field.data_type(), batch.num_rows())),
-                },
-            };
-            columns.push(column);
-        }
-        Ok(RecordBatch::try_new(self.schema.clone(), columns)?)
-    }
-}
-
-/// The column as the output holds it.
-fn held_as(column: &ArrayRef, held: &DataType) -> Result<ArrayRef, StoreError> {
-    let stored = match held {
-        _ if column.data_type() == held => return Ok(column.clone()),
-        DataType::Binary => Stored::Hex,
-        DataType::FixedSizeBinary(16) => Stored::Uuid,
-        other => return Ok(cast(column, other)?),
-    };
-    let texts = column.as_string_opt::<i32>();
-    let mut builder = StoredBuilder::new(stored);
-    for row in 0..column.len() {
-        if let Some(texts) = texts.filter(|texts| texts.is_valid(row)) {
-            builder.set(row, texts.value(row));
-        }
-    }
-    Ok(builder.finish(column.len()))
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
 }
 
 impl Stored {

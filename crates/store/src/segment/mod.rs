@@ -5,9 +5,12 @@
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
 
 pub(crate) mod assemble;
+mod columns;
+mod encoding;
 pub(crate) mod events;
 pub(crate) mod file;
 pub(crate) mod find;
+mod gather;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;

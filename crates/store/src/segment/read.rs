@@ -356,6 +356,13 @@ impl SegmentScan {
         self.tail.index.as_ref().is_none_or(|index| index.in_map(name))
     }
 
+    /// Those of the columns in which some row of the group has a value.
+    fn with_values_in(&self, group: usize, columns: &BTreeSet<String>) -> BTreeSet<String> {
+        let index = self.tail.index.as_ref().and_then(|index| index.groups.get(group));
+        let has = |name: &&String| index.is_none_or(|index| index.has_column(name));
+        columns.iter().filter(has).cloned().collect()
+    }
+
     /// Reads these columns of these rows.
     fn open(
         &self,
@@ -365,6 +372,7 @@ impl SegmentScan {
         dictionaries: bool,
     ) -> Result<ParquetRecordBatchReader, StoreError> {
         let failed = StoreError::parquet(&self.segment.path);
+        let columns = &self.with_values_in(group, columns);
         let footer = match dictionaries && !columns.contains(TEMPLATE) {
             true => self.with_dictionaries(group, columns).map_err(&failed)?,
             false => self.tail.footer.clone(),
@@ -555,7 +563,7 @@ impl Rows {
         if left.is_empty() {
             return Ok(None);
         }
-        let mut missing = self.columns.clone();
+        let mut missing = self.scan.with_values_in(group, &self.columns);
         for field in left.read.first().iter().flat_map(|batch| batch.schema_ref().fields()) {
             missing.remove(field.name());
         }

@@ -1,12 +1,10 @@
 //! Writes events as segments: sorts them into partitions, assembles the columns, makes the file.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use arrow::array::UInt32Array;
-use arrow::compute::take_record_batch;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use chrono::DateTime;
@@ -20,12 +18,16 @@ use pugmark_event::batch::Batch;
 use pugmark_event::fields::{self, FIELDS};
 use pugmark_event::time::{DAY, Micros};
 
-use super::assemble::{Assembled, assemble};
+use super::assemble::{assemble, lay_out};
+use super::columns::{fit, unite};
+use super::encoding::{Encodings, of_blocks};
 use super::file::{Checked, checksum};
+use super::gather::{Pick, gather};
 use super::index::{BLOCK_ROWS, GROUP_ROWS, IndexBuilder};
 use super::layout::{FOOTER_KEY, FORMAT, Layout};
 use super::{Segment, Tails};
 use crate::codec::encode::Encoder;
+use crate::codec::rows::Rows;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::manifest::SegmentInfo;
@@ -93,9 +95,8 @@ impl SegmentWriter {
         if batches.is_empty() {
             return Ok(Vec::new());
         }
-        let batch = Batch::concat(batches)?;
         let mut written: Vec<Arc<Segment>> = Vec::new();
-        let result = self.write_partitions(&batch, &mut written);
+        let result = self.write_partitions(batches, &mut written);
         if let Err(error) = result {
             written.iter().for_each(|segment| segment.doom());
             return Err(error);
@@ -105,18 +106,23 @@ impl SegmentWriter {
 
     fn write_partitions(
         &self,
-        batch: &Batch,
+        batches: &[Batch],
         written: &mut Vec<Arc<Segment>>,
     ) -> Result<(), StoreError> {
         let mut encoder = self.encoder.lock();
         if encoder.is_full() {
             *encoder = Encoder::default();
         }
-        for (partition, rows) in self.partitions(batch) {
-            let sorted = take_record_batch(batch.columns(), &UInt32Array::from(rows))?;
-            let assembled = assemble(&sorted, &mut encoder)?;
-            let facts = Facts::of(&Batch::new(sorted)?);
-            let info = self.write_file(&partition, &facts, assembled, Effort::Flush)?;
+        let columns: Vec<&RecordBatch> = batches.iter().map(Batch::columns).collect();
+        let rows: Vec<Rows<'_>> = columns.iter().map(|columns| Rows::new(columns)).collect();
+        let raw_bytes: Vec<Vec<usize>> = batches.iter().map(crate::ledger::raw_bytes).collect();
+        for (partition, picks) in self.partitions(batches, &rows) {
+            let layout = lay_out(&rows, &picks);
+            // Which columns the file has is known when all of its blocks are there.
+            let block = |picks| assemble(&gather(&columns, picks)?, &layout, &mut encoder);
+            let blocks = picks.chunks(BLOCK_ROWS).map(block).collect::<Result<Vec<_>, _>>()?;
+            let facts = Facts::of(batches, &rows, &raw_bytes, &picks);
+            let info = self.write_file(&partition, &facts, blocks, layout)?;
             written.push(self.handle(info));
         }
         let mut folders: Vec<PathBuf> =
@@ -148,54 +154,70 @@ impl SegmentWriter {
     }
 
     /// Rows by partition, in the order in which they are written: by source, then time.
-    fn partitions(&self, batch: &Batch) -> Vec<(Partition, Vec<u32>)> {
-        let days: Vec<i64> = batch.event_times().iter().map(|t| t.div_euclid(DAY)).collect();
-        let classes = self.classify.classes(batch);
-        let mut counts: HashMap<(u16, i64), usize> = HashMap::new();
-        for (class, day) in classes.iter().zip(&days) {
-            *counts.entry((class.0, *day)).or_default() += 1;
+    fn partitions(&self, batches: &[Batch], rows: &[Rows<'_>]) -> Vec<(Partition, Vec<Pick>)> {
+        let ranks = source_ranks(rows);
+        let mut all: Vec<SortedRow> = Vec::with_capacity(batches.iter().map(Batch::rows).sum());
+        for (place, batch) in batches.iter().enumerate() {
+            let classes = self.classify.classes(batch);
+            let times = batch.event_times();
+            all.extend((0..batch.rows()).map(|row| SortedRow {
+                class: classes.get(row).map_or(0, |class| class.0),
+                day: times[row].div_euclid(DAY) as i32,
+                source: ranks[place][row],
+                time: times[row],
+                batch: place as u32,
+                row: row as u32,
+            }));
         }
-        let mut ranked: Vec<_> = counts.into_iter().map(|(key, n)| (n, key)).collect();
-        ranked.sort_unstable_by(|a, b| b.cmp(a));
+        let own = self.own_days(&all);
+        for row in all.iter_mut().filter(|row| !own.contains(&(row.class, row.day))) {
+            row.day = MIXED_DAY;
+        }
+        all.sort_unstable();
         let names = self.classify.names();
-        if ranked.len() > FILES_PER_FLUSH_MAX {
-            // The rest of each class goes into one file.
-            ranked.truncate(FILES_PER_FLUSH_MAX.saturating_sub(names.len()).max(1));
-        }
-        let own: BTreeMap<(u16, i64), String> =
-            ranked.iter().map(|(_, key)| (*key, day_name(key.1))).collect();
-        let name_of = |key: (u16, i64)| own.get(&key).map_or(MIXED, String::as_str);
-        let sources = source_ranks(batch);
-        let times = batch.event_times();
-        let mut rows: Vec<(u16, &str, u32, Micros, u32)> = (0..batch.rows())
-            .map(|row| {
-                let class = classes.get(row).map_or(0, |c| c.0);
-                (class, name_of((class, days[row])), sources[row], times[row], row as u32)
-            })
-            .collect();
-        rows.sort_unstable();
-        rows.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1))
-            .map(|chunk| {
-                let class = names.get(usize::from(chunk[0].0)).map_or("default", |n| n);
-                let partition = Partition { class: class.to_string(), day: chunk[0].1.to_string() };
-                (partition, chunk.iter().map(|r| r.4).collect())
+        all.chunk_by(|a, b| (a.class, a.day) == (b.class, b.day))
+            .map(|rows| {
+                let class = names.get(usize::from(rows[0].class)).map_or("default", |n| n);
+                let partition = Partition { class: class.to_string(), day: day_name(rows[0].day) };
+                (partition, rows.iter().map(|r| (r.batch as usize, r.row as usize)).collect())
             })
             .collect()
+    }
+
+    /// Classes and days that get files of their own: those with the most rows.
+    fn own_days(&self, rows: &[SortedRow]) -> HashSet<(u16, i32)> {
+        let mut counts: HashMap<(u16, i32), usize> = HashMap::new();
+        for run in rows.chunk_by(|a, b| (a.class, a.day) == (b.class, b.day)) {
+            *counts.entry((run[0].class, run[0].day)).or_default() += run.len();
+        }
+        let mut ranked: Vec<_> = counts
+            .into_iter()
+            .filter(|(key, _)| day_name(key.1) != MIXED)
+            .map(|(key, n)| (n, key))
+            .collect();
+        ranked.sort_unstable_by(|a, b| b.cmp(a));
+        let classes = self.classify.names().len();
+        if ranked.len() > FILES_PER_FLUSH_MAX {
+            // The rest of each class goes into one file.
+            ranked.truncate(FILES_PER_FLUSH_MAX.saturating_sub(classes).max(1));
+        }
+        ranked.into_iter().map(|(_, key)| key).collect()
     }
 
     fn write_file(
         &self,
         partition: &Partition,
         facts: &Facts,
-        assembled: Assembled,
-        effort: Effort,
+        blocks: Vec<RecordBatch>,
+        layout: Layout,
     ) -> Result<SegmentInfo, StoreError> {
-        let mut file = self.begin(partition, facts, &assembled.columns.schema(), effort)?;
-        for start in (0..assembled.columns.num_rows()).step_by(BLOCK_ROWS) {
-            let rows = BLOCK_ROWS.min(assembled.columns.num_rows() - start);
-            file.write(&assembled.columns.slice(start, rows))?;
+        let schema = unite(blocks.iter().map(|block| &**block.schema_ref()), &layout);
+        let encodings = of_blocks(&blocks, &schema);
+        let mut file = self.begin(partition, facts, &schema, &encodings, Effort::Flush)?;
+        for block in blocks {
+            file.write(&fit(&block, &schema)?, &layout)?;
         }
-        file.finish(assembled.layout, assembled.index)
+        file.finish(layout)
     }
 
     /// Begins a file. Dropped before it is finished, it leaves nothing.
@@ -204,6 +226,7 @@ impl SegmentWriter {
         partition: &Partition,
         facts: &Facts,
         schema: &SchemaRef,
+        encodings: &Encodings,
         effort: Effort,
     ) -> Result<OpenSegment, StoreError> {
         let serial = self.serial.fetch_add(1, Ordering::SeqCst);
@@ -221,7 +244,8 @@ impl SegmentWriter {
             sources: facts.sources.clone(),
             ..SegmentInfo::default()
         };
-        OpenSegment::create(&self.disk, &self.dir, info, schema, effort)
+        let properties = properties(schema, encodings, effort)?;
+        OpenSegment::create(&self.disk, &self.dir, info, schema, properties)
     }
 }
 
@@ -273,26 +297,20 @@ impl Facts {
         sum
     }
 
-    fn of(batch: &Batch) -> Self {
-        let bounds = |values: &[i64]| {
-            values.iter().fold((i64::MAX, i64::MIN), |(min, max), v| (min.min(*v), max.max(*v)))
-        };
-        let mut sources: BTreeMap<String, u64> = BTreeMap::new();
-        let column = batch.text(fields::EVENT_SOURCE);
-        for row in 0..batch.rows() {
-            let source = column.map_or("", |c| c.value(row));
-            match sources.get_mut(source) {
-                Some(count) => *count += 1,
-                None => drop(sources.insert(source.to_string(), 1)),
-            }
+    fn of(batches: &[Batch], rows: &[Rows<'_>], raw_bytes: &[Vec<usize>], picks: &[Pick]) -> Self {
+        let mut facts = Self::sum(std::iter::empty());
+        let wider = |a: (i64, i64), v: i64| (a.0.min(v), a.1.max(v));
+        let source = |pick: &Pick| rows[pick.0].source(pick.1);
+        for run in picks.chunk_by(|a, b| source(a) == source(b)) {
+            *facts.sources.entry(source(&run[0]).to_string()).or_default() += run.len() as u64;
         }
-        Self {
-            rows: batch.rows() as u64,
-            raw_bytes: crate::ledger::raw_bytes(batch).iter().map(|bytes| *bytes as u64).sum(),
-            times: bounds(batch.event_times()),
-            ids: bounds(batch.ids()),
-            sources,
+        facts.rows = picks.len() as u64;
+        for (batch, row) in picks {
+            facts.raw_bytes += raw_bytes[*batch][*row] as u64;
+            facts.times = wider(facts.times, batches[*batch].event_times()[*row]);
+            facts.ids = wider(facts.ids, batches[*batch].ids()[*row]);
         }
+        facts
     }
 }
 
@@ -302,6 +320,7 @@ pub(super) struct OpenSegment {
     info: SegmentInfo,
     path: PathBuf,
     unfinished: PathBuf,
+    index: IndexBuilder,
     /// `None` once it is finished.
     writer: Option<ArrowWriter<Checked>>,
 }
@@ -312,7 +331,7 @@ impl OpenSegment {
         dir: &Path,
         info: SegmentInfo,
         schema: &SchemaRef,
-        effort: Effort,
+        properties: WriterProperties,
     ) -> Result<Self, StoreError> {
         let path = dir.join(&info.path);
         if let Some(folder) = path.parent() {
@@ -321,8 +340,8 @@ impl OpenSegment {
         let unfinished = path.with_extension("tmp");
         let file = disk.create(&unfinished);
         let file = file.map_err(StoreError::io("create the segment", &unfinished))?;
-        let mut open = Self { disk: disk.clone(), info, path, unfinished, writer: None };
-        let properties = properties(schema, effort)?;
+        let index = IndexBuilder::new(schema);
+        let mut open = Self { disk: disk.clone(), info, path, unfinished, index, writer: None };
         let writer = ArrowWriter::try_new(Checked::new(file), schema.clone(), Some(properties));
         open.writer = Some(writer.map_err(StoreError::parquet(&open.unfinished))?);
         Ok(open)
@@ -334,20 +353,23 @@ impl OpenSegment {
         self.writer.as_mut().ok_or(finished)
     }
 
-    pub(super) fn write(&mut self, columns: &RecordBatch) -> Result<(), StoreError> {
+    /// Adds the next rows: [`BLOCK_ROWS`] of them, fewer at the end.
+    pub(super) fn write(
+        &mut self,
+        columns: &RecordBatch,
+        layout: &Layout,
+    ) -> Result<(), StoreError> {
+        self.index.block(columns, layout);
         let written = self.writer()?.write(columns);
         written.map_err(StoreError::parquet(&self.unfinished))
     }
 
     /// Adds filters, index and footer, syncs the file, and gives it its name.
-    pub(super) fn finish(
-        mut self,
-        mut layout: Layout,
-        index: IndexBuilder,
-    ) -> Result<SegmentInfo, StoreError> {
+    pub(super) fn finish(mut self, mut layout: Layout) -> Result<SegmentInfo, StoreError> {
         let unfinished = self.unfinished.clone();
         let failed = StoreError::parquet(&unfinished);
         let io = |action| StoreError::io(action, &unfinished);
+        let index = std::mem::take(&mut self.index);
         let (filters, index) = index.finish().map_err(io("pack the index of"))?;
         let writer = self.writer()?;
         writer.flush().map_err(&failed)?;
@@ -377,17 +399,36 @@ impl Drop for OpenSegment {
     }
 }
 
-/// For every row the rank of its source among the names of all sources.
-fn source_ranks(batch: &Batch) -> Vec<u32> {
-    let Some(sources) = batch.text(fields::EVENT_SOURCE) else { return vec![0; batch.rows()] };
-    let names: BTreeMap<&str, u32> = sources.iter().map(|s| (s.unwrap_or(""), 0)).collect();
-    let ranks: HashMap<&str, u32> =
-        names.keys().enumerate().map(|(rank, name)| (*name, rank as u32)).collect();
-    sources.iter().map(|s| ranks[s.unwrap_or("")]).collect()
+/// A row to be written; sorted, they are in the order of the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct SortedRow {
+    class: u16,
+    day: i32,
+    /// Rank of its source among the names of all sources.
+    source: u32,
+    time: Micros,
+    batch: u32,
+    row: u32,
 }
 
-fn day_name(day: i64) -> String {
-    match DateTime::from_timestamp(day.saturating_mul(86_400), 0) {
+/// For every row of every batch the rank of its source among the names of all sources.
+fn source_ranks(batches: &[Rows<'_>]) -> Vec<Vec<u32>> {
+    let sources: Vec<Vec<&str>> =
+        batches.iter().map(|rows| (0..rows.len()).map(|row| rows.source(row)).collect()).collect();
+    let mut ranks: BTreeMap<&str, u32> = BTreeMap::new();
+    for run in sources.iter().flat_map(|sources| sources.chunk_by(|a, b| a == b)) {
+        ranks.insert(run[0], 0);
+    }
+    ranks.values_mut().zip(0..).for_each(|(rank, place)| *rank = place);
+    let rank = |run: &[&str]| std::iter::repeat_n(ranks[run[0]], run.len());
+    sources.iter().map(|s| s.chunk_by(|a, b| a == b).flat_map(rank).collect()).collect()
+}
+
+/// Stands for all days without a file of their own. Event times are far from it.
+const MIXED_DAY: i32 = i32::MAX;
+
+fn day_name(day: i32) -> String {
+    match DateTime::from_timestamp(i64::from(day).saturating_mul(86_400), 0) {
         Some(time) if (0..=9999).contains(&chrono::Datelike::year(&time)) => {
             time.format("%Y-%m-%d").to_string()
         }
@@ -395,7 +436,11 @@ fn day_name(day: i64) -> String {
     }
 }
 
-fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties, StoreError> {
+fn properties(
+    schema: &SchemaRef,
+    encodings: &Encodings,
+    effort: Effort,
+) -> Result<WriterProperties, StoreError> {
     let level = ZstdLevel::try_new(effort.zstd_level());
     let level = level.map_err(StoreError::parquet(Path::new("zstd")))?;
     let sorting = [fields::EVENT_SOURCE, fields::EVENT_TIME]
@@ -422,6 +467,12 @@ fn properties(schema: &SchemaRef, effort: Effort) -> Result<WriterProperties, St
     for field in FIELDS.iter().filter(|f| super::layout::has_bounds(f)) {
         let column = ColumnPath::from(field.column);
         properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Page);
+    }
+    for (name, encoding) in encodings {
+        let column = ColumnPath::from(name.as_str());
+        properties = properties
+            .set_column_dictionary_enabled(column.clone(), false)
+            .set_column_encoding(column, *encoding);
     }
     // Ids and times grow slowly: differences are small where a dictionary would hold every value.
     for id in [fields::EVENT_ID, fields::EVENT_TIME, fields::RECEIVED_TIME] {

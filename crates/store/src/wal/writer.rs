@@ -21,6 +21,9 @@ use crate::{Appended, Block, Options};
 
 /// Bytes of records that one fsync covers at most; a single larger block goes alone.
 const GROUP_BYTES_MAX: usize = 8 << 20;
+/// Events in memory may take so many times what makes a flush due: those that are being written, and
+/// those that come in meanwhile.
+const CROWDED_TIMES: usize = 3;
 /// How often an idle writer looks at the disk.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a held-back writer sleeps before it looks again.
@@ -114,7 +117,7 @@ impl Queue {
             jobs: Mutex::new(Some(sender)),
             in_flight: Mutex::default(),
             bytes_max: options.queue_bytes_max,
-            memory_bytes_max: options.memtable_bytes_max.saturating_mul(4),
+            memory_bytes_max: options.memtable_bytes_max.saturating_mul(CROWDED_TIMES),
             wal_bytes_max: options.wal_bytes_max,
             memory_bytes: AtomicUsize::new(0),
             durable: AtomicI64::new(next_id),
