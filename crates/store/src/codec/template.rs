@@ -105,6 +105,8 @@ pub(crate) struct Template {
     pub(crate) glued: Vec<bool>,
     /// The text without the values, and without words that touch a value.
     literal: Vec<u8>,
+    /// What comes behind the last value. Records of one source mostly differ there.
+    pub(crate) end: Box<str>,
 }
 
 impl Template {
@@ -148,8 +150,8 @@ impl Template {
     }
 
     fn of(text: Arc<str>, pieces: Vec<Piece>) -> Self {
-        let (glued, literal) = (glued(&pieces), literal(&pieces));
-        Self { text, pieces, glued, literal }
+        let (glued, literal, end) = (glued(&pieces), literal(&pieces), end(&pieces));
+        Self { text, pieces, glued, literal, end }
     }
 
     /// True when every record of this template has the word, which is in lower case.
@@ -268,6 +270,18 @@ fn glued(pieces: &[Piece]) -> Vec<bool> {
         glued[*i] = before || after;
     }
     glued
+}
+
+/// The text behind the last value.
+fn end(pieces: &[Piece]) -> Box<str> {
+    let is_value =
+        |piece: &Piece| !matches!(piece, Piece::Text(_) | Piece::Open(_) | Piece::Close(_));
+    let start = pieces.iter().rposition(is_value).map_or(0, |last| last + 1);
+    let texts = pieces[start..].iter().filter_map(|piece| match piece {
+        Piece::Text(text) => Some(&**text),
+        _ => None,
+    });
+    texts.collect::<String>().into()
 }
 
 /// The text between values, where a value leaves a blank and takes the words that touch it along.
