@@ -121,6 +121,8 @@ pub(crate) struct Template {
     attributes: Vec<(Box<str>, u8, Range<usize>)>,
     /// The text without the values, and without words that touch a value.
     literal: Vec<u8>,
+    /// What comes behind the last value. Records of one source mostly differ there.
+    pub(crate) end: Box<str>,
 }
 
 impl Template {
@@ -164,9 +166,9 @@ impl Template {
     }
 
     fn of(text: Arc<str>, pieces: Vec<Piece>) -> Self {
-        let (glued, literal) = (glued(&pieces), literal(&pieces));
+        let (glued, literal, end) = (glued(&pieces), literal(&pieces), end(&pieces));
         let attributes = made_attributes(&pieces);
-        Self { text, pieces, glued, attributes, literal }
+        Self { text, pieces, glued, attributes, literal, end }
     }
 
     /// How many values of a record have no column but that of a variable.
@@ -315,6 +317,17 @@ fn glued(pieces: &[Piece]) -> Vec<bool> {
         glued[*i] = before || after;
     }
     glued
+}
+
+/// The text behind the last value.
+fn end(pieces: &[Piece]) -> Box<str> {
+    let is_value = |piece: &Piece| !matches!(piece, Piece::Text(_)) && !piece.is_mark();
+    let start = pieces.iter().rposition(is_value).map_or(0, |last| last + 1);
+    let texts = pieces[start..].iter().filter_map(|piece| match piece {
+        Piece::Text(text) => Some(&**text),
+        _ => None,
+    });
+    texts.collect::<String>().into()
 }
 
 /// The text between values, where a value leaves a blank and takes the words that touch it along.
