@@ -258,6 +258,8 @@ struct Word<'a> {
     with: Vec<bool>,
     /// For each column of the index whether it has few values and one of them has the word.
     listed: Vec<bool>,
+    /// Whether some template or listed value has it.
+    elsewhere: bool,
 }
 
 impl<'a> Finder<'a> {
@@ -270,13 +272,9 @@ impl<'a> Finder<'a> {
         let words = texts.iter().map(|text| {
             let hash = hash_word(text.as_bytes());
             let unfiltered = is_common(text.as_bytes());
-            Word {
-                text,
-                hash,
-                unfiltered,
-                with: lookup.with_word(hash),
-                listed: group.listed(hash),
-            }
+            let (with, listed) = (lookup.with_word(hash), group.listed(hash));
+            let elsewhere = with.iter().chain(&listed).any(|has| *has);
+            Word { text, hash, unfiltered, with, listed, elsewhere }
         });
         Self { words: words.collect(), index, group, lookup, layout }
     }
@@ -291,7 +289,10 @@ impl<'a> Finder<'a> {
             let among_many = |word: &Word<'_>| {
                 word.unfiltered || self.index.block_has(self.group, block, word.hash)
             };
-            alike.entry(self.words.iter().map(among_many).collect()).or_default().push(block);
+            let many: Vec<bool> = self.words.iter().map(among_many).collect();
+            if self.words.iter().zip(&many).all(|(word, many)| *many || word.elsewhere) {
+                alike.entry(many).or_default().push(block);
+            }
         }
         let sieves = alike.into_iter().map(|(many, blocks)| (self.sieve(&many), blocks));
         sieves.filter(|(sieve, _)| sieve.may_pass()).collect()
@@ -304,13 +305,9 @@ impl<'a> Finder<'a> {
             words: self.words.iter().map(|word| word.text).collect(),
             verbatim: among_many.iter().all(|many| *many),
             searches: Vec::new(),
-            columns: BTreeSet::from([TEMPLATE.to_string()]),
             lookup: self.lookup,
             layout: self.layout,
         };
-        if sieve.verbatim {
-            sieve.columns.extend([ORIGINAL, ORIGINAL_BYTES].map(|id| id.column().to_string()));
-        }
         for template in 0..self.lookup.templates.len() {
             let known = self.known(template, among_many, &mut sieve);
             sieve.known.push(known);
@@ -355,7 +352,6 @@ impl<'a> Finder<'a> {
     fn places(&self, piece: &Piece, word: usize, sieve: &mut Sieve<'a>) -> Vec<Place> {
         match piece {
             Piece::Field(_, Form::Time(_)) => {
-                sieve.columns.insert(EVENT_TIME.column().to_string());
                 vec![Place::Time(piece.clone(), word)]
             }
             Piece::Field(id, _) => vec![sieve.column(id.column(), word)],
@@ -365,7 +361,6 @@ impl<'a> Finder<'a> {
                 let mut places: Vec<Place> =
                     promoted.iter().map(|p| sieve.column(&p.column, word)).collect();
                 if self.index.in_map(name) {
-                    sieve.columns.insert(ATTRIBUTES.to_string());
                     places.push(Place::Map(name.clone(), word));
                 }
                 places
@@ -419,17 +414,32 @@ pub(super) struct Sieve<'a> {
     verbatim: bool,
     /// Columns to search, each for one word.
     searches: Vec<(String, usize)>,
-    columns: BTreeSet<String>,
     lookup: &'a Lookup,
     layout: &'a Layout,
 }
 
 /// What came of a batch.
+#[derive(Debug)]
 pub(super) struct Sifted {
     /// Rows that have every word.
     pub(super) yes: BooleanBuffer,
-    /// Rows whose record must be put together to know.
+    /// Rows of which it is not known yet.
     pub(super) perhaps: BooleanBuffer,
+}
+
+impl Sifted {
+    fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
+        let mut perhaps = BooleanBufferBuilder::new(rows);
+        perhaps.append_n(rows, false);
+        let yes = BooleanBuffer::collect_bool(rows, |row| {
+            let verdict = verdict(row);
+            if verdict.is_none() {
+                perhaps.set_bit(row, true);
+            }
+            verdict == Some(true)
+        });
+        Self { yes, perhaps: perhaps.finish() }
+    }
 }
 
 impl Sieve<'_> {
@@ -437,58 +447,129 @@ impl Sieve<'_> {
         self.verbatim || self.known.iter().any(|known| !matches!(known, Known::No))
     }
 
-    /// The columns of the file that must be read.
-    pub(super) fn columns(&self) -> &BTreeSet<String> {
-        &self.columns
-    }
-
     fn column(&mut self, name: &str, word: usize) -> Place {
         let same = |search: &(String, usize)| search.0 == name && search.1 == word;
         let at = self.searches.iter().position(same).unwrap_or_else(|| {
-            self.columns.insert(name.to_string());
             self.searches.push((name.to_string(), word));
             self.searches.len() - 1
         });
         Place::Search(at)
     }
 
-    /// Looks at rows of which [`Sieve::columns`] were read, times in microseconds.
-    pub(super) fn sift(&self, batch: &RecordBatch) -> Sifted {
-        let rows = batch.num_rows();
-        let mut yes = BooleanBufferBuilder::new(rows);
-        let mut perhaps = BooleanBufferBuilder::new(rows);
-        let decoder = Decoder::new(batch, self.layout);
-        // For each value of the template column the template, looked up when a row has it.
-        let mut templates: Vec<Option<Option<usize>>> = Vec::new();
-        templates.resize(decoder.template_texts().map_or(0, Array::len), None);
-        let look_up =
-            |key: usize| self.lookup.by_text.get(decoder.template_texts()?.value(key)).copied();
-        let mut hits = Hits { sieve: self, batch, decoder: &decoder, found: Vec::new() };
-        hits.found.resize(self.searches.len(), None);
-        for row in 0..rows {
-            let template = decoder.key(row);
-            let template = template.map(|key| *templates[key].get_or_insert_with(|| look_up(key)));
-            let verdict = match template {
-                Some(Some(template)) => self.row(template, row, &mut hits),
-                Some(None) => None,
-                None => Some(self.verbatim && verbatim_has(batch, row, &self.words)),
-            };
-            yes.append(verdict == Some(true));
-            perhaps.append(verdict.is_none());
-        }
-        Sifted { yes: yes.finish(), perhaps: perhaps.finish() }
+    /// The columns that [`Sieve::by_template`] looks at.
+    pub(super) fn template_columns(&self) -> BTreeSet<String> {
+        let verbatim = [ORIGINAL, ORIGINAL_BYTES].map(|id| id.column());
+        let verbatim = verbatim.into_iter().filter(|_| self.verbatim);
+        [TEMPLATE].into_iter().chain(verbatim).map(str::to_string).collect()
     }
 
-    /// Whether the row has every word; `None` when its record must be put together.
-    fn row(&self, template: usize, row: usize, hits: &mut Hits<'_>) -> Option<bool> {
-        let open = match &self.known[template] {
-            Known::Yes => return Some(true),
-            Known::No => return Some(false),
-            Known::Perhaps(open) => open,
+    /// Tells rows apart by their template, or by their record where it has none, and adds the
+    /// columns to `columns` that must be looked at in rows that are left open.
+    pub(super) fn by_template(
+        &self,
+        batch: &RecordBatch,
+        columns: &mut BTreeSet<String>,
+    ) -> Sifted {
+        let decoder = Decoder::new(batch, self.layout);
+        let mut verdicts = vec![None; decoder.template_texts().map_or(0, Array::len)];
+        let mut verdict = |row: usize| {
+            let Some(key) = decoder.key(row) else {
+                return Some(self.verbatim && verbatim_has(batch, row, &self.words));
+            };
+            *verdicts[key].get_or_insert_with(|| {
+                match self.template(&decoder, key).map(|at| &self.known[at]) {
+                    Some(Known::Yes) => Some(true),
+                    Some(Known::No) => Some(false),
+                    Some(Known::Perhaps(open)) => {
+                        self.add_columns(open, columns);
+                        None
+                    }
+                    None => None,
+                }
+            })
         };
+        Sifted::of(batch.num_rows(), &mut verdict)
+    }
+
+    fn template(&self, decoder: &Decoder<'_>, key: usize) -> Option<usize> {
+        self.lookup.by_text.get(decoder.template_texts()?.value(key)).copied()
+    }
+
+    fn add_columns(&self, open: &[Open], columns: &mut BTreeSet<String>) {
+        columns.insert(TEMPLATE.to_string());
+        for place in open.iter().flat_map(|open| &open.places) {
+            columns.insert(match place {
+                Place::Search(at) => self.searches[*at].0.clone(),
+                Place::Map(..) => ATTRIBUTES.to_string(),
+                Place::Time(..) => EVENT_TIME.column().to_string(),
+            });
+        }
+    }
+
+    /// Looks at the values of rows that [`Sieve::by_template`] left open; times in microseconds.
+    pub(super) fn by_value(&self, batch: &RecordBatch) -> Sifted {
+        let decoder = Decoder::new(batch, self.layout);
+        let hits = Hits { sieve: self, decoder: &decoder, found: self.search(batch) };
+        let mut any = BooleanBuffer::new_unset(batch.num_rows());
+        for found in hits.found.iter().flatten() {
+            any = &any | found;
+        }
+        let mut verdicts: Vec<Option<Verdict<'_>>> = Vec::new();
+        verdicts.resize_with(decoder.template_texts().map_or(0, Array::len), || None);
+        let mut verdict = |row: usize| {
+            let Some(key) = decoder.key(row) else { return Some(false) };
+            match verdicts[key].get_or_insert_with(|| hits.verdict(key)) {
+                Verdict::Hits(_) if !any.value(row) => Some(false),
+                Verdict::Hits(open) | Verdict::Each(open) => hits.row(open, row),
+                Verdict::Whole => None,
+            }
+        };
+        Sifted::of(batch.num_rows(), &mut verdict)
+    }
+
+    /// The rows with a hit, for each search; `None` where there are none.
+    fn search(&self, batch: &RecordBatch) -> Vec<Option<BooleanBuffer>> {
+        let searches = self.searches.iter().map(|(name, word)| {
+            let rows = rows_with(batch.column_by_name(name)?, self.words[*word]);
+            (rows.count_set_bits() > 0).then_some(rows)
+        });
+        searches.collect()
+    }
+}
+
+/// How rows of a template are looked at.
+enum Verdict<'a> {
+    /// Rows without a hit have not every word.
+    Hits(&'a [Open]),
+    Each(&'a [Open]),
+    /// The record must be put together.
+    Whole,
+}
+
+/// Rows of a batch with a word in a column.
+struct Hits<'a> {
+    sieve: &'a Sieve<'a>,
+    decoder: &'a Decoder<'a>,
+    found: Vec<Option<BooleanBuffer>>,
+}
+
+impl<'a> Hits<'a> {
+    fn verdict(&self, key: usize) -> Verdict<'a> {
+        let known = self.sieve.template(self.decoder, key).map(|at| &self.sieve.known[at]);
+        let Some(Known::Perhaps(open)) = known else { return Verdict::Whole };
+        let searched = |open: &Open| {
+            !open.glued && open.places.iter().all(|place| matches!(place, Place::Search(_)))
+        };
+        match open.iter().any(searched) {
+            true => Verdict::Hits(open),
+            false => Verdict::Each(open),
+        }
+    }
+
+    fn row(&self, open: &[Open], row: usize) -> Option<bool> {
         let mut sure = true;
         for open in open {
-            if open.places.iter().any(|place| hits.has(place, row)) {
+            if open.places.iter().any(|place| self.has(place, row)) {
                 continue;
             }
             if !open.glued {
@@ -498,27 +579,10 @@ impl Sieve<'_> {
         }
         sure.then_some(true)
     }
-}
 
-/// Rows of a batch with a word in a column; each column is searched once, when a row asks.
-struct Hits<'a> {
-    sieve: &'a Sieve<'a>,
-    batch: &'a RecordBatch,
-    decoder: &'a Decoder<'a>,
-    found: Vec<Option<BooleanBuffer>>,
-}
-
-impl Hits<'_> {
-    fn has(&mut self, place: &Place, row: usize) -> bool {
+    fn has(&self, place: &Place, row: usize) -> bool {
         match place {
-            Place::Search(at) => {
-                let (name, word) = &self.sieve.searches[*at];
-                let search = || match self.batch.column_by_name(name) {
-                    Some(column) => rows_with(column, self.sieve.words[*word]),
-                    None => BooleanBuffer::new_unset(self.batch.num_rows()),
-                };
-                self.found[*at].get_or_insert_with(search).value(row)
-            }
+            Place::Search(at) => self.found[*at].as_ref().is_some_and(|rows| rows.value(row)),
             Place::Map(name, word) => {
                 let value = self.decoder.attribute(row, name);
                 value.is_some_and(|value| self.text_has(value, *word))

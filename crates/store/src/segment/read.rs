@@ -22,7 +22,7 @@ use pugmark_event::fields::{
 use super::assemble::{COMPOSITES, attribute_columns};
 use super::events::{composite, conflicts_of, events, wide};
 use super::file::SegmentFile;
-use super::find::{Finder, Sieve};
+use super::find::{Finder, Sieve, Sifted};
 use super::index::{BLOCK_ROWS, GroupIndex, Index, Where};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::{Segment, Tail};
@@ -215,9 +215,27 @@ impl SegmentScan {
         rows: &BooleanBuffer,
         sieve: &Sieve<'_>,
     ) -> Result<(BooleanBuffer, BooleanBuffer), StoreError> {
+        let mut columns = BTreeSet::new();
+        let mut by_template = |batch: &RecordBatch| sieve.by_template(batch, &mut columns);
+        let (yes, open) = self.sifted(group, rows, &sieve.template_columns(), &mut by_template)?;
+        if open.count_set_bits() == 0 || columns.is_empty() {
+            return Ok((yes, open));
+        }
+        let mut by_value = |batch: &RecordBatch| sieve.by_value(batch);
+        let (more, perhaps) = self.sifted(group, &open, &columns, &mut by_value)?;
+        Ok((&yes | &more, perhaps))
+    }
+
+    fn sifted(
+        &self,
+        group: usize,
+        rows: &BooleanBuffer,
+        columns: &BTreeSet<String>,
+        sift: &mut dyn FnMut(&RecordBatch) -> Sifted,
+    ) -> Result<(BooleanBuffer, BooleanBuffer), StoreError> {
         let (mut yes, mut perhaps) = (BooleanBufferBuilder::new(0), BooleanBufferBuilder::new(0));
-        for batch in self.open(group, rows, sieve.columns(), false)? {
-            let sifted = sieve.sift(&wide(&self.whole(batch)?)?);
+        for batch in self.open(group, rows, columns, false)? {
+            let sifted = sift(&self.whole(batch)?);
             yes.append_buffer(&sifted.yes);
             perhaps.append_buffer(&sifted.perhaps);
         }

@@ -39,6 +39,11 @@ pub const FILES_PER_FLUSH_MAX: usize = 64;
 const STATISTICS_BYTES_MAX: usize = 64;
 /// Largest dictionary of a column chunk; a column with more goes without.
 const DICTIONARY_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a page before it is compressed: columns that take little have few pages, and of those
+/// that take much one row can be read for little.
+const PAGE_BYTES_MAX: usize = 16 << 10;
+/// Rows after which it is seen whether a page is full.
+const PAGE_CHECK_ROWS: usize = 512;
 /// Partition of rows whose day has no file of its own.
 const MIXED: &str = "mixed";
 
@@ -455,8 +460,9 @@ fn properties(
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
-        .set_data_page_row_count_limit(BLOCK_ROWS)
-        .set_write_batch_size(BLOCK_ROWS)
+        .set_data_page_row_count_limit(GROUP_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES_MAX)
+        .set_write_batch_size(PAGE_CHECK_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::None)
         .set_statistics_truncate_length(Some(STATISTICS_BYTES_MAX))

@@ -23,7 +23,7 @@ use crate::{Appended, Block, Options};
 const GROUP_BYTES_MAX: usize = 8 << 20;
 /// Events in memory may take so many times what makes a flush due: those that are being written, and
 /// those that come in meanwhile.
-const CROWDED_TIMES: usize = 3;
+const CROWDED_TIMES: usize = 2;
 /// How often an idle writer looks at the disk.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a held-back writer sleeps before it looks again.
