@@ -16,7 +16,7 @@ use pugmark_event::Kind;
 use pugmark_event::fields::{ATTRIBUTES, EVENT_TIME, FieldId, ORIGINAL, ORIGINAL_BYTES};
 
 use super::assemble::{COMPOSITES, columns_of};
-use super::index::{GroupIndex, Index};
+use super::index::{Blocks, GroupIndex, Index, has_block};
 use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
@@ -256,10 +256,15 @@ struct Word<'a> {
     unfiltered: bool,
     /// For each template whether its text has the word.
     with: Vec<bool>,
-    /// For each column of the index whether it has few values and one of them has the word.
-    listed: Vec<bool>,
-    /// Whether some template or listed value has it.
-    elsewhere: bool,
+    /// For each column of the index the blocks in which a listed value has the word.
+    listed: Vec<Blocks>,
+}
+
+impl Word<'_> {
+    /// True when the text of some template or a listed value of the block has it.
+    fn is_elsewhere(&self, block: usize) -> bool {
+        self.with.contains(&true) || self.listed.iter().any(|blocks| has_block(*blocks, block))
+    }
 }
 
 impl<'a> Finder<'a> {
@@ -273,8 +278,7 @@ impl<'a> Finder<'a> {
             let hash = hash_word(text.as_bytes());
             let unfiltered = is_common(text.as_bytes());
             let (with, listed) = (lookup.with_word(hash), group.listed(hash));
-            let elsewhere = with.iter().chain(&listed).any(|has| *has);
-            Word { text, hash, unfiltered, with, listed, elsewhere }
+            Word { text, hash, unfiltered, with, listed }
         });
         Self { words: words.collect(), index, group, lookup, layout }
     }
@@ -290,7 +294,7 @@ impl<'a> Finder<'a> {
                 word.unfiltered || self.index.block_has(self.group, block, word.hash)
             };
             let many: Vec<bool> = self.words.iter().map(among_many).collect();
-            if self.words.iter().zip(&many).all(|(word, many)| *many || word.elsewhere) {
+            if self.words.iter().zip(&many).all(|(word, many)| *many || word.is_elsewhere(block)) {
                 alike.entry(many).or_default().push(block);
             }
         }
@@ -324,7 +328,7 @@ impl<'a> Finder<'a> {
                 continue;
             }
             let may = |alone: &&Alone| {
-                let listed = word.listed.get(alone.column).is_some_and(|listed| *listed);
+                let listed = word.listed.get(alone.column).is_some_and(|blocks| *blocks != 0);
                 (listed || *many && self.group.spilled(alone.column))
                     && alone.value.may_make(word.text.as_bytes())
             };

@@ -10,7 +10,7 @@
 //!
 //! Whole values of entity columns are kept in the same way, under the hash of the value.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -50,20 +50,45 @@ const INDEX_BYTES_MAX: usize = 256 << 20;
 /// Words or values of one column in one row group.
 #[derive(Debug, Default)]
 struct Listed {
-    values: HashSet<u64>,
-    words: Vec<u64>,
+    /// The blocks that have each value.
+    values: HashMap<u64, Blocks>,
+    /// Each word with the value that it is of.
+    words: Vec<(u64, u64)>,
     /// True once there were too many: later ones are in the filters of their blocks.
     spilled: bool,
 }
 
+/// Blocks of a row group, a bit each.
+pub(crate) type Blocks = u16;
+
+/// True when the bit of this block is set.
+pub(crate) fn has_block(blocks: Blocks, block: usize) -> bool {
+    blocks.checked_shr(block as u32).is_none_or(|rest| rest & 1 == 1)
+}
+
+const _: () = assert!(GROUP_ROWS / BLOCK_ROWS <= Blocks::BITS as usize);
+
 impl Listed {
-    /// True when the value is new here and there is room to list it.
-    fn list(&mut self, value: u64) -> bool {
+    /// True when the value is listed already: then the block is noted.
+    fn note(&mut self, value: u64, block: Blocks) -> bool {
+        self.values.get_mut(&value).map(|blocks| *blocks |= block).is_some()
+    }
+
+    /// True when there is room to list the value, which is new here.
+    fn list(&mut self, value: u64, block: Blocks) -> bool {
         if self.values.len() < LISTED_MAX {
-            return self.values.insert(value);
+            self.values.insert(value, block);
+            return true;
         }
-        self.spilled |= !self.values.contains(&value);
+        self.spilled = true;
         false
+    }
+
+    /// The words with the blocks of their values.
+    fn take_words(&mut self) -> Vec<(u64, Blocks)> {
+        let blocks = |value| self.values.get(value).copied().unwrap_or(Blocks::MAX);
+        let words = std::mem::take(&mut self.words);
+        words.iter().map(|(word, value)| (*word, blocks(value))).collect()
     }
 }
 
@@ -222,14 +247,15 @@ impl IndexBuilder {
 
     /// Adds the words of a value that `hash` stands for; its text is asked for when it is new.
     fn value(&mut self, column: usize, hash: u64, text: impl Fn(&mut String)) {
-        if self.is_seen(hash ^ mark(column)) || self.columns[column].values.contains(&hash) {
+        let block = self.block_bit();
+        if self.is_seen(hash ^ mark(column)) || self.columns[column].note(hash, block) {
             return;
         }
         let mut out = String::new();
         text(&mut out);
         let listed = &mut self.columns[column];
-        if listed.list(hash) {
-            listed.words.extend(words(out.as_bytes()).map(hash_word));
+        if listed.list(hash, block) {
+            listed.words.extend(words(out.as_bytes()).map(|word| (hash_word(word), hash)));
         } else {
             self.text(out.as_bytes());
         }
@@ -316,8 +342,9 @@ impl IndexBuilder {
 
     fn entity(&mut self, place: usize, value: &[u8]) {
         let hash = hash_value(value);
+        let block = self.block_bit();
         let listed = &mut self.entities[place].1;
-        if listed.values.contains(&hash) || listed.list(hash) {
+        if listed.note(hash, block) || listed.list(hash, block) {
             return;
         }
         self.push(hash);
@@ -362,6 +389,11 @@ impl IndexBuilder {
         }
     }
 
+    /// The bit of the block that is being added.
+    fn block_bit(&self) -> Blocks {
+        1u16.checked_shl(self.blocks.len() as u32).unwrap_or(Blocks::MAX)
+    }
+
     /// True when a value with this hash was asked about a moment ago in this block.
     fn is_seen(&mut self, hash: u64) -> bool {
         let slot = &mut self.seen_values[hash as usize % SEEN_SLOTS];
@@ -391,14 +423,14 @@ impl IndexBuilder {
         for (name, listed) in self.column_names.iter().zip(&mut self.columns) {
             put_text(&mut out, name);
             out.push(u8::from(listed.spilled));
-            put_hashes(&mut out, std::mem::take(&mut listed.words));
+            put_listed(&mut out, listed.take_words());
             *listed = Listed::default();
         }
         put(&mut out, self.entities.len() as u32);
         for (id, listed) in &mut self.entities {
             put_text(&mut out, id.column());
             out.push(u8::from(listed.spilled));
-            put_hashes(&mut out, listed.values.iter().copied().collect());
+            put_listed(&mut out, listed.values.iter().map(|(v, blocks)| (*v, *blocks)).collect());
             *listed = Listed::default();
         }
         put(&mut out, self.blocks.len() as u32);
@@ -443,6 +475,17 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(text.as_bytes());
 }
 
+/// As [`put_hashes`], then for each its blocks.
+fn put_listed(out: &mut Vec<u8>, listed: Vec<(u64, Blocks)>) {
+    let mut halves: BTreeMap<u32, Blocks> = BTreeMap::new();
+    for (hash, blocks) in listed {
+        *halves.entry(hash as u32).or_default() |= blocks;
+    }
+    put(out, halves.len() as u32);
+    halves.keys().for_each(|hash| put(out, *hash));
+    halves.values().for_each(|blocks| out.extend_from_slice(&blocks.to_le_bytes()));
+}
+
 /// Half a hash is enough where there are few.
 fn put_hashes(out: &mut Vec<u8>, mut hashes: Vec<u64>) {
     hashes.iter_mut().for_each(|hash| *hash &= u64::from(u32::MAX));
@@ -482,25 +525,38 @@ struct Kept {
     /// True when there were too many to list: the others are in the filters of their blocks.
     spilled: bool,
     hashes: Vec<u32>,
+    /// The blocks of each; format 2 does not say.
+    blocks: Vec<Blocks>,
 }
 
 impl Kept {
     fn read(read: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { column: read.text()?, spilled: read.flag()?, hashes: read.hashes()? })
+        let (column, spilled, hashes) = (read.text()?, read.flag()?, read.hashes()?);
+        let blocks = read.take(hashes.len().checked_mul(2)?)?.chunks_exact(2);
+        let blocks = blocks.map(|b| Some(Blocks::from_le_bytes(b.try_into().ok()?)));
+        Some(Self { column, spilled, hashes, blocks: blocks.collect::<Option<_>>()? })
+    }
+
+    fn read_v2(read: &mut Reader<'_>) -> Option<Self> {
+        let (column, spilled, hashes) = (read.text()?, read.flag()?, read.hashes()?);
+        Some(Self { column, spilled, hashes, blocks: Vec::new() })
     }
 
     /// As format 2 has it, which does not say whether the column spilled: it may have.
     fn read_words_v2(read: &mut Reader<'_>) -> Option<Self> {
-        Some(Self { column: read.text()?, spilled: true, hashes: read.hashes()? })
+        let (column, hashes) = (read.text()?, read.hashes()?);
+        Some(Self { column, spilled: true, hashes, blocks: Vec::new() })
     }
 
-    fn has(&self, hash: u64) -> bool {
-        self.hashes.binary_search(&(hash as u32)).is_ok()
+    /// The blocks that have it; `None` when it is not listed.
+    fn blocks(&self, hash: u64) -> Option<Blocks> {
+        let at = self.hashes.binary_search(&(hash as u32)).ok()?;
+        Some(self.blocks.get(at).copied().unwrap_or(Blocks::MAX))
     }
 
     /// Memory that it takes, about.
     fn bytes(&self) -> usize {
-        4 * self.hashes.len() + 64
+        6 * self.hashes.len() + 64
     }
 }
 
@@ -508,6 +564,7 @@ impl Index {
     /// Reads an index of a file of this format; `None` when the bytes are none.
     pub(crate) fn read(packed: &[u8], filters: Bytes, format: u32) -> Option<Self> {
         let words = if format < 3 { Kept::read_words_v2 } else { Kept::read };
+        let values = if format < 3 { Kept::read_v2 } else { Kept::read };
         let plain = zstd::bulk::decompress(packed, INDEX_BYTES_MAX).ok()?;
         let mut read = Reader(&plain);
         let texts = read.many(|read| read.text())?;
@@ -518,7 +575,7 @@ impl Index {
             Some(GroupIndex {
                 rows: read.number()? as usize,
                 columns: read.many(words)?,
-                entities: read.many(Kept::read)?,
+                entities: read.many(values)?,
                 blocks: read.many(|read| Some((read.number()?, read.number()?)))?,
                 present: match format {
                     ..3 => None,
@@ -582,9 +639,9 @@ impl GroupIndex {
         self.blocks.len()
     }
 
-    /// For each column of words whether its list has this one.
-    pub(crate) fn listed(&self, word: u64) -> Vec<bool> {
-        self.columns.iter().map(|column| column.has(word)).collect()
+    /// For each column of words the blocks, a bit each, that have this one, as far as it is listed.
+    pub(crate) fn listed(&self, word: u64) -> Vec<Blocks> {
+        self.columns.iter().map(|column| column.blocks(word).unwrap_or(0)).collect()
     }
 
     /// True when words of the column at this place may be missing from its list: it had too many
@@ -595,10 +652,13 @@ impl GroupIndex {
 
     /// Where a value of a column may be.
     pub(crate) fn value(&self, column: &str, hash: u64) -> Where {
-        match self.entities.iter().find(|e| e.column == column) {
-            Some(values) if !values.has(hash) && values.spilled => Where::SomeBlocks,
-            Some(values) if !values.has(hash) => Where::Nowhere,
-            _ => Where::Anywhere,
+        let Some(values) = self.entities.iter().find(|e| e.column == column) else {
+            return Where::Listed(Blocks::MAX);
+        };
+        match values.blocks(hash) {
+            Some(blocks) => Where::Listed(blocks),
+            None if values.spilled => Where::Filtered,
+            None => Where::Listed(0),
         }
     }
 }
@@ -606,10 +666,10 @@ impl GroupIndex {
 /// Where in a row group a value may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Where {
-    Nowhere,
+    /// In these blocks, a bit each.
+    Listed(Blocks),
     /// Where the filter of the block says so.
-    SomeBlocks,
-    Anywhere,
+    Filtered,
 }
 
 struct Reader<'a>(&'a [u8]);

@@ -23,7 +23,7 @@ use super::assemble::{COMPOSITES, attribute_columns};
 use super::events::{composite, conflicts_of, events, wide};
 use super::file::SegmentFile;
 use super::find::{Finder, Sieve, Sifted};
-use super::index::{BLOCK_ROWS, GroupIndex, Index, Where};
+use super::index::{BLOCK_ROWS, Blocks, GroupIndex, Index, Where, has_block};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::{Segment, Tail};
 use crate::codec::decode::Templates;
@@ -170,9 +170,8 @@ impl SegmentScan {
         let may_have = |block: usize| {
             places.iter().all(|(any, places)| {
                 any.values.iter().zip(places).any(|(value, place)| match place {
-                    Where::Nowhere => false,
-                    Where::Anywhere => true,
-                    Where::SomeBlocks => index.block_has(group, block, value_hash(value)),
+                    Where::Listed(blocks) => has_block(*blocks, block),
+                    Where::Filtered => index.block_has(group, block, value_hash(value)),
                 })
             })
         };
@@ -654,7 +653,7 @@ impl Iterator for Rows {
 fn places(any: &AnyOf, group: &GroupIndex) -> Vec<Where> {
     let place = |value: &PruneValue| match value {
         PruneValue::Text(text) => group.value(&any.column, hash_value(text.as_bytes())),
-        PruneValue::Long(_) => Where::Anywhere,
+        PruneValue::Long(_) => Where::Listed(Blocks::MAX),
     };
     any.values.iter().map(place).collect()
 }
