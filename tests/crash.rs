@@ -50,10 +50,14 @@ fn twenty_five_kills_lose_nothing_and_double_nothing() {
     let server = Server::start(&data);
     check_ledger(&server);
     let acknowledged = acknowledged.lock().unwrap();
-    // The replay of the last round goes on while the server answers.
-    server.wait_until("the replay", |s| {
-        let count = &s.search("* | stats count()")[0]["count"];
-        count.as_u64().is_some_and(|count| count >= acknowledged.len() as u64)
+    // The replay of the last round goes on while the server answers. Records whose answer never
+    // came may be there too, so that enough are there does not mean that all are.
+    let before = std::cell::Cell::new(0);
+    server.wait_until("the end of the replay", |s| {
+        let count = s.search("* | stats count()")[0]["count"].as_u64().unwrap_or(0);
+        let same = before.replace(count) == count;
+        std::thread::sleep(Duration::from_secs(1));
+        same && count >= acknowledged.len() as u64
     });
     let mut found: BTreeMap<u64, u64> = BTreeMap::new();
     let body = r#"{"query":"* | fields n","limit":100000000}"#;

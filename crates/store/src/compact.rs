@@ -20,7 +20,7 @@ use crate::store::{Inner, Store, blocking};
 /// Segments of like size that are merged at once, at least.
 const FAN_IN: usize = 8;
 /// And at most: each costs memory while it is read.
-const FAN_IN_MAX: usize = 8;
+const FAN_IN_MAX: usize = 16;
 /// Largest segment that merging makes.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// A partition that got no segment for so long is merged to the end.

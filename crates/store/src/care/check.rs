@@ -543,7 +543,12 @@ fn wal_findings(report: &mut Report, found: &wal::Recovery, aside: usize) {
             format!("{} records in {} pieces", found.damaged_records, found.damaged_pieces);
         let next = "start the server: it sets the pieces aside in wal/damaged and counts their \
             records as quarantined; look at the disk";
-        report.wrong("wal", "records in the WAL are damaged, which may have been acknowledged", detail, next);
+        report.wrong(
+            "wal",
+            "records in the WAL are damaged, which may have been acknowledged",
+            detail,
+            next,
+        );
     }
     if found.torn_bytes > 0 {
         let what = "the WAL ends in a write that is not finished";
