@@ -38,7 +38,7 @@ pub const FILES_PER_FLUSH_MAX: usize = 64;
 /// Bytes of text that statistics keep of a smallest and a largest value.
 const STATISTICS_BYTES_MAX: usize = 64;
 /// Largest dictionary of a column chunk; a column with more goes without.
-const DICTIONARY_BYTES_MAX: usize = 256 << 10;
+const DICTIONARY_BYTES_MAX: usize = 1 << 20;
 /// Bytes of a page before it is compressed: columns that take little have few pages, and of those
 /// that take much one row can be read for little.
 const PAGE_BYTES_MAX: usize = 16 << 10;
