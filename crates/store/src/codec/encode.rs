@@ -24,7 +24,8 @@ use super::template::{Form, Piece, Template};
 const TEMPLATES_MAX: usize = 8192;
 /// Templates tried for one record.
 const TRIES_MAX: usize = 24;
-/// For one in so many records the template that stores least is looked for, not the first that fits.
+/// For one in so many records the template that stores least is looked for, not the first that
+/// fits.
 const RECORDS_PER_CHOICE: usize = 61;
 /// Records that may be taken apart without having been earned by others that were not.
 const DERIVES_FREE: usize = 4096;

@@ -1,9 +1,9 @@
 //! Merges segments of one partition into one: sorted again, with filters made anew.
 //!
-//! Records are not taken apart again: columns are copied as they are stored. Only where an attribute
-//! that was in the map of an input became frequent are its attributes split anew. Inputs mostly
-//! cover different times, so rows are copied in runs. Memory is bounded by a few batches of each
-//! input and one row group of the output, whatever the sizes.
+//! Records are not taken apart again: columns are copied as they are stored. Only where an
+//! attribute that was in the map of an input became frequent are its attributes split anew. Inputs
+//! mostly cover different times, so rows are copied in runs. Memory is bounded by a few batches of
+//! each input and one row group of the output, whatever the sizes.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -21,8 +21,8 @@ use crate::{Appended, Block, Options};
 
 /// Bytes of records that one fsync covers at most; a single larger block goes alone.
 const GROUP_BYTES_MAX: usize = 8 << 20;
-/// Events in memory may take so many times what makes a flush due: those that are being written, and
-/// those that come in meanwhile.
+/// Events in memory may take so many times what makes a flush due: those that are being written,
+/// and those that come in meanwhile.
 const CROWDED_TIMES: usize = 2;
 /// How often an idle writer looks at the disk.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
