@@ -15,7 +15,7 @@ use pugmark_event::conflict;
 use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL};
 use pugmark_event::time::Micros;
 
-use crate::codec::words::has_word;
+use crate::codec::words::has_words;
 use crate::derived;
 use crate::error::StoreError;
 use crate::keep::{Keep, RecordTest};
@@ -332,9 +332,7 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
 fn with_words(batch: &Batch, words: &[String]) -> BooleanArray {
     let records = batch.text(ORIGINAL);
     let record = |row| records.filter(|r| r.is_valid(row)).map_or("", |r| r.value(row)).as_bytes();
-    (0..batch.rows())
-        .map(|row| Some(words.iter().all(|word| has_word(record(row), word.as_bytes()))))
-        .collect()
+    (0..batch.rows()).map(|row| Some(has_words(record(row), words))).collect()
 }
 
 fn read_segment(

@@ -58,6 +58,11 @@ pub(crate) fn has_word(text: &[u8], word: &[u8]) -> bool {
     })
 }
 
+/// True when all of `words`, which are in lower case, are among the words of `text`.
+pub(crate) fn has_words(text: &[u8], words: &[impl AsRef<str>]) -> bool {
+    words.iter().all(|word| has_word(text, word.as_ref().as_bytes()))
+}
+
 /// Letters of words, the most frequent in logs first; digits come between.
 const FREQUENT: &[u8] = b"eationrsl0123c456789dupmhgfby_vwkxjqz";
 

@@ -21,7 +21,7 @@ use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
 use crate::codec::template::{Form, Piece, Template};
-use crate::codec::words::{WordFinder, has_word, hash_word, is_common, is_word};
+use crate::codec::words::{WordFinder, has_word, has_words, hash_word, is_common, is_word};
 
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
@@ -653,5 +653,5 @@ fn verbatim_has(batch: &RecordBatch, row: usize, words: &[&str]) -> bool {
         batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
     let text = texts.filter(|c| c.is_valid(row)).map(|c| c.value(row).as_bytes());
     let record = text.or_else(|| exact.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
-    record.is_some_and(|record| words.iter().all(|word| has_word(record, word.as_bytes())))
+    record.is_some_and(|record| has_words(record, words))
 }

@@ -27,7 +27,7 @@ use super::index::{BLOCK_ROWS, Blocks, GroupIndex, Index, Where, has_block};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::{Segment, Tail};
 use crate::codec::decode::Templates;
-use crate::codec::words::{has_word, hash_value};
+use crate::codec::words::{has_words, hash_value};
 use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
@@ -250,9 +250,7 @@ impl SegmentScan {
     ) -> Result<BooleanBuffer, StoreError> {
         let mut test = |records: &RecordBatch| {
             let texts = records.column(0).as_string::<i32>();
-            let has = |text: &str| {
-                self.scan.words.iter().all(|word| has_word(text.as_bytes(), word.as_bytes()))
-            };
+            let has = |text: &str| has_words(text.as_bytes(), &self.scan.words);
             Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
         };
         Ok(self.by_record(group, Left::of(rows), known, &mut test)?.rows)
@@ -534,8 +532,8 @@ pub(crate) struct Rows {
 
 /// The rows of one group, on their way out.
 struct Open {
-    group: usize,
-    rows: BooleanBuffer,
+    /// The place of each row, where it is asked for.
+    places: Option<RecordBatch>,
     /// How many of the rows are out.
     given: usize,
     source: Source,
@@ -595,7 +593,8 @@ impl Rows {
                 Source::File(self.scan.open(group, &left.rows, &missing, dictionaries)?, before)
             }
         };
-        Ok(Some(Open { group, rows: left.rows, given: 0, source }))
+        let places = self.numbered.then(|| row_places(group, &left.rows)).transpose()?;
+        Ok(Some(Open { places, given: 0, source }))
     }
 
     /// The next rows with the columns of the file.
@@ -617,23 +616,20 @@ impl Rows {
             },
         };
         let Some(batch) = batch else { return Ok(None) };
-        let batch = match self.numbered {
-            true => beside(&open.places(batch.num_rows())?, &batch)?,
-            false => batch,
+        let batch = match &open.places {
+            Some(places) => beside(&places.slice(open.given, batch.num_rows()), &batch)?,
+            None => batch,
         };
         open.given += batch.num_rows();
         Ok(Some(batch))
     }
 }
 
-impl Open {
-    /// The places of the next rows.
-    fn places(&self, count: usize) -> Result<RecordBatch, StoreError> {
-        let rows = self.rows.set_indices().skip(self.given).take(count);
-        let group = (self.group as i64) << 32;
-        let places: Int64Array = rows.map(|row| group | row as i64).collect();
-        Ok(RecordBatch::try_from_iter([(ROW, Arc::new(places) as ArrayRef)])?)
-    }
+/// The places of these rows of a group.
+fn row_places(group: usize, rows: &BooleanBuffer) -> Result<RecordBatch, StoreError> {
+    let group = (group as i64) << 32;
+    let places: Int64Array = rows.set_indices().map(|row| group | row as i64).collect();
+    Ok(RecordBatch::try_from_iter([(ROW, Arc::new(places) as ArrayRef)])?)
 }
 
 impl Iterator for Rows {
