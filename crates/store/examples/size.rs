@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
+use parquet::file::metadata::ParquetMetaData;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use pugmark_event::Records;
 use pugmark_parse::{Input, Parser, frame};
@@ -81,21 +82,24 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     store.close().await?;
     drop((store, blocks));
     let mut columns: BTreeMap<String, i64> = BTreeMap::new();
-    let (mut total, mut tails) = (0, 0);
+    let mut total = 0;
     for path in segments(&dir.path().join("segments"))? {
+        total += std::fs::metadata(&path)?.len() as i64;
         let reader = SerializedFileReader::new(std::fs::File::open(&path)?)?;
-        let mut data = 0;
-        for group in reader.metadata().row_groups() {
-            for column in group.columns() {
-                data += column.compressed_size();
-                *columns.entry(column.column_path().string()).or_default() +=
-                    column.compressed_size();
-            }
+        let mut add = |name: &str, bytes: i64| {
+            *columns.entry(name.to_string()).or_default() += bytes;
+        };
+        for column in reader.metadata().row_groups().iter().flat_map(|group| group.columns()) {
+            add(&column.column_path().string(), column.compressed_size());
+            let pages = [column.column_index_length(), column.offset_index_length()];
+            add("(page index)", pages.into_iter().flatten().map(i64::from).sum());
         }
-        let bytes = std::fs::metadata(&path)?.len();
-        total += bytes;
-        tails += bytes as i64 - data;
+        for (part, bytes) in tail(reader.metadata())? {
+            add(part, bytes);
+        }
     }
+    let rest = total - columns.values().sum::<i64>();
+    columns.insert("(footer)".into(), rest);
     let per_event = |bytes: f64| bytes / events as f64;
     println!(
         "{events} events, {raw_bytes} raw bytes, {total} bytes of segments: {:.4} per raw byte; \
@@ -105,7 +109,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         per_event(storing * 1e9),
     );
     if flags.iter().any(|flag| flag == "--columns") {
-        columns.insert("(filters, index, footer)".into(), tails);
         let mut columns: Vec<_> = columns.into_iter().collect();
         columns.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
         for (name, bytes) in columns.iter().take(40) {
@@ -113,6 +116,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// Bytes of filters and of index, as the footer says.
+fn tail(
+    metadata: &ParquetMetaData,
+) -> Result<[(&'static str, i64); 2], Box<dyn std::error::Error>> {
+    let entries = metadata.file_metadata().key_value_metadata().into_iter().flatten();
+    let entry = entries.into_iter().find(|entry| entry.key == "pugmark");
+    let said = entry.and_then(|entry| entry.value.as_deref()).ok_or("no entry in the footer")?;
+    let said: serde_json::Value = serde_json::from_str(said)?;
+    let bytes = |part: &str| said[part][1].as_i64().ok_or("no such part in the footer");
+    Ok([("(filters)", bytes("filters")?), ("(index)", bytes("index")?)])
 }
 
 fn segments(dir: &Path) -> std::io::Result<Vec<std::path::PathBuf>> {

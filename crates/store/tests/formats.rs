@@ -17,7 +17,7 @@ use pugmark_event::{Batch, Value};
 use pugmark_store::{Scan, Store};
 
 /// Every format, oldest first.
-const VERSIONS: &[&str] = &["v1", "v2", "v3"];
+const VERSIONS: &[&str] = &["v1", "v2", "v3", "v4"];
 
 /// A block as it was sent: who sent it, its records, and why it was set aside.
 struct Sent {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryBuilder, FixedSizeBinaryBuilder, Int64Builder, StringBuilder,
-    UInt32Builder,
+    UInt32Builder, UInt64Builder,
 };
-use arrow::datatypes::{DataType, Int64Type, UInt32Type};
+use arrow::datatypes::{DataType, Int64Type, UInt32Type, UInt64Type};
 use pugmark_event::value::exact_integer;
 
 use super::words::is_word;
@@ -16,6 +16,11 @@ use super::words::is_word;
 /// Shortest hex text that is stored as bytes; shorter words of these letters are often words.
 const HEX_BYTES_MIN: usize = 8;
 const UUID_LEN: usize = 36;
+/// Bytes of a GUID as it is stored: how it is spelled, then its value.
+pub(crate) const GUID_BYTES: usize = 17;
+/// Spellings of a GUID: in braces, in upper case.
+const BRACED: u8 = 1;
+const UPPER: u8 = 2;
 
 /// What a column of values or variables holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -26,6 +31,10 @@ pub(crate) enum Stored {
     Hex,
     /// Lower-case UUIDs, as 16 bytes.
     Uuid,
+    /// Whole numbers in hex digits of lower case after `0x`, in 64 bits.
+    HexNumber,
+    /// UUIDs as Windows writes them, in braces or in upper case, as [`GUID_BYTES`].
+    Guid,
     /// IPv4 addresses, as 32 bits.
     Address,
     /// Text.
@@ -33,8 +42,15 @@ pub(crate) enum Stored {
 }
 
 impl Stored {
-    pub(crate) const ALL: [Stored; 5] =
-        [Self::Integer, Self::Hex, Self::Uuid, Self::Address, Self::Text];
+    pub(crate) const ALL: [Stored; 7] = [
+        Self::Integer,
+        Self::Hex,
+        Self::Uuid,
+        Self::HexNumber,
+        Self::Guid,
+        Self::Address,
+        Self::Text,
+    ];
 
     /// The narrowest way to store this text.
     pub(crate) fn of(text: &str) -> Self {
@@ -49,6 +65,8 @@ impl Stored {
             Self::Integer => exact_integer(text).is_some(),
             Self::Hex => is_hex(bytes),
             Self::Uuid => uuid_len(bytes) == Some(bytes.len()),
+            Self::HexNumber => hex_number(text).is_some(),
+            Self::Guid => guid(bytes).is_some(),
             Self::Address => address_len(bytes) == Some(bytes.len()),
             Self::Text => true,
         }
@@ -58,6 +76,12 @@ impl Stored {
     pub(crate) fn len_at(self, rest: &[u8]) -> Option<usize> {
         match self {
             Self::Uuid => return uuid_len(rest),
+            // Braces are no part of a word.
+            Self::Guid => {
+                let head = rest.get(..UUID_LEN).filter(|head| guid(head).is_some())?;
+                let ends = rest.get(head.len()).is_none_or(|b| !is_word(*b));
+                return ends.then_some(head.len());
+            }
             Self::Address => return address_len(rest),
             _ => {}
         }
@@ -84,6 +108,40 @@ pub(crate) fn uuid_len(text: &[u8]) -> Option<usize> {
     (is_uuid && ends).then_some(UUID_LEN)
 }
 
+/// The number that is written so, as no other text would be: without zeros before it.
+fn hex_number(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix("0x").filter(|digits| (1..=16).contains(&digits.len()))?;
+    let plain = digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let shortest = !digits.starts_with('0') || digits.len() == 1;
+    (plain && shortest).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+/// A GUID in one of its spellings, as it is stored: hex digits of one case, also in braces.
+fn guid(text: &[u8]) -> Option<[u8; GUID_BYTES]> {
+    let (braced, uuid) = match text {
+        [b'{', uuid @ .., b'}'] => (BRACED, uuid),
+        uuid => (0, uuid),
+    };
+    let mut lower: [u8; UUID_LEN] = uuid.try_into().ok()?;
+    let has_lower = lower.iter().any(u8::is_ascii_lowercase);
+    lower.make_ascii_lowercase();
+    let is_upper = lower != uuid;
+    uuid_len(&lower).filter(|_| !(is_upper && has_lower))?;
+    let mut stored = [0; GUID_BYTES];
+    stored[0] = braced + UPPER * u8::from(is_upper);
+    stored[1..].copy_from_slice(&uuid_bytes(&lower));
+    Some(stored)
+}
+
+/// The value of a UUID in lower case.
+fn uuid_bytes(text: &[u8]) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    for (i, digit) in text.iter().filter(|b| **b != b'-').take(32).enumerate() {
+        bytes[i / 2] = bytes[i / 2] << 4 | nibble(*digit);
+    }
+    bytes
+}
+
 /// Bytes of the canonical IPv4 address at the start of `text` where it ends as a word does.
 pub(crate) fn address_len(text: &[u8]) -> Option<usize> {
     if !text.first()?.is_ascii_digit() {
@@ -104,6 +162,8 @@ pub(crate) enum StoredBuilder {
     Integer(Int64Builder),
     Hex(BinaryBuilder),
     Uuid(FixedSizeBinaryBuilder),
+    HexNumber(UInt64Builder),
+    Guid(FixedSizeBinaryBuilder),
     Address(UInt32Builder),
     Text(StringBuilder),
 }
@@ -114,6 +174,8 @@ impl StoredBuilder {
             Stored::Integer => Self::Integer(Int64Builder::new()),
             Stored::Hex => Self::Hex(BinaryBuilder::new()),
             Stored::Uuid => Self::Uuid(FixedSizeBinaryBuilder::new(16)),
+            Stored::HexNumber => Self::HexNumber(UInt64Builder::new()),
+            Stored::Guid => Self::Guid(FixedSizeBinaryBuilder::new(GUID_BYTES as i32)),
             Stored::Address => Self::Address(UInt32Builder::new()),
             Stored::Text => Self::Text(StringBuilder::new()),
         }
@@ -123,7 +185,8 @@ impl StoredBuilder {
         match self {
             Self::Integer(b) => b.values_slice().len(),
             Self::Hex(b) => b.offsets_slice().len() - 1,
-            Self::Uuid(b) => arrow::array::ArrayBuilder::len(b),
+            Self::Uuid(b) | Self::Guid(b) => arrow::array::ArrayBuilder::len(b),
+            Self::HexNumber(b) => b.values_slice().len(),
             Self::Address(b) => b.values_slice().len(),
             Self::Text(b) => b.offsets_slice().len() - 1,
         }
@@ -135,7 +198,8 @@ impl StoredBuilder {
         match self {
             Self::Integer(b) => b.append_nulls(missing),
             Self::Hex(b) => b.append_nulls(missing),
-            Self::Uuid(b) => b.append_nulls(missing),
+            Self::Uuid(b) | Self::Guid(b) => b.append_nulls(missing),
+            Self::HexNumber(b) => b.append_nulls(missing),
             Self::Address(b) => b.append_nulls(missing),
             Self::Text(b) => b.append_nulls(missing),
         }
@@ -156,13 +220,16 @@ impl StoredBuilder {
                 b.append_value(bytes);
             }
             Self::Uuid(b) if Stored::Uuid.fits(text) => {
-                let mut bytes = [0; 16];
-                let digits = text.bytes().filter(|b| *b != b'-');
-                for (i, digit) in digits.enumerate() {
-                    bytes[i / 2] = bytes[i / 2] << 4 | nibble(digit);
-                }
-                return b.append_value(bytes).is_ok();
+                return b.append_value(uuid_bytes(text.as_bytes())).is_ok();
             }
+            Self::HexNumber(b) => match hex_number(text) {
+                Some(number) => b.append_value(number),
+                None => return false,
+            },
+            Self::Guid(b) => match guid(text.as_bytes()) {
+                Some(bytes) => return b.append_value(bytes).is_ok(),
+                None => return false,
+            },
             Self::Address(b) => match text.parse::<Ipv4Addr>() {
                 Ok(address) => b.append_value(address.into()),
                 Err(_) => return false,
@@ -178,7 +245,8 @@ impl StoredBuilder {
         match self {
             Self::Integer(mut b) => Arc::new(b.finish()),
             Self::Hex(mut b) => Arc::new(b.finish()),
-            Self::Uuid(mut b) => Arc::new(b.finish()),
+            Self::Uuid(mut b) | Self::Guid(mut b) => Arc::new(b.finish()),
+            Self::HexNumber(mut b) => Arc::new(b.finish()),
             Self::Address(mut b) => Arc::new(b.finish()),
             Self::Text(mut b) => Arc::new(b.finish()),
         }
@@ -203,26 +271,49 @@ pub(crate) fn push_text(column: &dyn Array, row: usize, out: &mut String) -> Opt
             let number = column.as_primitive_opt::<Int64Type>()?.value(row);
             out.push_str(itoa::Buffer::new().format(number));
         }
+        DataType::UInt64 => {
+            write!(out, "{:#x}", column.as_primitive_opt::<UInt64Type>()?.value(row)).ok()?;
+        }
         DataType::UInt32 => {
             let address = Ipv4Addr::from(column.as_primitive_opt::<UInt32Type>()?.value(row));
             write!(out, "{address}").ok()?;
         }
         DataType::Binary => hex(column.as_binary_opt::<i32>()?.value(row), out),
         DataType::FixedSizeBinary(16) => {
-            let bytes = column.as_fixed_size_binary_opt()?.value(row);
-            for (i, part) in [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]]
-                .into_iter()
-                .enumerate()
-            {
-                if i > 0 {
-                    out.push('-');
-                }
-                hex(part, out);
-            }
+            push_uuid(column.as_fixed_size_binary_opt()?.value(row), out);
+        }
+        DataType::FixedSizeBinary(17) => {
+            let (spelling, bytes) = column.as_fixed_size_binary_opt()?.value(row).split_first()?;
+            push_guid(*spelling, bytes, out);
         }
         _ => return None,
     }
     Some(())
+}
+
+fn push_guid(spelling: u8, bytes: &[u8], out: &mut String) {
+    if spelling & BRACED != 0 {
+        out.push('{');
+    }
+    let start = out.len();
+    push_uuid(bytes, out);
+    if spelling & UPPER != 0 {
+        out[start..].make_ascii_uppercase();
+    }
+    if spelling & BRACED != 0 {
+        out.push('}');
+    }
+}
+
+/// Writes 16 bytes as a UUID in lower case.
+fn push_uuid(bytes: &[u8], out: &mut String) {
+    let parts = [&bytes[..4], &bytes[4..6], &bytes[6..8], &bytes[8..10], &bytes[10..]];
+    for (i, part) in parts.into_iter().enumerate() {
+        if i > 0 {
+            out.push('-');
+        }
+        hex(part, out);
+    }
 }
 
 fn hex(bytes: &[u8], out: &mut String) {
@@ -261,10 +352,26 @@ mod tests {
         check("12345678", Stored::Integer);
         check("0123abcd", Stored::Hex);
         check("0123ABCD", Stored::Text);
+        check("0x0", Stored::HexNumber);
+        check("0xc000006d", Stored::HexNumber);
+        check("0xffffffffffffffff", Stored::HexNumber);
+        check("0x", Stored::Text);
+        check("0x01", Stored::Text);
+        check("0xC000006D", Stored::Text);
+        check("0x+1", Stored::Text);
+        check("0x10000000000000000", Stored::Text);
         check("192.0.2.1", Stored::Address);
         check("192.0.2.01", Stored::Text);
         check("01234567-89ab-cdef-0123-456789abcdef", Stored::Uuid);
         check("01234567-89ab-cdef-0123-456789abcdeF", Stored::Text);
+        check("01234567-89AB-CDEF-0123-456789ABCDEF", Stored::Guid);
+        check("{01234567-89ab-cdef-0123-456789abcdef}", Stored::Guid);
+        check("{01234567-89AB-CDEF-0123-456789ABCDEF}", Stored::Guid);
+        check("{01234567-0189-0123-0123-456789012345}", Stored::Guid);
+        check("{01234567-89Ab-cdef-0123-456789abcdef}", Stored::Text);
+        check("{01234567-89ab-cdef-0123-456789abcdef", Stored::Text);
+        check("{{01234567-89ab-cdef-0123-456789abcdef}}", Stored::Text);
+        check("{}", Stored::Text);
         check("", Stored::Text);
     }
 
@@ -276,11 +383,16 @@ mod tests {
         assert_eq!(Stored::Address.len_at(b"192.0.2.1."), None);
         assert_eq!(Stored::Integer.len_at(b"42ms"), None);
         assert_eq!(Stored::Text.len_at(b"42ms,"), Some(4));
+        assert_eq!(Stored::Guid.len_at(b"01234567-89AB-CDEF-0123-456789ABCDEF)"), Some(36));
+        assert_eq!(Stored::Guid.len_at(b"01234567-89AB-CDEF-0123-456789ABCDEF1"), None);
+        assert_eq!(Stored::Guid.len_at(b"{01234567-89ab-cdef-0123-456789abcdef}"), None);
     }
 
     proptest! {
         #[test]
-        fn any_text_comes_back(text in "[0-9a-f.-]{0,40}|.{0,20}") {
+        fn any_text_comes_back(
+            text in "[0-9a-f.-]{0,40}|.{0,20}|0x[0-9a-f]{0,17}|\\{?[0-9A-Fa-f]{8}(-[0-9A-F]{4}){3}-[0-9A-F]{12}\\}?",
+        ) {
             check(&text, Stored::of(&text));
         }
     }

@@ -50,6 +50,8 @@ impl Stored {
             Self::Integer => 'i',
             Self::Hex => 'h',
             Self::Uuid => 'u',
+            Self::HexNumber => 'x',
+            Self::Guid => 'g',
             Self::Address => 'a',
             Self::Text => 't',
         }

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::memtable::Entry;
 use crate::quarantine::Aside;
+use crate::state::alerts::Alerts;
 
 #[path = "../../tests/common/postgres.rs"]
 mod postgres;
@@ -458,6 +459,18 @@ async fn ten_thousand_sources_fit_in_one_flush(place: Place) {
     manifest.close().await;
 }
 
+fn old_alert() -> pugmark_alert::Alert {
+    serde_json::from_value(json!({
+        "id": "a", "rule": {"id": "r", "title": "T", "level": "high", "description": "d",
+        "falsepositives": [], "references": [], "tags": ["attack.t1110"]}, "severity": "high",
+        "status": "open", "verdict": null, "note": "", "entity": {"kind": "user",
+        "value": "ada"}, "summary": "s", "count": 1, "first_seen": 1, "last_seen": 2,
+        "attack": {"tactics": [], "techniques": []}, "evidence": [1], "why": [],
+        "last_event_id": 3, "closed_at": null
+    }))
+    .unwrap()
+}
+
 async fn older_schemas_are_brought_up_to_date(place: Place) {
     let writer = place.at.writer(place.dir()).await.unwrap();
     migrations::migrate_to(&writer, 2).await.unwrap();
@@ -473,6 +486,9 @@ async fn older_schemas_are_brought_up_to_date(place: Place) {
     let packed = quarantine::pack(b"bad").unwrap();
     let sql = "INSERT INTO quarantine VALUES (3, 'web', 7, 'bad', 3, $1)";
     tx.run(sql, &[packed.into()]).await.unwrap();
+    let alert = old_alert();
+    let sql = "INSERT INTO alerts VALUES ('a', 'r', 'user', 'ada', 4, 'open', 1, 2, 3, $1)";
+    tx.run(sql, args![serde_json::to_string(&alert).unwrap()]).await.unwrap();
     tx.commit().await.unwrap();
     writer.close().await;
     let error = Manifest::open_read_only(place.dir(), &place.at).await.unwrap_err();
@@ -488,6 +504,15 @@ async fn older_schemas_are_brought_up_to_date(place: Place) {
     let replayed = SegmentInfo { ids: (3, 3), ..segment("r", &[("web", 1)]) };
     manifest.replay_quarantine(&[3], &[&replayed], None).await.unwrap();
     assert_eq!(balanced(&manifest).await.ledger["web"].stored, 3);
+    // An alert that holds its rule, and the same when the rule is kept apart.
+    let alerts = Alerts::new(manifest.clone());
+    for _ in 0..2 {
+        assert_eq!(alerts.get("a").await.unwrap(), Some(alert.clone()));
+        alerts.upsert(&alert).await.unwrap();
+    }
+    let kept = "SELECT count(*) FROM alert_rules";
+    let kept = manifest.row(kept, args![]).await.unwrap().unwrap().count(0).unwrap();
+    assert_eq!(kept, 1);
     manifest.close().await;
     let manifest = place.open().await;
     assert_eq!(paths(&manifest).await, ["a", "r"]);

@@ -17,6 +17,7 @@ use pugmark_event::batch::attributes_type;
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES};
 use twox_hash::XxHash3_64;
 
+use super::encoding::Numbers;
 use super::gather::Pick;
 use super::layout::{Frequent, Layout, Promoted, TEMPLATE, column_names};
 use crate::codec::encode::{Encoder, shapes};
@@ -48,6 +49,7 @@ const FREQUENT_ROWS_MIN: usize = 4;
 pub(super) fn assemble(
     batch: &RecordBatch,
     layout: &Layout,
+    numbers: &Numbers,
     encoder: &mut Encoder,
 ) -> Result<RecordBatch, StoreError> {
     let rows = Rows::new(batch);
@@ -64,14 +66,14 @@ pub(super) fn assemble(
             None => records.kept(row),
         }
     }
-    join(batch, records, attributes, layout)
+    join(batch, records, attributes, (layout, numbers))
 }
 
 fn join(
     batch: &RecordBatch,
     records: Records,
     attributes: AttributeSplit<'_>,
-    layout: &Layout,
+    (layout, numbers): (&Layout, &Numbers),
 ) -> Result<RecordBatch, StoreError> {
     let rows = batch.num_rows();
     let mut fields: Vec<ArrowField> = Vec::new();
@@ -95,7 +97,7 @@ fn join(
             None if name == ORIGINAL.column() => text_where(column, |row| {
                 records.templates[row].is_none() && exact.is_none_or(|c| c.is_null(row))
             }),
-            None => narrow(column)?,
+            None => narrow(column, numbers.get(name).copied())?,
         };
         add(name, column);
     }
@@ -120,24 +122,28 @@ fn text_where(column: &ArrayRef, wanted: impl Fn(usize) -> bool) -> ArrayRef {
 }
 
 /// The same column in fewer bytes, where every value comes back: times of whole milliseconds, ids
-/// in hex digits, UUIDs.
-fn narrow(column: &ArrayRef) -> Result<ArrayRef, StoreError> {
+/// in hex digits, UUIDs, and what shall be a number.
+fn narrow(column: &ArrayRef, number: Option<Stored>) -> Result<ArrayRef, StoreError> {
     if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() {
         let whole = times.iter().flatten().all(|time| time % 1000 == 0);
         return Ok(if whole { cast(column, &MILLIS)? } else { column.clone() });
     }
     let Some(texts) = column.as_string_opt::<i32>() else { return Ok(column.clone()) };
-    let fits = |stored: &Stored| texts.iter().flatten().all(|text| stored.fits(text));
     let long = texts.iter().flatten().next().is_some_and(|text| text.len() >= ID_BYTES_MIN);
-    let stored = [Stored::Hex, Stored::Uuid].into_iter().filter(|_| long).find(fits);
-    let Some(stored) = stored else { return Ok(column.clone()) };
+    let ids = [Stored::Hex, Stored::Uuid, Stored::Guid].into_iter().filter(|_| long);
+    let narrowed = number.into_iter().chain(ids).find_map(|stored| stored_as(texts, stored));
+    Ok(narrowed.unwrap_or_else(|| column.clone()))
+}
+
+/// The texts in this form; `None` when one does not come back from it.
+fn stored_as(texts: &StringArray, stored: Stored) -> Option<ArrayRef> {
     let mut builder = StoredBuilder::new(stored);
     for (row, text) in texts.iter().enumerate() {
         if let Some(text) = text {
-            builder.set(row, text);
+            builder.set(row, text).then_some(())?;
         }
     }
-    Ok(builder.finish(texts.len()))
+    Some(builder.finish(texts.len()))
 }
 
 /// A time of whole milliseconds.

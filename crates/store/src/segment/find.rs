@@ -218,8 +218,9 @@ impl Letters {
             Piece::Field(id, _) if id.field().kind == Kind::Long => Self::Digits,
             Piece::Variable(variable) => match variable.kind {
                 Stored::Integer | Stored::Address => Self::Digits,
-                Stored::Hex | Stored::Uuid => Self::Hex,
-                Stored::Text => Self::Any,
+                Stored::Hex | Stored::Uuid | Stored::Guid => Self::Hex,
+                // An `x` is no hex digit.
+                Stored::HexNumber | Stored::Text => Self::Any,
             },
             _ => Self::Any,
         }

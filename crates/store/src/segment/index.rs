@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch,
-    StringArray, UInt32Array,
+    StringArray, UInt32Array, UInt64Array,
 };
 use arrow::datatypes::{DataType, Schema};
 use bytes::Bytes;
@@ -825,6 +825,7 @@ pub(super) enum Raw<'a> {
     Bytes(&'a BinaryArray),
     Fixed(&'a FixedSizeBinaryArray),
     Long(&'a Int64Array),
+    HexNumber(&'a UInt64Array),
     Address(&'a UInt32Array),
 }
 
@@ -836,6 +837,7 @@ impl<'a> Raw<'a> {
             DataType::Binary => Self::Bytes(column.as_binary_opt()?),
             DataType::FixedSizeBinary(_) => Self::Fixed(column.as_fixed_size_binary_opt()?),
             DataType::Int64 => Self::Long(column.as_primitive_opt()?),
+            DataType::UInt64 => Self::HexNumber(column.as_primitive_opt()?),
             DataType::UInt32 => Self::Address(column.as_primitive_opt()?),
             _ => return None,
         })
@@ -850,6 +852,9 @@ impl<'a> Raw<'a> {
             Self::Fixed(column) => XxHash3_64::oneshot_with_seed(2, column.value(row)),
             Self::Long(column) => {
                 XxHash3_64::oneshot_with_seed(3, &column.value(row).to_le_bytes())
+            }
+            Self::HexNumber(column) => {
+                XxHash3_64::oneshot_with_seed(5, &column.value(row).to_le_bytes())
             }
             Self::Address(column) => {
                 XxHash3_64::oneshot_with_seed(4, &column.value(row).to_le_bytes())

@@ -12,6 +12,9 @@
 //! **Format 3** is format 2 with one more thing in the index: whether a column had more different
 //! values than its list of words holds. The footer also names attributes that many rows have in the
 //! map, so that a merge need not count them.
+//!
+//! **Format 4** is format 3 where texts may be stored as GUIDs and as numbers in hex digits too
+//! ([`Stored`]), and columns of fields as numbers.
 
 use std::collections::HashMap;
 
@@ -23,7 +26,7 @@ use super::assemble::COMPOSITES;
 use crate::codec::stored::Stored;
 
 /// The format that is written.
-pub(crate) const FORMAT: u32 = 3;
+pub(crate) const FORMAT: u32 = 4;
 /// The oldest format whose rows can be merged as they are stored.
 pub(crate) const MERGED_FORMAT_MIN: u32 = 2;
 /// Column with the templates of records.

@@ -30,7 +30,7 @@ use super::write::{Effort, Facts, Partition, SegmentWriter};
 use super::{Segment, Tail};
 use crate::codec::decode::times_of;
 use crate::codec::rows::Rows;
-use crate::codec::stored::Stored;
+use crate::codec::stored::{GUID_BYTES, Stored};
 use crate::error::StoreError;
 use crate::manifest::SegmentInfo;
 
@@ -419,6 +419,8 @@ impl Stored {
             Self::Integer => DataType::Int64,
             Self::Hex => DataType::Binary,
             Self::Uuid => DataType::FixedSizeBinary(16),
+            Self::HexNumber => DataType::UInt64,
+            Self::Guid => DataType::FixedSizeBinary(GUID_BYTES as i32),
             Self::Address => DataType::UInt32,
             Self::Text => DataType::Utf8,
         }

@@ -20,7 +20,7 @@ use pugmark_event::time::{DAY, Micros};
 
 use super::assemble::{assemble, lay_out};
 use super::columns::{fit, unite};
-use super::encoding::{Encodings, of_blocks};
+use super::encoding::{Encodings, numbers, of_blocks};
 use super::file::{Checked, checksum};
 use super::gather::{Pick, gather};
 use super::index::{BLOCK_ROWS, GROUP_ROWS, IndexBuilder};
@@ -124,7 +124,9 @@ impl SegmentWriter {
         for (partition, picks) in self.partitions(batches, &rows) {
             let layout = lay_out(&rows, &picks);
             // Which columns the file has is known when all of its blocks are there.
-            let block = |picks| assemble(&gather(&columns, picks)?, &layout, &mut encoder);
+            let numbers = numbers(&columns, &picks);
+            let block =
+                |picks| assemble(&gather(&columns, picks)?, &layout, &numbers, &mut encoder);
             let blocks = picks.chunks(BLOCK_ROWS).map(block).collect::<Result<Vec<_>, _>>()?;
             let facts = Facts::of(batches, &rows, &raw_bytes, &picks);
             let info = self.write_file(&partition, &facts, blocks, layout)?;

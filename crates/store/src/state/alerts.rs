@@ -1,8 +1,11 @@
-//! Alerts, as JSON with indexed columns beside it.
+//! Alerts, as JSON with indexed columns beside it. What an alert says of its rule is kept once for
+//! all alerts of the rule.
 
 use pugmark_alert::{Alert, Status};
 use pugmark_event::{Entity, Severity};
+use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
+use twox_hash::XxHash3_64;
 
 use crate::error::StoreError;
 use crate::manifest::{Arg, Manifest, Row, args};
@@ -11,6 +14,13 @@ use crate::manifest::{Arg, Manifest, Row, args};
 #[derive(Debug, Clone)]
 pub struct Alerts {
     manifest: Manifest,
+}
+
+/// What [`alert`] reads.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!("SELECT alert, rule FROM alerts LEFT JOIN alert_rules ON hash = rule_hash ", $rest)
+    };
 }
 
 /// Which alerts to list.
@@ -44,7 +54,7 @@ impl Alerts {
 
     /// The alert with this id.
     pub async fn get(&self, id: &str) -> Result<Option<Alert>, StoreError> {
-        let row = self.manifest.row("SELECT alert FROM alerts WHERE id = $1", args![id]).await?;
+        let row = self.manifest.row(select!("WHERE id = $1"), args![id]).await?;
         row.as_ref().map(alert).transpose()
     }
 
@@ -54,9 +64,10 @@ impl Alerts {
         rule_id: &str,
         entity: &Entity,
     ) -> Result<Option<Alert>, StoreError> {
-        const SQL: &str = "SELECT alert FROM alerts \
-            WHERE rule_id = $1 AND entity_kind = $2 AND entity_value = $3 \
-            ORDER BY last_event DESC LIMIT 1";
+        const SQL: &str = select!(
+            "WHERE rule_id = $1 AND entity_kind = $2 AND entity_value = $3 \
+            ORDER BY last_event DESC LIMIT 1"
+        );
         let args = args![rule_id, entity.kind.name(), &entity.value];
         let row = self.manifest.row(SQL, args).await?;
         row.as_ref().map(alert).transpose()
@@ -80,7 +91,7 @@ impl Alerts {
             ("rule_id", filter.rule.as_ref().map(Arg::from)),
             ("entity_value", filter.entity.as_ref().map(Arg::from)),
         ];
-        let mut sql = "SELECT alert FROM alerts WHERE 1 = 1".to_string();
+        let mut sql = select!("WHERE 1 = 1").to_string();
         let mut args = Vec::new();
         for (column, value) in wanted {
             if let Some(value) = value {
@@ -97,16 +108,18 @@ impl Alerts {
 
     /// Keeps an alert in place of the one with the same id.
     pub async fn upsert(&self, alert: &Alert) -> Result<(), StoreError> {
+        const RULE: &str =
+            "INSERT INTO alert_rules (hash, rule) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING";
         const SQL: &str = "INSERT INTO alerts (id, rule_id, entity_kind, entity_value, severity, \
-            status, first_seen, last_seen, last_event, alert) \
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (id) DO UPDATE SET \
+            status, first_seen, last_seen, last_event, alert, rule_hash) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO UPDATE SET \
             rule_id = excluded.rule_id, entity_kind = excluded.entity_kind, \
             entity_value = excluded.entity_value, severity = excluded.severity, \
             status = excluded.status, first_seen = excluded.first_seen, \
             last_seen = excluded.last_seen, last_event = excluded.last_event, \
-            alert = excluded.alert";
-        let json = serde_json::to_string(alert)
-            .map_err(|e| StoreError::State { what: "alert", message: e.to_string() })?;
+            alert = excluded.alert, rule_hash = excluded.rule_hash";
+        let Parts { alert: json, rule } = Parts::of(alert)?;
+        let hash = format!("{} {:016x}", alert.rule.id, XxHash3_64::oneshot(rule.as_bytes()));
         let args = args![
             &alert.id,
             &alert.rule.id,
@@ -118,9 +131,12 @@ impl Alerts {
             alert.last_seen,
             alert.last_event_id,
             json,
+            &hash,
         ];
-        self.manifest.run(SQL, args).await?;
-        Ok(())
+        let mut tx = self.manifest.begin().await?;
+        tx.run(RULE, args![&hash, &rule]).await?;
+        tx.run(SQL, args).await?;
+        self.manifest.finish(tx).await
     }
 
     /// Open alerts by the word of their severity; severities without any are left out.
@@ -156,8 +172,36 @@ const SEVERITIES: [Severity; 6] = [
     Severity::Fatal,
 ];
 
+/// The JSON of an alert in the two parts in which it is kept.
+struct Parts {
+    alert: String,
+    rule: String,
+}
+
+/// The part of an alert's JSON that is kept apart.
+const RULE: &str = "rule";
+
+impl Parts {
+    fn of(alert: &Alert) -> Result<Self, StoreError> {
+        let rule = serde_json::to_string(&alert.rule).map_err(unreadable)?;
+        let Value::Object(mut alert) = serde_json::to_value(alert).map_err(unreadable)? else {
+            return Err(StoreError::State { what: "alert", message: "it is no object".into() });
+        };
+        alert.remove(RULE);
+        Ok(Self { alert: serde_json::to_string(&alert).map_err(unreadable)?, rule })
+    }
+}
+
+/// Reads what [`select`] gives.
 fn alert(row: &Row) -> Result<Alert, StoreError> {
-    let json: String = row.get(0)?;
-    serde_json::from_str(&json)
-        .map_err(|e| StoreError::State { what: "alert", message: e.to_string() })
+    let (alert, rule): (String, Option<String>) = (row.get(0)?, row.get(1)?);
+    let mut alert: Map<String, Value> = serde_json::from_str(&alert).map_err(unreadable)?;
+    if let Some(rule) = rule {
+        alert.insert(RULE.into(), serde_json::from_str(&rule).map_err(unreadable)?);
+    }
+    serde_json::from_value(Value::Object(alert)).map_err(unreadable)
+}
+
+fn unreadable(error: serde_json::Error) -> StoreError {
+    StoreError::State { what: "alert", message: error.to_string() }
 }
