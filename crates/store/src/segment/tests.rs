@@ -121,6 +121,76 @@ fn merged_segments_hold_what_went_in() {
     assert_eq!(left, segments.len() + 1);
 }
 
+/// A file with these lines of JSON for each of the parts, and all of them merged: every record and
+/// every field comes back, and columns of the merged file have these types.
+#[track_caller]
+fn check_forms(parts: &[&dyn Fn(u32) -> String], types: &[(&str, DataType)]) {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let (mut segments, mut expected) = (Vec::new(), Vec::new());
+    for (part, line) in parts.iter().enumerate() {
+        let lines: Vec<String> = (0..600).map(line).collect();
+        let records: Records = lines.iter().map(String::as_bytes).collect();
+        let first_id = 1 + 1000 * part as i64;
+        let (source, received) = ("web", RECEIVED);
+        let input = Input { source, records: &records, first_id, received, format: None };
+        let batch = parser.parse(&input);
+        let written = folder.writer.write(std::slice::from_ref(&batch)).unwrap();
+        assert_eq!(written.iter().flat_map(|s| all_rows(s)).collect::<Vec<_>>(), rows(&batch));
+        expected.extend(rows(&batch));
+        segments.extend(written);
+    }
+    let info = merge(&folder.writer, &segments, &mut || true).unwrap().unwrap();
+    let merged = folder.writer.handle(info);
+    assert_eq!(all_rows(&merged), expected);
+    let tail = merged.tail(&merged.open().unwrap()).unwrap();
+    for (name, expected) in types {
+        let field = tail.footer.schema().field_with_name(name).unwrap();
+        assert_eq!(field.data_type(), expected, "{name}");
+    }
+}
+
+fn all_rows(segment: &Arc<Segment>) -> Vec<(i64, Vec<u8>, String)> {
+    let batches = read(segment, &Scan::default()).into_iter();
+    let mut all: Vec<_> = batches.flat_map(|batch| rows(&Batch::new(batch).unwrap())).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn a_column_is_stored_as_narrow_as_its_values_allow() {
+    let address = |i: u32| std::net::Ipv4Addr::from(0x0a00_0000 + i * 7919);
+    let numbers = |i: u32| {
+        format!(
+            r#"{{"source.ip":"{}","session.id":"{}","destination.ip":"192.0.2.{}","LogonId":"{:#x}"}}"#,
+            address(i),
+            i * 65_537,
+            i % 5,
+            u64::from(i) << 30,
+        )
+    };
+    let guid = |i: u32| format!("{{{i:08X}-0000-4000-8000-{:012X}}}", u64::from(i) * 977);
+    let guids = |i: u32| format!(r#"{{"process.entity_id":"{}","Parent":"{0}"}}"#, guid(i));
+    let odd = |i: u32| {
+        format!(r#"{{"source.ip":"2001:db8::{i:x}","session.id":"s{i}","LogonId":"{i:#X}"}}"#)
+    };
+    let same = |i: u32| format!(r#"{{"source.ip":"192.0.2.{}","session.id":"7"}}"#, i % 3);
+    let guid_type = DataType::FixedSizeBinary(17);
+    check_forms(
+        &[&numbers, &numbers],
+        &[
+            ("source_ip", DataType::UInt32),
+            ("session_id", DataType::Int64),
+            ("destination_ip", DataType::Utf8),
+            ("attributes_LogonId", DataType::UInt64),
+        ],
+    );
+    check_forms(&[&guids, &guids], &[("process_entity_id", guid_type)]);
+    let text = ("source_ip", DataType::Utf8);
+    check_forms(&[&numbers, &odd], &[text.clone(), ("session_id", DataType::Utf8)]);
+    check_forms(&[&numbers, &same, &guids], &[text]);
+}
+
 #[test]
 fn segments_of_format_2_are_merged() {
     let folder = Folder::new();
