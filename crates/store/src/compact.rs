@@ -15,7 +15,7 @@ use crate::manifest::{SegmentInfo, Tier};
 use crate::segment::Segment;
 use crate::segment::layout::MERGED_FORMAT_MIN;
 use crate::segment::merge::merge;
-use crate::store::{Inner, Store, blocking};
+use crate::store::{Inner, Store};
 
 /// Segments of like size that are merged at once, at least.
 const FAN_IN: usize = 8;
@@ -120,7 +120,7 @@ impl Inner {
         let Some(writing) = &self.writing else { return Err(StoreError::ReadOnly) };
         let writer = writing.segments.clone();
         let (sources, stop, inner) = (inputs.to_vec(), stop.clone(), self.clone());
-        let made = blocking(move || {
+        let merged = writing.compaction.run(move || {
             let mut pace = Pace { inner, stop, since: Instant::now() };
             let Some(info) = merge(&writer, &sources, &mut || pace.go_on())? else {
                 return Ok(None);
@@ -131,9 +131,8 @@ impl Inner {
                 made.doom();
             }
             synced.map(|()| Some(made))
-        })
-        .await?;
-        let Some(made) = made else { return Ok(None) };
+        });
+        let Some(made) = merged.await? else { return Ok(None) };
         self.replace(inputs, vec![made.clone()]).await?;
         Ok(Some(made))
     }

@@ -30,6 +30,7 @@ mod store;
 mod tier;
 mod undecided;
 mod wal;
+mod worker;
 
 pub use care::account::{LedgerFilter, LedgerMinute};
 pub use care::backup::{BackupReport, RestoreReport, backup, restore};

@@ -32,6 +32,7 @@ use crate::state::alerts::Alerts;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
 use crate::undecided::{Swap, Undecided};
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
+use crate::worker::Worker;
 
 /// Bytes of events that one transaction moves into segments at most.
 const SEAL_BYTES_MAX: usize = 512 << 20;
@@ -189,6 +190,8 @@ pub(crate) struct Writing {
     pub(crate) thread: Mutex<Option<JoinHandle<()>>>,
     pub(crate) lock: Mutex<Option<FolderLock>>,
     pub(crate) segments: Arc<SegmentWriter>,
+    /// Merges segments.
+    pub(crate) compaction: Worker,
 }
 
 /// What is in memory. Held for moments only: nothing is written while it is locked.
@@ -281,6 +284,8 @@ impl Store {
             .name("wal".into())
             .spawn(move || writer.run(&jobs, &out, replay))
             .map_err(StoreError::io("start the WAL thread for", dir))?;
+        let compaction = Worker::start("compaction")
+            .map_err(StoreError::io("start the compaction thread for", dir))?;
         let (files, classify) = (options.disk.clone(), options.classify.clone());
         // Every flush counts commits up, and writes far fewer files than this leaves room for.
         let serial = (loaded.commits.max(0) as u64) << 16;
@@ -302,6 +307,7 @@ impl Store {
                 thread: Mutex::new(Some(thread)),
                 lock: Mutex::new(Some(lock)),
                 segments: Arc::new(segment_writer),
+                compaction,
             }),
         };
         let store = Arc::new(Store { inner: Arc::new(inner) });

@@ -97,7 +97,7 @@ fn join(
             None if name == ORIGINAL.column() => text_where(column, |row| {
                 records.templates[row].is_none() && exact.is_none_or(|c| c.is_null(row))
             }),
-            None => narrow(column, numbers.get(name).copied())?,
+            None => narrow(column, numbers.contains(name))?,
         };
         add(name, column);
     }
@@ -122,8 +122,8 @@ fn text_where(column: &ArrayRef, wanted: impl Fn(usize) -> bool) -> ArrayRef {
 }
 
 /// The same column in fewer bytes, where every value comes back: times of whole milliseconds, ids
-/// in hex digits, UUIDs, and what shall be a number.
-fn narrow(column: &ArrayRef, number: Option<Stored>) -> Result<ArrayRef, StoreError> {
+/// in hex digits, UUIDs, and whole numbers where they are wanted as such.
+fn narrow(column: &ArrayRef, as_number: bool) -> Result<ArrayRef, StoreError> {
     if let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() {
         let whole = times.iter().flatten().all(|time| time % 1000 == 0);
         return Ok(if whole { cast(column, &MILLIS)? } else { column.clone() });
@@ -131,6 +131,7 @@ fn narrow(column: &ArrayRef, number: Option<Stored>) -> Result<ArrayRef, StoreEr
     let Some(texts) = column.as_string_opt::<i32>() else { return Ok(column.clone()) };
     let long = texts.iter().flatten().next().is_some_and(|text| text.len() >= ID_BYTES_MIN);
     let ids = [Stored::Hex, Stored::Uuid, Stored::Guid].into_iter().filter(|_| long);
+    let number = as_number.then_some(Stored::Integer);
     let narrowed = number.into_iter().chain(ids).find_map(|stored| stored_as(texts, stored));
     Ok(narrowed.unwrap_or_else(|| column.clone()))
 }

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::datatypes::{DataType, Schema};
 use hashbrown::HashSet;
 use parquet::basic::Encoding;
 use parquet::file::metadata::ParquetMetaData;
-use pugmark_event::fields::{self, FIELDS, Kind};
+use pugmark_event::fields::{FIELDS, Kind};
 use twox_hash::XxHash3_64;
 
 use super::gather::Pick;
@@ -19,16 +19,12 @@ use crate::codec::stored::{GUID_BYTES, Stored};
 const SAMPLES_MAX: usize = 16_384;
 /// With fewer values there is nothing to be had from going without a dictionary.
 const SAMPLES_MIN: usize = 256;
-/// One in so many values must be a new one before a column goes without a dictionary.
-const TEXT_SHARE: usize = 2;
-/// The same for addresses: as numbers they take less than places in a dictionary soon.
-const ADDRESS_SHARE: usize = 4;
 
 /// Columns that are written without a dictionary, and how.
 pub(super) type Encodings = BTreeMap<String, Encoding>;
 
-/// Fields whose texts are written as numbers, and in which form.
-pub(super) type Numbers = BTreeMap<&'static str, Stored>;
+/// Fields whose texts are written as whole numbers.
+pub(super) type Numbers = BTreeSet<&'static str>;
 
 /// Different values among values that were looked at.
 #[derive(Debug, Default)]
@@ -43,42 +39,38 @@ impl Variety {
         self.samples += 1;
     }
 
-    /// True when one in `share` values is a new one.
-    fn exceeds(&self, share: usize) -> bool {
-        self.samples >= SAMPLES_MIN && share * self.different.len() > self.samples
+    /// True when a dictionary does not pay: most values must come twice for that.
+    fn is_great(&self) -> bool {
+        self.samples >= SAMPLES_MIN && 2 * self.different.len() > self.samples
     }
 }
 
-/// The fields of which these rows have addresses or whole numbers that hardly repeat: addresses
-/// that do are text that other readers need not be told about.
+/// The fields of text of which these rows have whole numbers that hardly repeat, such as the ids of
+/// sessions. Where they do repeat, text in a dictionary takes as little, and other readers need not
+/// be told about it.
 pub(super) fn numbers(batches: &[&RecordBatch], picks: &[Pick]) -> Numbers {
     let step = picks.len().div_ceil(SAMPLES_MAX).max(1);
     let samples: Vec<&Pick> = picks.iter().step_by(step).collect();
-    let form = |field: &fields::Field| match field.kind {
-        Kind::Ip => Some((Stored::Address, ADDRESS_SHARE)),
-        Kind::Text => Some((Stored::Integer, TEXT_SHARE)),
-        _ => None,
-    };
-    let fields = FIELDS.iter().filter_map(|field| Some((field.column, form(field)?)));
-    let fields = fields.filter(|(column, (stored, share))| {
+    let fields = FIELDS.iter().filter(|field| field.kind == Kind::Text).map(|field| field.column);
+    let fields = fields.filter(|column| {
         let texts: Vec<_> = batches.iter().map(|batch| texts_of(batch, column)).collect();
         texts.iter().any(Option::is_some)
-            && differ(&texts, &samples, *stored).is_some_and(|variety| variety.exceeds(*share))
+            && differ(&texts, &samples).is_some_and(|variety| variety.is_great())
     });
-    fields.map(|(column, (stored, _))| (column, stored)).collect()
+    fields.collect()
 }
 
 fn texts_of<'a>(batch: &'a RecordBatch, column: &str) -> Option<&'a StringArray> {
     batch.column_by_name(column)?.as_string_opt()
 }
 
-/// How much these texts differ; `None` when one of them cannot be stored so.
-fn differ(texts: &[Option<&StringArray>], samples: &[&Pick], stored: Stored) -> Option<Variety> {
+/// How much these whole numbers differ; `None` when one of the texts is none.
+fn differ(texts: &[Option<&StringArray>], samples: &[&Pick]) -> Option<Variety> {
     let mut variety = Variety::default();
     for (batch, row) in samples {
         let Some(texts) = texts[*batch].filter(|texts| texts.is_valid(*row)) else { continue };
         let text = texts.value(*row);
-        stored.fits(text).then_some(())?;
+        Stored::Integer.fits(text).then_some(())?;
         variety.add(XxHash3_64::oneshot(text.as_bytes()));
     }
     Some(variety)
@@ -87,21 +79,20 @@ fn differ(texts: &[Option<&StringArray>], samples: &[&Pick], stored: Stored) -> 
 /// Looks at the rows of a file: most values of a column must come twice for a dictionary to pay.
 pub(super) fn of_blocks(blocks: &[RecordBatch], schema: &Schema) -> Encodings {
     let fields = schema.fields().iter();
-    let unlike = fields.filter(|field| mostly_differ(blocks, field));
+    let unlike = fields.filter(|field| mostly_differ(blocks, field.name()));
     unlike.filter_map(|f| Some((f.name().clone(), encoding(f.data_type())?))).collect()
 }
 
-fn mostly_differ(blocks: &[RecordBatch], field: &Field) -> bool {
+fn mostly_differ(blocks: &[RecordBatch], name: &str) -> bool {
     let rows: usize = blocks.iter().map(RecordBatch::num_rows).sum();
     let step = rows.div_ceil(SAMPLES_MAX).max(1);
     let mut variety = Variety::default();
-    for column in blocks.iter().filter_map(|block| block.column_by_name(field.name())) {
+    for column in blocks.iter().filter_map(|block| block.column_by_name(name)) {
         let Some(raw) = Raw::of(column) else { return false };
         let rows = (0..column.len()).step_by(step).filter(|row| column.is_valid(*row));
         rows.for_each(|row| variety.add(raw.hash(row)));
     }
-    let is_address = *field.data_type() == Stored::Address.data_type();
-    variety.exceeds(if is_address { ADDRESS_SHARE } else { TEXT_SHARE })
+    variety.is_great()
 }
 
 /// Does as the files did whose rows are merged: as most bytes of a column were written.

@@ -14,7 +14,7 @@
 //! map, so that a merge need not count them.
 //!
 //! **Format 4** is format 3 where texts may be stored as GUIDs and as numbers in hex digits too
-//! ([`Stored`]), and columns of fields as numbers.
+//! ([`Stored`]), and texts of fields as whole numbers.
 
 use std::collections::HashMap;
 
