@@ -3,10 +3,11 @@
 //! Rows are sorted by source, then time. A file is written beside its place, synced, and renamed: a
 //! file with its final name is whole. The manifest says which files count. [`layout`] says what is
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be,
-//! [`pages`] unpacks what it reads.
+//! [`counts`] answers from dictionaries alone, [`pages`] unpacks what they read.
 
 pub(crate) mod assemble;
 mod columns;
+pub(crate) mod counts;
 mod encoding;
 pub(crate) mod events;
 pub(crate) mod file;
