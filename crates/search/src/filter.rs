@@ -213,6 +213,17 @@ impl Keep for Node {
         let all = BooleanBuffer::new_set(batch.num_rows());
         BooleanArray::new(self.passes(batch, &all), None)
     }
+
+    fn has_value(&self) -> Option<&str> {
+        match self {
+            Node::Leaf(Leaf { column, check: Check::Exists, .. }) => Some(column),
+            Node::And(parts) => match parts.as_slice() {
+                [part] => part.has_value(),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
 }
 
 impl Leaf {

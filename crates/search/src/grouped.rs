@@ -38,6 +38,19 @@ struct Share {
     memory: MemoryReservation,
 }
 
+impl Share {
+    /// Counts the memory; when it is too much, gives up the groups and answers false.
+    fn fits(&mut self) -> bool {
+        let bytes = self.groups.as_ref().map_or(0, Groups::bytes);
+        let fits = self.memory.try_resize(bytes).is_ok();
+        if !fits {
+            self.groups = None;
+            self.memory.free();
+        }
+        fits
+    }
+}
+
 impl Grouped {
     /// `None` for any other question.
     pub(crate) fn new(request: &Request) -> Option<Self> {
@@ -130,14 +143,17 @@ fn step(
             groups.add_rows(rows);
             return Ok(());
         }
+        if let Some(column) = grouping.counted()
+            && let Some(counts) = part.counts(column).map_err(|e| failed(&e))?
+        {
+            groups.add_counts(&counts);
+            share.fits();
+            return Ok(());
+        }
         for batch in part.read() {
+            let Some(groups) = &mut share.groups else { break };
             groups.add(&grouping, &batch.map_err(|e| failed(&e))?);
-            if share.memory.try_resize(groups.bytes()).is_err() {
-                share.groups = None;
-                share.memory.free();
-                break;
-            }
-            if !waiting.still() {
+            if !share.fits() || !waiting.still() {
                 break;
             }
         }

@@ -15,6 +15,7 @@ use pugmark_event::time::Micros;
 use pugmark_query::check::Number;
 use pugmark_query::eval::{Cell, order};
 use pugmark_query::{Aggregate, FieldRef, Function, Pipe, Target};
+use pugmark_store::Counts;
 
 use crate::columns;
 use crate::intern::{Interner, NULL, Of};
@@ -103,6 +104,15 @@ impl Grouping {
     /// True when nothing but the number of rows is asked for.
     pub(crate) fn is_count(&self) -> bool {
         self.keys.is_empty() && self.figures.iter().all(|f| matches!(f, Figure::Rows))
+    }
+
+    /// The column of which nothing but the rows of each value is asked for.
+    pub(crate) fn counted(&self) -> Option<&str> {
+        let only_rows = self.figures.iter().all(|figure| matches!(figure, Figure::Rows));
+        match self.keys.as_slice() {
+            [Key::Column(column, Of::Text | Of::Long)] if only_rows => Some(column),
+            _ => None,
+        }
     }
 
     /// The shape of each column of the table.
@@ -282,6 +292,21 @@ impl Groups {
         self.rows[0] += rows;
     }
 
+    /// Takes in rows counted by the value of the only key, of which nothing else is asked.
+    pub(crate) fn add_counts(&mut self, counts: &Counts) {
+        let [mut numbers, other] = std::mem::take(&mut self.scratch);
+        numbers.clear();
+        let Some(interner) = self.keys.first_mut() else { return };
+        interner.rows(&counts.values, &mut numbers);
+        let groups = interner.len();
+        self.grow(groups);
+        for (number, rows) in numbers.iter().zip(&counts.rows) {
+            self.rows[*number as usize] += u64::from(*rows);
+        }
+        self.rows[NULL as usize] += counts.nulls;
+        self.scratch = [numbers, other];
+    }
+
     fn grow(&mut self, groups: usize) {
         if self.rows.len() < groups {
             self.rows.resize(groups, 0);
@@ -347,18 +372,53 @@ impl Groups {
         parts
     }
 
+    /// True when the group has no value in one of its keys.
+    fn lacks_key(&self, group: u32) -> bool {
+        let mut left = group;
+        for pairs in self.pairs.iter().rev() {
+            let (rest, last) = pairs.list[left as usize];
+            if last == NULL {
+                return true;
+            }
+            left = rest;
+        }
+        left == NULL
+    }
+
+    /// Keeps the groups that may be among the first `rows` by their counts alone: those that have
+    /// as many as the last of these.
+    fn cut(&self, groups: &mut Vec<u32>, rows: usize, rare: bool) {
+        if rows == 0 || rows >= groups.len() {
+            return;
+        }
+        let turned = |count: u64| if rare { count } else { u64::MAX - count };
+        let mut counts: Vec<u64> =
+            groups.iter().map(|group| turned(self.rows[*group as usize])).collect();
+        let last = *counts.select_nth_unstable(rows - 1).1;
+        groups.retain(|group| turned(self.rows[*group as usize]) <= last);
+    }
+
+    /// The number that a group of another thread has here.
+    fn adopt(&mut self, other: &Groups, group: u32) -> u32 {
+        if let ([key], [others]) = (self.keys.as_mut_slice(), other.keys.as_slice()) {
+            return key.adopt(others, group);
+        }
+        let mut place = 0;
+        for (key, number) in other.parts(group).into_iter().enumerate() {
+            let number = self.keys[key].adopt(&other.keys[key], number);
+            place = match key {
+                0 => number,
+                _ => self.pairs[key - 1].number((place, number)),
+            };
+        }
+        place
+    }
+
     /// Takes in the groups of another thread.
     pub(crate) fn merge(&mut self, grouping: &Grouping, other: &Groups) {
         let mut places = vec![u32::MAX; other.rows.len()];
         for (group, rows) in other.rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
-            let mut place = 0;
-            for (key, number) in other.parts(group as u32).into_iter().enumerate() {
-                let number = self.keys[key].adopt(&other.keys[key], number);
-                place = match key {
-                    0 => number,
-                    _ => self.pairs[key - 1].number((place, number)),
-                };
-            }
+            let place = self.adopt(other, group as u32);
             self.grow(place as usize + 1);
             self.rows[place as usize] += rows;
             places[group] = place;
@@ -376,12 +436,17 @@ impl Groups {
         if grouping.keys.is_empty() {
             self.grow(1);
         }
-        let ranks: Vec<Ranks<'_>> = self.keys.iter().map(Ranks::new).collect();
-        let mut groups: Vec<(u32, Vec<u32>)> = (0..self.rows.len() as u32)
+        let mut found: Vec<u32> = (0..self.rows.len() as u32)
             .filter(|g| self.rows[*g as usize] > 0 || grouping.keys.is_empty())
-            .map(|group| (group, self.parts(group)))
-            .filter(|(_, parts)| grouping.top.is_none() || !parts.contains(&NULL))
             .collect();
+        if let Some((rows, rare)) = grouping.top {
+            found.retain(|group| !self.lacks_key(*group));
+            self.cut(&mut found, rows, rare);
+        }
+        let ranks: Vec<Ranks<'_>> =
+            self.keys.iter().map(|key| Ranks::new(key, found.len())).collect();
+        let mut groups: Vec<(u32, Vec<u32>)> =
+            found.into_iter().map(|group| (group, self.parts(group))).collect();
         let by_keys = |a: &[u32], b: &[u32]| {
             let each = ranks.iter().zip(a.iter().zip(b)).map(|(rank, (a, b))| rank.order(*a, *b));
             each.fold(Ordering::Equal, Ordering::then)
@@ -389,16 +454,12 @@ impl Groups {
         match grouping.top {
             None => groups.sort_unstable_by(|a, b| by_keys(&a.1, &b.1)),
             Some((rows, rare)) => {
-                let compare = |a: &(u32, Vec<u32>), b: &(u32, Vec<u32>)| {
+                groups.sort_unstable_by(|a, b| {
                     let counts = self.rows[a.0 as usize].cmp(&self.rows[b.0 as usize]);
                     let counts = if rare { counts } else { counts.reverse() };
                     counts.then_with(|| by_keys(&a.1, &b.1))
-                };
-                if rows < groups.len() {
-                    groups.select_nth_unstable_by(rows, compare);
-                    groups.truncate(rows);
-                }
-                groups.sort_unstable_by(compare);
+                });
+                groups.truncate(rows);
             }
         }
         let mut distinct: Vec<Option<Vec<i64>>> = Vec::new();
@@ -447,17 +508,18 @@ fn number_rows(key: &Key, interner: &mut Interner, batch: &RecordBatch, numbers:
 /// The order of values by their numbers.
 struct Ranks<'a> {
     interner: &'a Interner,
-    /// The number that each text reads as.
+    /// The number that each text reads as, where that many are compared.
     floats: Vec<Option<f64>>,
 }
 
 impl<'a> Ranks<'a> {
-    fn new(interner: &'a Interner) -> Self {
+    /// For as many groups.
+    fn new(interner: &'a Interner, groups: usize) -> Self {
         let floats = match interner.of() {
-            Of::Text => (0..interner.len() as u32)
+            Of::Text if groups >= interner.len() / 16 => (0..interner.len() as u32)
                 .map(|n| Number::parse(interner.text(n)).map(Number::float))
                 .collect(),
-            Of::Long | Of::Time => Vec::new(),
+            Of::Text | Of::Long | Of::Time => Vec::new(),
         };
         Self { interner, floats }
     }

@@ -24,6 +24,8 @@ pub(crate) enum Of {
 pub(crate) struct Interner {
     of: Of,
     table: HashTable<u32>,
+    /// Numbers of short texts, each beside its text: looking further costs more than comparing.
+    shorts: HashTable<(u128, u32)>,
     hasher: RandomState,
     /// All texts one after another, and where each ends; of number 0 the end is 0.
     bytes: Vec<u8>,
@@ -32,6 +34,26 @@ pub(crate) struct Interner {
     /// The dictionary of the last batch, and the numbers of its texts as far as they were asked
     /// for: batches of one file often share it.
     dictionary: Option<(StringArray, Vec<u32>)>,
+}
+
+/// A text of less than 16 bytes as a number: its bytes, and its length in the last one.
+fn short(text: &[u8]) -> Option<u128> {
+    let len = text.len();
+    let bytes = match len {
+        0..4 => text.iter().rev().fold(0, |all, byte| all << 8 | u128::from(*byte)),
+        4..8 => {
+            let first = u32::from_le_bytes(*text.first_chunk()?);
+            let last = u64::from(u32::from_le_bytes(*text.last_chunk()?));
+            u128::from(first) | u128::from(last >> (8 * (8 - len))) << 32
+        }
+        8..16 => {
+            let first = u64::from_le_bytes(*text.first_chunk()?);
+            let last = u128::from(u64::from_le_bytes(*text.last_chunk()?));
+            u128::from(first) | last >> (8 * (16 - len)) << 64
+        }
+        _ => return None,
+    };
+    Some(bytes | (len as u128) << 120)
 }
 
 /// Whether two arrays are one in memory.
@@ -46,6 +68,7 @@ impl Interner {
         Self {
             of,
             table: HashTable::new(),
+            shorts: HashTable::new(),
             hasher: RandomState::default(),
             bytes: Vec::new(),
             ends: vec![0],
@@ -66,7 +89,7 @@ impl Interner {
 
     /// Memory in use, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len() + self.len() * 24
+        self.bytes.len() + self.len() * 24 + self.shorts.len() * 32
     }
 
     /// The text of a number.
@@ -86,16 +109,36 @@ impl Interner {
         }
     }
 
+    fn number_of_short(&mut self, short: u128, text: &str) -> u32 {
+        let hash = self.hasher.hash_one(short);
+        if let Some((_, number)) = self.shorts.find(hash, |(known, _)| *known == short) {
+            return *number;
+        }
+        let number = self.push(text);
+        let hasher = &self.hasher;
+        self.shorts.insert_unique(hash, (short, number), |(known, _)| hasher.hash_one(known));
+        number
+    }
+
+    /// Gives the text a number.
+    fn push(&mut self, text: &str) -> u32 {
+        let number = self.ends.len() as u32;
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.ends.push(self.bytes.len());
+        number
+    }
+
     pub(crate) fn number_of_text(&mut self, text: &str) -> u32 {
+        if let Some(short) = short(text.as_bytes()) {
+            return self.number_of_short(short, text);
+        }
         let hash = self.hasher.hash_one(text);
         let (bytes, ends) = (&self.bytes, &self.ends);
         let at = |number: u32| &bytes[ends[number as usize - 1]..ends[number as usize]];
         if let Some(number) = self.table.find(hash, |n| at(*n) == text.as_bytes()) {
             return *number;
         }
-        let number = self.ends.len() as u32;
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len());
+        let number = self.push(text);
         let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hasher);
         self.table.insert_unique(hash, number, |n| {
             let text = &bytes[ends[*n as usize - 1]..ends[*n as usize]];
@@ -221,6 +264,20 @@ mod tests {
         longs.rows(&(Arc::new(column) as ArrayRef), &mut numbers);
         assert_eq!(numbers, [1, 1, 0, 2, 1]);
         assert_eq!((longs.cell(2), longs.cell(0), longs.len()), (Cell::Long(-1), Cell::Null, 3));
+    }
+
+    #[test]
+    fn short_texts_are_their_bytes_and_length() {
+        let all = "0123456789abcdefgh".as_bytes();
+        for len in 0..all.len() {
+            let mut bytes = [0; 16];
+            let expected = (len < 16).then(|| {
+                bytes[..len].copy_from_slice(&all[..len]);
+                bytes[15] = len as u8;
+                u128::from_le_bytes(bytes)
+            });
+            assert_eq!(short(&all[..len]), expected, "{len}");
+        }
     }
 
     #[test]

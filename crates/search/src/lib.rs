@@ -126,15 +126,17 @@ impl StoreSearch {
         direct: Direct,
         snapshot: Snapshot,
     ) -> Result<BoxStream<'static, Result<RecordBatch, SearchError>>, SearchError> {
-        match direct {
-            Direct::Newest(newest) => {
-                let batch = newest.run(&snapshot, &self.room).await?;
-                Ok(stream::iter(batch.map(Ok)).boxed())
+        let found = match direct {
+            Direct::Newest(newest) => newest.run(&snapshot, &self.room).await?,
+            Direct::Grouped(grouped) => grouped.run(&snapshot, &self.room).await?,
+        };
+        match found {
+            // A table has a batch even without rows, a list of events has none.
+            Some(batch) if batch.num_rows() == 0 && request.plan.kind() == Kind::Events => {
+                Ok(stream::empty().boxed())
             }
-            Direct::Grouped(grouped) => match grouped.run(&snapshot, &self.room).await? {
-                Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
-                None => Ok(self.general(&request).await?.rows),
-            },
+            Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
+            None => Ok(self.general(&request).await?.rows),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The newest events that pass a filter, without DataFusion.
 //!
 //! First the times and places of those that pass are found, newest parts first, and parts that are
-//! older than all found so far are skipped. Then all columns are read, of the winners alone.
+//! older than all found so far are skipped. Then all columns are read, of the winners alone. Most
+//! questions find few events however many they allow: only when there turn out to be too many for
+//! memory does the general path take over, which may use temporary files.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -23,7 +25,7 @@ use crate::error::{Asked, search_error};
 use crate::filter::Predicate;
 use crate::workers::{self, Room, Waiting, failed};
 
-/// Events of one answer beyond which the general path takes over, which may use temporary files.
+/// Events of one answer beyond which the general path takes over.
 const ROWS_MAX: usize = 10_000;
 
 /// A question for the newest events.
@@ -67,12 +69,12 @@ impl Newest {
                 _ => return None,
             }
         }
-        let rows = rows.filter(|rows| *rows <= ROWS_MAX)?;
+        let rows = rows?;
         let predicate = Predicate::new(&Filter::And(filters)).ok()?;
         Some(Self { predicate, rows, fields, from: request.from, to: request.to })
     }
 
-    /// The answer; `None` when nothing is found.
+    /// The answer; `None` when the events are too many or too big for this way.
     ///
     /// # Errors
     /// When the store fails.
@@ -82,19 +84,22 @@ impl Newest {
         room: &Room,
     ) -> Result<Option<RecordBatch>, SearchError> {
         let wanted = self.schema();
-        if self.rows == 0 {
+        let best = self.find(snapshot, room.threads).await?;
+        if best.is_too_many() {
             return Ok(None);
         }
-        let best = self.find(snapshot, room.threads).await?;
         let found = best.heap.len();
         let by_part = best.by_part();
-        let batches = read(by_part, &wanted, room).await?;
+        let batches = match read(by_part, &wanted, room).await {
+            Err(SearchError::TooBig(_)) => return Ok(None),
+            batches => batches?,
+        };
         let batch =
             self.sorted(&batches, &wanted).map_err(|e| SearchError::Failed(e.to_string()))?;
         if batch.num_rows() != found {
             return Err(SearchError::Failed("an event that was just found is gone".to_string()));
         }
-        Ok((batch.num_rows() > 0).then_some(batch))
+        Ok(Some(batch))
     }
 
     async fn find(&self, snapshot: &Snapshot, threads: usize) -> Result<Best, SearchError> {
@@ -117,8 +122,12 @@ impl Newest {
             let mut number = None;
             for batch in narrowed.read() {
                 let batch = batch.map_err(|e| failed(&e))?;
-                lock(&shared).offer(rows, &batch, &part, &mut number);
-                if !waiting.still() {
+                let too_many = {
+                    let mut best = lock(&shared);
+                    best.offer(rows, &batch, &part, &mut number);
+                    best.is_too_many()
+                };
+                if too_many || !waiting.still() {
                     break;
                 }
             }
@@ -189,9 +198,16 @@ fn longs<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a [i64]> {
 }
 
 impl Best {
+    fn is_too_many(&self) -> bool {
+        self.heap.len() > ROWS_MAX
+    }
+
     /// The least time that an event of `part` must have to be among the newest, if there can be
     /// one: `Some(None)` while any time will do.
     fn worth(&self, rows: usize, part: &ScanPart) -> Option<Option<Micros>> {
+        if rows == 0 || self.is_too_many() {
+            return None;
+        }
         if self.heap.len() < rows {
             return Some(None);
         }

@@ -21,6 +21,12 @@ pub trait Keep: Debug + Send + Sync {
     /// Which rows of a batch with these columns are wanted; never null. Text may come as plain
     /// text or as a dictionary of it.
     fn keep(&self, batch: &RecordBatch) -> BooleanArray;
+
+    /// The column, when all that is asked is that a row has a value in it, or one that did not fit
+    /// it. Then rows may be counted without being looked at.
+    fn has_value(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// Decides by the text of the record.

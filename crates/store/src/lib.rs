@@ -52,6 +52,7 @@ pub use retention::{
     DEFAULT as DEFAULT_CLASS, Hold, OneClass, Preview,
 };
 pub use scan::{AnyOf, Batches, Prune, PruneOp, PruneValue, Scan, ScanPart, Snapshot};
+pub use segment::counts::Counts;
 pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};

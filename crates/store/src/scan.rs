@@ -20,7 +20,8 @@ use crate::derived;
 use crate::error::StoreError;
 use crate::keep::{Keep, RecordTest};
 use crate::memtable::Entry;
-use crate::segment::index::GROUP_ROWS;
+use crate::segment::counts::{Counts, counts};
+use crate::segment::index::{GROUP_ROWS, Index};
 use crate::segment::layout::has_bounds;
 use crate::segment::read::SegmentScan;
 use crate::segment::{Segment, Tail};
@@ -235,6 +236,38 @@ impl ScanPart {
         all.then(|| self.rows())
     }
 
+    /// How many of its wanted rows have each value of a column, where the file says so without
+    /// its rows being read; `None` where it does not.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is damaged.
+    pub fn counts(&self, column: &str) -> Result<Option<Counts>, StoreError> {
+        let Origin::Segment(segment, group, of) = &self.origin else { return Ok(None) };
+        let scan = &self.scan;
+        let with_value = scan.keep.as_ref().map(|keep| keep.has_value());
+        let plain = scan.words.is_empty()
+            && scan.records.is_empty()
+            && scan.filters.is_empty()
+            && scan.any_of.is_empty()
+            && scan.covers(self.times(), self.ids())
+            && with_value.is_none_or(|asked| asked == Some(column));
+        if !plain {
+            return Ok(None);
+        }
+        let file = segment.open()?;
+        let tail = segment.tail(&file)?;
+        let groups = tail.footer.metadata().num_row_groups();
+        let fits = |index: &Index| fields::by_name(column).is_some_and(|id| !index.conflicts(id));
+        if groups != *of || with_value.is_some() && !tail.index.as_ref().is_some_and(fits) {
+            return Ok(None);
+        }
+        let mut counts = counts(segment, &file, &tail, *group, column)?;
+        if let Some(counts) = counts.as_mut().filter(|_| with_value.is_some()) {
+            counts.nulls = 0;
+        }
+        Ok(counts)
+    }
+
     /// The same part for another scan.
     pub fn with(&self, scan: Arc<Scan>) -> ScanPart {
         ScanPart { scan, origin: self.origin.clone() }
@@ -371,7 +404,11 @@ fn row_groups(scan: &Scan, segment: &Segment, tail: &Tail) -> Result<Vec<usize>,
         bound(EVENT_ID, PruneOp::GtEq, first);
         bound(EVENT_ID, PruneOp::LtEq, last);
     }
-    let mut kept = vec![true; footer.metadata().num_row_groups()];
+    let groups = footer.metadata().num_row_groups();
+    if conditions.is_empty() && scan.any_of.is_empty() {
+        return Ok((0..groups).collect());
+    }
+    let mut kept = vec![true; groups];
     let parquet = StoreError::parquet(&segment.path);
     let odd = with_issues(footer);
     let mut cut = |column: &str, may: Vec<bool>| {
@@ -386,7 +423,7 @@ fn row_groups(scan: &Scan, segment: &Segment, tail: &Tail) -> Result<Vec<usize>,
         cut(&condition.column, may_meet(condition, footer).map_err(&parquet)?);
     }
     for condition in &scan.any_of {
-        let mut may = vec![false; footer.metadata().num_row_groups()];
+        let mut may = vec![false; groups];
         for value in &condition.values {
             let (low, high) = cases(value);
             let bound = |op, value| Prune { column: condition.column.clone(), op, value };

@@ -2,10 +2,12 @@
 //!
 //! Rows are sorted by source, then time. A file is written beside its place, synced, and renamed: a
 //! file with its final name is whole. The manifest says which files count. [`layout`] says what is
-//! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be.
+//! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be,
+//! [`counts`] answers from dictionaries alone, [`pages`] unpacks what they read.
 
 pub(crate) mod assemble;
 mod columns;
+pub(crate) mod counts;
 mod encoding;
 pub(crate) mod events;
 pub(crate) mod file;
@@ -14,6 +16,7 @@ mod gather;
 pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;
+mod pages;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;
@@ -23,7 +26,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
@@ -33,6 +36,7 @@ use self::file::{SegmentFile, checksum};
 use self::find::Lookup;
 use self::index::Index;
 use self::layout::Layout;
+use self::pages::PageCache;
 use crate::disk::{Disk, DiskRead};
 use crate::error::StoreError;
 use crate::manifest::{SegmentInfo, Tier};
@@ -50,16 +54,27 @@ pub(crate) struct Tail {
     pub(crate) lookup: Option<Lookup>,
 }
 
-/// Memory for the tails of segments, shared by all of a store.
+/// Unpacked pages that are kept in memory.
+const PAGES_BYTES_MAX: usize = 32 << 20;
+
+/// Memory for the tails and pages of segments, shared by all of a store.
 #[derive(Debug)]
 pub(crate) struct Tails {
     bytes: AtomicUsize,
     bytes_max: usize,
+    pages: Arc<PageCache>,
+    /// Segments so far: each has a number, by which its pages are known.
+    segments: AtomicU64,
 }
 
 impl Tails {
     pub(crate) fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes: AtomicUsize::new(0), bytes_max })
+        Arc::new(Self {
+            bytes: AtomicUsize::new(0),
+            bytes_max,
+            pages: Arc::new(PageCache::new(PAGES_BYTES_MAX)),
+            segments: AtomicU64::new(0),
+        })
     }
 }
 
@@ -74,6 +89,8 @@ pub(crate) struct Segment {
     doomed: AtomicBool,
     tail: OnceLock<(Arc<Tail>, usize)>,
     tails: Arc<Tails>,
+    /// No other segment of the store has it in this process.
+    number: u64,
     /// Reads the file when it is cold.
     tiers: Option<Arc<Tiers>>,
 }
@@ -88,7 +105,8 @@ impl Segment {
         let path = dir.join(&info.path);
         let doomed = AtomicBool::new(false);
         let (disk, tails, since) = (disk.clone(), tails.clone(), Instant::now());
-        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails, tiers: None }
+        let number = tails.segments.fetch_add(1, Ordering::Relaxed);
+        Self { info, path, since, disk, doomed, tail: OnceLock::new(), tails, number, tiers: None }
     }
 
     /// The same, read through `tiers` when it is cold.
@@ -129,6 +147,8 @@ impl Segment {
             doomed,
             tail: OnceLock::new(),
             tails,
+            // The bytes are the same.
+            number: self.number,
             tiers,
         }
     }
@@ -190,6 +210,11 @@ impl Segment {
         }
         let index = Index::read(&index, filters, layout.format);
         index.map(Some).ok_or_else(|| self.damaged("its index cannot be read"))
+    }
+
+    /// The number of this segment, with the cache of pages.
+    fn pages(&self) -> (u64, Arc<PageCache>) {
+        (self.number, self.tails.pages.clone())
     }
 
     /// An error that says what is wrong with the file.

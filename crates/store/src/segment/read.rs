@@ -8,12 +8,10 @@ use arrow::array::BooleanBufferBuilder;
 use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowSelection,
-};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
+use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::Encoding;
 use pugmark_event::fields::{
     self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL, ORIGINAL_BYTES,
@@ -25,6 +23,7 @@ use super::file::SegmentFile;
 use super::find::{Finder, Sieve, Sifted};
 use super::index::{BLOCK_ROWS, Blocks, GroupIndex, Index, Where, has_block};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
+use super::pages::GroupPages;
 use super::{Segment, Tail};
 use crate::codec::decode::Templates;
 use crate::codec::words::{has_words, hash_value};
@@ -33,6 +32,9 @@ use crate::disk::DiskRead;
 use crate::error::StoreError;
 use crate::keep::record_schema;
 use crate::scan::{AnyOf, PruneValue, Scan};
+
+/// Runs of wanted rows up to which they are few.
+const RUNS_FEW: usize = 64;
 
 /// What is to be read of one segment.
 pub(crate) struct SegmentScan {
@@ -64,8 +66,13 @@ impl Left {
     }
 
     fn is_empty(&self) -> bool {
-        self.rows.count_set_bits() == 0
+        is_unset(&self.rows)
     }
+}
+
+/// True when no bit is set.
+fn is_unset(rows: &BooleanBuffer) -> bool {
+    rows.set_indices().next().is_none()
 }
 
 /// A test of rows by some columns.
@@ -193,7 +200,7 @@ impl SegmentScan {
         let starts = (0..facts.1.blocks()).map(|block| (block, block * BLOCK_ROWS));
         let open = starts.filter(|(_, start)| {
             let len = BLOCK_ROWS.min(rows.len().saturating_sub(*start));
-            rows.slice(*start, len).count_set_bits() > 0
+            !is_unset(&rows.slice(*start, len))
         });
         let mut found = BooleanBuffer::new_unset(rows.len());
         for (sieve, blocks) in finder.sieves(open.map(|(block, _)| block)) {
@@ -298,10 +305,7 @@ impl SegmentScan {
         Ok(Left { rows: among(&left.rows, &passed), read })
     }
 
-    fn whole(
-        &self,
-        batch: Result<RecordBatch, arrow::error::ArrowError>,
-    ) -> Result<RecordBatch, StoreError> {
+    fn whole(&self, batch: Result<RecordBatch, ArrowError>) -> Result<RecordBatch, StoreError> {
         batch.map_err(|error| self.segment.damaged(&error.to_string()))
     }
 
@@ -385,67 +389,86 @@ impl SegmentScan {
         rows: &BooleanBuffer,
         columns: &BTreeSet<String>,
         dictionaries: bool,
-    ) -> Result<ParquetRecordBatchReader, StoreError> {
-        let failed = StoreError::parquet(&self.segment.path);
+    ) -> Result<FileRows, StoreError> {
+        let wanted = rows.count_set_bits();
         let columns = &self.with_values_in(group, columns);
-        let footer = match dictionaries && !columns.contains(TEMPLATE) {
-            true => self.with_dictionaries(group, columns).map_err(&failed)?,
-            false => self.tail.footer.clone(),
-        };
-        let fields = footer.schema().fields().iter().enumerate();
-        let mut roots: Vec<usize> =
+        let schema = self.tail.footer.schema();
+        let fields = schema.fields().iter().enumerate();
+        let roots: Vec<usize> =
             fields.filter(|(_, f)| columns.contains(f.name())).map(|(i, _)| i).collect();
         if roots.is_empty() {
-            // Rows without a column would not be counted.
-            roots.extend(footer.schema().column_with_name(EVENT_ID.column()).map(|(i, _)| i));
+            return Ok(FileRows::Bare(wanted));
         }
-        let mask = ProjectionMask::roots(footer.parquet_schema(), roots);
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(
-            SegmentFile(self.file.clone()),
-            footer,
-        )
-        .with_batch_size(BLOCK_ROWS)
-        .with_row_groups(vec![group])
-        .with_projection(mask);
-        if rows.count_set_bits() < rows.len() {
-            builder = builder.with_row_selection(RowSelection::from_boolean_buffer(rows.clone()));
-        }
-        builder.build().map_err(failed)
+        let failed = StoreError::parquet(&self.segment.path);
+        let descriptor = self.tail.footer.parquet_schema();
+        let mask = ProjectionMask::roots(descriptor, roots);
+        let hint = match dictionaries && !columns.contains(TEMPLATE) {
+            true => self.with_dictionaries(group, columns),
+            false => schema.fields().clone(),
+        };
+        let levels =
+            parquet_to_arrow_field_levels(descriptor, mask, Some(&hint)).map_err(&failed)?;
+        let few = wanted < rows.len();
+        let pages = GroupPages {
+            file: SegmentFile(self.file.clone()),
+            cache: self.segment.pages(),
+            few,
+            tail: self.tail.clone(),
+            group,
+        };
+        let selection = few.then(|| selection(rows));
+        let size = wanted.clamp(1, BLOCK_ROWS);
+        ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, size, selection)
+            .map(FileRows::Read)
+            .map_err(failed)
     }
 
-    /// The footer as it is for a reader that leaves text of few values as dictionaries.
-    fn with_dictionaries(
-        &self,
-        group: usize,
-        columns: &BTreeSet<String>,
-    ) -> Result<ArrowReaderMetadata, parquet::errors::ParquetError> {
-        let metadata = self.tail.footer.metadata();
-        let chunks = metadata.row_group(group).columns();
-        let mut changed = false;
+    /// The fields of the file as they are for a reader that leaves text of few values as
+    /// dictionaries.
+    fn with_dictionaries(&self, group: usize, columns: &BTreeSet<String>) -> Fields {
+        let chunks = self.tail.footer.metadata().row_group(group).columns();
         let fields = self.tail.footer.schema().fields().iter().map(|field| {
             let plain = *field.data_type() == DataType::Utf8 && may_be_dictionary(field.name());
             let asked = plain && columns.contains(field.name());
             let mut of_field =
                 chunks.iter().filter(|c| c.column_path().parts() == [field.name().as_str()]);
             // A chunk that went without in the end would be put into a dictionary here.
-            let whole = asked && of_field.all(only_dictionary);
-            changed |= whole;
-            match whole {
+            match asked && of_field.all(only_dictionary) {
                 true => Arc::new(Field::new(field.name(), dictionary(), field.is_nullable())),
                 false => field.clone(),
             }
         });
-        let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
-        if !changed {
-            return Ok(self.tail.footer.clone());
+        fields.collect()
+    }
+}
+
+/// Rows of a group as they are read.
+enum FileRows {
+    Read(ParquetRecordBatchReader),
+    /// So many rows that have none of the columns.
+    Bare(usize),
+}
+
+impl Iterator for FileRows {
+    type Item = Result<RecordBatch, ArrowError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            FileRows::Read(reader) => reader.next(),
+            FileRows::Bare(0) => None,
+            FileRows::Bare(left) => {
+                let rows = BLOCK_ROWS.min(*left);
+                *left -= rows;
+                let options = RecordBatchOptions::new().with_row_count(Some(rows));
+                let schema = Arc::new(Schema::empty());
+                Some(RecordBatch::try_new_with_options(schema, Vec::new(), &options))
+            }
         }
-        let options = ArrowReaderOptions::new().with_schema(schema);
-        ArrowReaderMetadata::try_new(metadata.clone(), options)
     }
 }
 
 /// True for text that is given out as it is read. The others are taken apart or put together.
-fn may_be_dictionary(column: &str) -> bool {
+pub(super) fn may_be_dictionary(column: &str) -> bool {
     let internal = [ISSUES, ATTRIBUTE_KINDS, ORIGINAL].into_iter().chain(COMPOSITES);
     fields::by_name(column).is_some_and(|id| !internal.into_iter().any(|known| known == id))
 }
@@ -455,7 +478,7 @@ fn dictionary() -> DataType {
 }
 
 /// True when all values of a column chunk are in its dictionary.
-fn only_dictionary(chunk: &parquet::file::metadata::ColumnChunkMetaData) -> bool {
+pub(super) fn only_dictionary(chunk: &parquet::file::metadata::ColumnChunkMetaData) -> bool {
     let in_dictionary = |encoding: Encoding| {
         matches!(encoding, Encoding::RLE_DICTIONARY | Encoding::PLAIN_DICTIONARY)
     };
@@ -492,10 +515,25 @@ fn rows_of_blocks(rows: usize, blocks: impl Iterator<Item = usize>) -> BooleanBu
     mask.finish()
 }
 
+/// These rows as the reader wants them: it looks at masks bit by bit, so few runs are given as such.
+fn selection(rows: &BooleanBuffer) -> RowSelection {
+    let runs: Vec<(usize, usize)> = rows.set_slices().take(RUNS_FEW + 1).collect();
+    match runs.len() <= RUNS_FEW {
+        true => {
+            let runs = runs.into_iter().map(|(start, end)| start..end);
+            RowSelection::from_consecutive_ranges(runs, rows.len())
+        }
+        false => RowSelection::from_boolean_buffer(rows.clone()),
+    }
+}
+
 /// Of the set bits of `rows` those that `passed` has set, one bit for each of them.
 fn among(rows: &BooleanBuffer, passed: &BooleanBuffer) -> BooleanBuffer {
     if passed.len() == rows.len() {
         return passed.clone();
+    }
+    if is_unset(passed) {
+        return BooleanBuffer::new_unset(rows.len());
     }
     let mut mask = BooleanBufferBuilder::new(rows.len());
     mask.append_n(rows.len(), false);
@@ -543,7 +581,7 @@ enum Source {
     /// Everything that is wanted was read before.
     Read(VecDeque<RecordBatch>),
     /// The file, and what was read before of these rows.
-    File(ParquetRecordBatchReader, Option<RecordBatch>),
+    File(FileRows, Option<RecordBatch>),
 }
 
 impl Rows {

@@ -1,9 +1,10 @@
 //! Whatever is written into a segment comes back from it, byte for byte.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use proptest::prelude::*;
 use pugmark_event::batch::Batch;
@@ -12,10 +13,12 @@ use pugmark_event::time::Micros;
 use pugmark_event::{Records, json};
 use pugmark_parse::{Input, Parser, frame};
 
+use super::counts::counts;
 use super::merge::merge;
 use super::read::SegmentScan;
 use super::write::SegmentWriter;
 use super::{Segment, Tails};
+use crate::codec::stored::push_text;
 use crate::disk::{Disk, RealDisk};
 use crate::manifest::SegmentInfo;
 use crate::retention::OneClass;
@@ -62,6 +65,59 @@ fn read(segment: &Arc<Segment>, scan: &Scan) -> Vec<RecordBatch> {
     let (scan, segment) = (Arc::new(scan.clone()), segment.clone());
     let read = SegmentScan { scan, segment, file, tail, groups, all: true };
     read.read().unwrap().map(Result::unwrap).collect()
+}
+
+/// How often each value comes, absent ones as "-".
+fn tally<'a>(values: impl Iterator<Item = (Option<&'a ArrayRef>, usize, u64)>) -> Tallied {
+    let mut found = Tallied::new();
+    for (column, row, rows) in values.filter(|(.., rows)| *rows > 0) {
+        let mut text = String::new();
+        let value = column.and_then(|column| push_text(column, row, &mut text));
+        *found.entry(if value.is_some() { text } else { "-".into() }).or_default() += rows;
+    }
+    found
+}
+
+type Tallied = BTreeMap<String, u64>;
+
+#[test]
+fn counts_are_those_of_the_rows() {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let line = |i: usize| {
+        let port = if i % 3 == 0 { format!(r#","source.port":{}"#, i % 7) } else { String::new() };
+        format!(
+            r#"{{"@timestamp":"2026-11-23T08:00:00Z","host.name":"h{}","user.name":"u{}"{port}}}"#,
+            i % 200,
+            i % 2
+        )
+    };
+    let lines: Vec<String> = (0..20_000).map(line).collect();
+    let records: Records = lines.iter().map(String::as_bytes).collect();
+    let batches = ["web", "db"].map(|source| events(&parser, source, &records));
+    let mut answered = Vec::new();
+    for segment in folder.writer.write(&batches).unwrap() {
+        let file = segment.open().unwrap();
+        let tail = segment.tail(&file).unwrap();
+        for field in FIELDS {
+            let Some(counts) = counts(&segment, &file, &tail, 0, field.column).unwrap() else {
+                continue;
+            };
+            let scan = Scan { columns: Some(vec![field.column.into()]), ..Scan::default() };
+            let batches = read(&segment, &scan);
+            let rows = batches.iter().flat_map(|b| (0..b.num_rows()).map(|r| (b.column(0), r)));
+            let expected = tally(rows.map(|(column, row)| (Some(column), row, 1)));
+            let counted = counts.rows.iter().enumerate();
+            let counted = counted.map(|(at, rows)| (Some(&counts.values), at, u64::from(*rows)));
+            let found = tally(counted.chain([(None, 0, counts.nulls)]));
+            assert_eq!(found, expected, "{}", field.column);
+            answered.push((field.column, found.len()));
+        }
+    }
+    for expected in [("event_source", 2), ("host_name", 200), ("user_name", 2), ("source_port", 8)]
+    {
+        assert!(answered.contains(&expected), "{expected:?} in {answered:?}");
+    }
 }
 
 #[test]
