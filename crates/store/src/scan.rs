@@ -174,7 +174,8 @@ impl Snapshot {
             .map(|origin| ScanPart { scan: scan.clone(), origin })
             .filter(|part| scan.touches(part.times(), part.ids()))
             .collect();
-        parts.sort_by_key(|part| std::cmp::Reverse(part.times().1));
+        // The rows of a source are sorted by time: of a file, what comes last is newest.
+        parts.sort_by_key(|part| std::cmp::Reverse((part.times().1, part.group())));
         parts
     }
 
@@ -220,6 +221,14 @@ impl ScanPart {
         }
     }
 
+    /// Which row group of its file it is.
+    fn group(&self) -> usize {
+        match &self.origin {
+            Origin::Memory(_) => 0,
+            Origin::Segment(_, group, _) => *group,
+        }
+    }
+
     /// Earliest and latest event time in it.
     pub fn times(&self) -> (Micros, Micros) {
         match &self.origin {
@@ -245,7 +254,8 @@ impl ScanPart {
         let Origin::Segment(segment, group, of) = &self.origin else { return Ok(None) };
         let scan = &self.scan;
         let with_value = scan.keep.as_ref().map(|keep| keep.has_value());
-        let plain = scan.words.is_empty()
+        let plain = fields::by_name(column).is_some()
+            && scan.words.is_empty()
             && scan.records.is_empty()
             && scan.filters.is_empty()
             && scan.any_of.is_empty()
@@ -256,9 +266,12 @@ impl ScanPart {
         }
         let file = segment.open()?;
         let tail = segment.tail(&file)?;
-        let groups = tail.footer.metadata().num_row_groups();
+        let metadata = tail.footer.metadata();
+        // What the manifest says bounds what is read of a file that says otherwise.
+        let as_said = metadata.num_row_groups() == *of
+            && metadata.row_group(*group).num_rows() as u64 == self.rows();
         let fits = |index: &Index| fields::by_name(column).is_some_and(|id| !index.conflicts(id));
-        if groups != *of || with_value.is_some() && !tail.index.as_ref().is_some_and(fits) {
+        if !as_said || with_value.is_some() && !tail.index.as_ref().is_some_and(fits) {
             return Ok(None);
         }
         let mut counts = counts(segment, &file, &tail, *group, column)?;

@@ -49,7 +49,8 @@ impl Worker {
             what: "background work",
             message: message.to_string(),
         };
-        self.jobs.send(job).map_err(|_| failed("its thread has ended"))?;
+        // One works and one waits at most: more are refused, so that nobody is held up.
+        self.jobs.try_send(job).map_err(|_| failed("its thread is busy or has ended"))?;
         answered.await.unwrap_or_else(|_| Err(failed("it panicked")))
     }
 }

@@ -184,6 +184,19 @@ fn pipes() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Counts of all events, or of those with a value: what the store may answer from its dictionaries.
+fn counted() -> impl Strategy<Value = String> {
+    let count = &["stats count() as m by", "top 3", "rare 2", "stats count() as m, dc(user) by"];
+    (field(), any::<bool>(), select(&count[..])).prop_map(|(field, all, count)| {
+        let filter = if all { "*".to_string() } else { format!("{field}:*") };
+        format!("{filter} | {count} {field}")
+    })
+}
+
+fn query() -> impl Strategy<Value = String> {
+    prop_oneof![7 => (filter(), pipes()).prop_map(|(f, p)| f + &p), 1 => counted()]
+}
+
 fn make<S: Strategy>(runner: &mut TestRunner, strategy: &S) -> S::Value {
     strategy.new_tree(runner).unwrap().current()
 }
@@ -225,7 +238,7 @@ async fn answers_are_those_of_the_naive_evaluator() {
             make(&mut runner, &prop::collection::vec(prop::collection::vec(row(), 1..30), 4..7));
         let world = World::new(&blocks, 2).await;
         for _ in 0..QUERIES {
-            let query = make(&mut runner, &(filter(), pipes()).prop_map(|(f, p)| f + &p));
+            let query = make(&mut runner, &query());
             // A value of the wrong kind for its field is refused, which is right.
             let Ok(plan) = pugmark_query::parse(&query) else {
                 refused += 1;

@@ -223,7 +223,8 @@ fn cut(text: &str, out: &mut Vec<Unit>) {
     while at < bytes.len() {
         let rest = &bytes[at..];
         let word = is_word(rest[0]);
-        let whole = address_len(rest).or_else(|| uuid_len(rest)).filter(|_| word);
+        let guid = || Stored::Guid.len_at(rest);
+        let whole = address_len(rest).or_else(|| uuid_len(rest)).or_else(guid).filter(|_| word);
         let run = || rest.iter().position(|b| is_word(*b) != word).unwrap_or(rest.len());
         let end = at + whole.unwrap_or_else(run);
         let part = text[at..end].to_string();

@@ -9,7 +9,7 @@
 //! | `{@timestamp\|%Y-%m-%dT%H:%M:%S\|0}` | a time in a pattern, and minutes east of UTC |
 //! | `{=NAME}` | the value of the attribute NAME; `{=NAME\|json}` with backslashes |
 //! | `{#i0}` `{#t1}` | variables, one column each: `i` whole numbers, `h` hex digits, `u` UUIDs,
-//!   `a` IPv4 addresses, `t` text |
+//!   `g` those in upper case, `x` numbers in hex digits, `a` IPv4 addresses, `t` text |
 //! | `{<message}` ... `{>message}` | the field `message` is what lies between: no column |
 //! | `{<=NAME\|s}` ... `{>=NAME}` | the same for an attribute, with the letter of its kind |
 //!

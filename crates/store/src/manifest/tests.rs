@@ -510,6 +510,10 @@ async fn older_schemas_are_brought_up_to_date(place: Place) {
         assert_eq!(alerts.get("a").await.unwrap(), Some(alert.clone()));
         alerts.upsert(&alert).await.unwrap();
     }
+    assert_eq!(alerts.get("a").await.unwrap(), Some(alert));
+    let whole = "SELECT count(*) FROM alerts WHERE alert LIKE '%T1110%' OR alert LIKE '%t1110%'";
+    let whole = manifest.row(whole, args![]).await.unwrap().unwrap().count(0).unwrap();
+    assert_eq!(whole, 0);
     let kept = "SELECT count(*) FROM alert_rules";
     let kept = manifest.row(kept, args![]).await.unwrap().unwrap().count(0).unwrap();
     assert_eq!(kept, 1);

@@ -69,7 +69,7 @@ pub(crate) fn counts(
     let pages = group.column(leaf).filter(|_| only_dictionary(metadata.column(leaf)));
     let Some(pages) = pages else { return Ok(None) };
     let nullable = metadata.column(leaf).column_descr().max_def_level() == 1;
-    let mut tally = Tally::new(kind, nullable);
+    let mut tally = Tally::new(kind, nullable, rows);
     for page in pages {
         let page = page.map_err(StoreError::parquet(&segment.path))?;
         tally.page(&page).ok_or_else(|| segment.damaged("a page of it cannot be read"))?;
@@ -85,8 +85,10 @@ pub(crate) fn counts(
 /// What the values of a column are and its place among the leaves of the file, if it is a field of
 /// text or integers that is given out as it is stored.
 fn plain_column(tail: &Tail, name: &str) -> Option<(Type, usize)> {
-    fields::by_name(name)?;
+    let id = fields::by_name(name)?;
     let (root, field) = tail.footer.schema().column_with_name(name)?;
+    // A field of text may be stored as numbers: then its values are not what they stand for.
+    (*field.data_type() == id.field().kind.data_type()).then_some(())?;
     let kind = match field.data_type() {
         DataType::Utf8 if may_be_dictionary(name) => Type::BYTE_ARRAY,
         DataType::Int64 => Type::INT64,
@@ -110,11 +112,14 @@ struct Tally {
     lanes: Vec<u32>,
     lanes_of_value: usize,
     nulls: u64,
+    /// Rows that are still to come.
+    left: u64,
 }
 
 impl Tally {
-    fn new(kind: Type, nullable: bool) -> Self {
-        Self { kind, nullable, values: None, lanes: Vec::new(), lanes_of_value: 1, nulls: 0 }
+    fn new(kind: Type, nullable: bool, rows: u64) -> Self {
+        let (values, lanes) = (None, Vec::new());
+        Self { kind, nullable, values, lanes, lanes_of_value: 1, nulls: 0, left: rows }
     }
 
     fn finish(self) -> Counts {
@@ -169,6 +174,8 @@ impl Tally {
         rows: u32,
         encoding: Encoding,
     ) -> Option<()> {
+        // Looked at first: a page that says more has a run of any length in a few bytes.
+        self.left = self.left.checked_sub(rows.into())?;
         let with_value = if self.nullable { valid(levels, rows)? } else { rows };
         self.nulls += u64::from(rows.checked_sub(with_value)?);
         if with_value == 0 {

@@ -21,7 +21,7 @@ use pugmark_event::time::Micros;
 use super::assemble::{AttributeSplit, FREQUENT_MAX, PROMOTED_MAX, PROMOTED_SHARE};
 use super::columns::{fit, held_as, unite};
 use super::encoding::of_files;
-use super::events::attributes;
+use super::events::{attributes, texts};
 use super::file::SegmentFile;
 use super::gather::{Pick, gather};
 use super::index::BLOCK_ROWS;
@@ -267,7 +267,9 @@ struct Keyed {
 impl Keyed {
     fn new(batch: RecordBatch) -> Self {
         let column = |id: FieldId| batch.column_by_name(id.column());
-        let sources = column(EVENT_SOURCE).and_then(|c| c.as_string_opt::<i32>()).cloned();
+        // Names of sources may be numbers or ids.
+        let sources = column(EVENT_SOURCE).map(texts);
+        let sources = sources.and_then(|c| c.as_string_opt::<i32>().cloned());
         let times = column(EVENT_TIME).map_or(Vec::new(), |times| times_of(times).into_owned());
         let ids = column(EVENT_ID).and_then(|c| c.as_primitive_opt::<Int64Type>());
         let ids = ids.map_or(Vec::new(), |ids| ids.values().to_vec());

@@ -24,6 +24,8 @@ use super::file::SegmentFile;
 
 /// Largest page that is kept.
 const PAGE_KEPT_MAX: usize = 2 << 20;
+/// Largest page that is unpacked; a file of ours has far smaller ones.
+const PAGE_BYTES_MAX: usize = 64 << 20;
 /// What keeping a page takes besides its bytes, about.
 const PAGE_OVERHEAD: usize = 300;
 
@@ -32,8 +34,8 @@ thread_local! {
     static UNPACKER: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
-/// A page by the number of its segment in this process, and its place in the file.
-type Key = (u64, u64);
+/// A page by the number of its segment in this process, its column and its place in the file.
+type Key = (u64, usize, u64);
 
 /// Unpacked pages that were in use lately.
 #[derive(Debug)]
@@ -66,30 +68,38 @@ impl PageCache {
             return Some(page.clone());
         }
         let page = kept.old.remove(&key)?;
-        kept.put(key, page.clone(), self.bytes_max / 2);
+        let forgotten = kept.put(key, page.clone(), self.bytes_max / 2);
+        drop(kept);
+        drop(forgotten);
         Some(page)
     }
 
     fn put(&self, key: Key, page: &Page) {
         if page.buffer().len() <= PAGE_KEPT_MAX {
-            self.kept().put(key, page.clone(), self.bytes_max / 2);
+            let forgotten = self.kept().put(key, page.clone(), self.bytes_max / 2);
+            // Many pages, which are freed while nobody waits for the lock.
+            drop(forgotten);
         }
     }
 }
 
 impl Generations {
-    fn put(&mut self, key: Key, page: Page, bytes_max: usize) {
+    /// Keeps a page; what is forgotten for its sake comes back.
+    fn put(&mut self, key: Key, page: Page, bytes_max: usize) -> HashMap<Key, Page> {
+        let mut forgotten = HashMap::new();
         let bytes = page.buffer().len() + PAGE_OVERHEAD;
         if bytes > bytes_max {
-            return;
+            return forgotten;
         }
         if self.young_bytes + bytes > bytes_max {
-            self.old = std::mem::take(&mut self.young);
+            let young = std::mem::take(&mut self.young);
+            forgotten = std::mem::replace(&mut self.old, young);
             self.young_bytes = 0;
         }
         if self.young.insert(key, page).is_none() {
             self.young_bytes += bytes;
         }
+        forgotten
     }
 }
 
@@ -135,6 +145,7 @@ impl GroupPages {
             cache: self.cache.clone(),
             few: self.few,
             chunk: chunk.clone(),
+            leaf,
             packed,
             waiting,
             has_dictionary,
@@ -193,6 +204,7 @@ pub(super) struct ColumnPages {
     cache: (u64, Arc<PageCache>),
     few: bool,
     chunk: ColumnChunkMetaData,
+    leaf: usize,
     packed: bool,
     /// Where those are that are still to come; the first may be the dictionary.
     waiting: VecDeque<PageLocation>,
@@ -203,7 +215,7 @@ pub(super) struct ColumnPages {
 impl ColumnPages {
     fn kept(&self, at: &PageLocation) -> Result<Page> {
         let (segment, cache) = &self.cache;
-        let key = (*segment, u64::try_from(at.offset).map_err(|_| odd())?);
+        let key = (*segment, self.leaf, u64::try_from(at.offset).map_err(|_| odd())?);
         if let Some(page) = cache.get(key) {
             return Ok(page);
         }
@@ -226,14 +238,24 @@ impl ColumnPages {
         let mut reader = SerializedPageReader::new(file, &chunk, 0, only)?;
         let page = reader.get_next_page()?.ok_or_else(odd)?;
         let max = usize::try_from(self.chunk.uncompressed_size()).map_err(|_| odd())?;
-        if self.packed { unpacked(page, max) } else { Ok(page) }
+        if self.packed { unpacked(page, max) } else { Ok(alone(page)) }
     }
+}
+
+/// The page with bytes of its own: those that were read may be a part of far more.
+fn alone(mut page: Page) -> Page {
+    match &mut page {
+        Page::DataPage { buf, .. }
+        | Page::DataPageV2 { buf, .. }
+        | Page::DictionaryPage { buf, .. } => *buf = Bytes::copy_from_slice(buf),
+    }
+    page
 }
 
 /// The page with its bytes unpacked, at most `max` of them.
 fn unpacked(mut page: Page, max: usize) -> Result<Page> {
     let levels = match &page {
-        Page::DataPageV2 { is_compressed: false, .. } => return Ok(page),
+        Page::DataPageV2 { is_compressed: false, .. } => return Ok(alone(page)),
         Page::DataPageV2 { def_levels_byte_len, rep_levels_byte_len, .. } => {
             *def_levels_byte_len as usize + *rep_levels_byte_len as usize
         }
@@ -251,16 +273,18 @@ fn unpacked(mut page: Page, max: usize) -> Result<Page> {
 fn unpack(bytes: &Bytes, plain: usize, max: usize) -> Result<Bytes> {
     let (plain, packed) = bytes.split_at_checked(plain).ok_or_else(odd)?;
     if packed.is_empty() {
-        return Ok(bytes.clone());
+        return Ok(Bytes::copy_from_slice(bytes));
     }
     let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().ok_or_else(odd)?;
-    let size = usize::try_from(size).ok().filter(|size| *size <= max).ok_or_else(odd)?;
+    let size = usize::try_from(size).ok().filter(|size| *size <= max.min(PAGE_BYTES_MAX));
+    let size = size.ok_or_else(odd)?;
     UNPACKER.with_borrow_mut(|unpacker| {
         let unpacker = match unpacker {
             Some(unpacker) => unpacker,
             none => none.insert(Decompressor::new()?),
         };
-        let mut out = Vec::with_capacity(plain.len() + size);
+        let mut out = Vec::new();
+        out.try_reserve_exact(plain.len() + size).map_err(|_| odd())?;
         out.extend_from_slice(plain);
         match plain.is_empty() {
             true => drop(unpacker.decompress_to_buffer(packed, &mut out)?),
@@ -328,6 +352,9 @@ mod tests {
             assert_eq!(found.ok().map(|found| found.len()), expected, "{plain} {max}");
         };
         check(&packed, 0, 1000, Some(1000));
+        // The head of a frame that says 2^50 bytes.
+        let huge = [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(1u64 << 50).to_le_bytes()].concat();
+        check(&huge, 0, usize::MAX, None);
         check(&behind, 6, 1000, Some(1006));
         check(b"levels", 6, 0, Some(6));
         check(&packed, 0, 999, None);
@@ -345,17 +372,17 @@ mod tests {
             is_sorted: false,
         };
         let cache = PageCache::new(4000);
-        cache.put((0, 0), &page(100));
+        cache.put((0, 0, 0), &page(100));
         for place in 1..100 {
-            cache.put((1, place), &page(100));
-            assert!(cache.get((0, 0)).is_some(), "used all the time");
+            cache.put((1, 0, place), &page(100));
+            assert!(cache.get((0, 0, 0)).is_some(), "used all the time");
             let kept = cache.kept();
             let bytes = |pages: &HashMap<Key, Page>| 400 * pages.len();
             assert_eq!(bytes(&kept.young), kept.young_bytes);
             assert!(bytes(&kept.young) + bytes(&kept.old) <= 4000);
         }
-        assert!(cache.get((1, 99)).is_some() && cache.get((1, 80)).is_none());
-        cache.put((2, 0), &page(1701));
-        assert!(cache.get((2, 0)).is_none(), "too big");
+        assert!(cache.get((1, 0, 99)).is_some() && cache.get((1, 0, 80)).is_none());
+        cache.put((2, 0, 0), &page(1701));
+        assert!(cache.get((2, 0, 0)).is_none(), "too big");
     }
 }

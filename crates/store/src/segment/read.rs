@@ -33,6 +33,8 @@ use crate::error::StoreError;
 use crate::keep::record_schema;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
+/// Rows are few where one in so many of their group is wanted: then their pages are kept.
+const FEW_ROWS_SHARE: usize = 64;
 /// Runs of wanted rows up to which they are few.
 const RUNS_FEW: usize = 64;
 
@@ -408,7 +410,7 @@ impl SegmentScan {
         };
         let levels =
             parquet_to_arrow_field_levels(descriptor, mask, Some(&hint)).map_err(&failed)?;
-        let few = wanted < rows.len();
+        let few = wanted <= rows.len() / FEW_ROWS_SHARE;
         let pages = GroupPages {
             file: SegmentFile(self.file.clone()),
             cache: self.segment.pages(),
@@ -416,7 +418,7 @@ impl SegmentScan {
             tail: self.tail.clone(),
             group,
         };
-        let selection = few.then(|| selection(rows));
+        let selection = (wanted < rows.len()).then(|| selection(rows));
         let size = wanted.clamp(1, BLOCK_ROWS);
         ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, size, selection)
             .map(FileRows::Read)
