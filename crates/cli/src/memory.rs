@@ -12,7 +12,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const PURGE_DELAY: mi_option_t = 15;
 /// How long freed memory is kept. The allocator's own second is a flush and a merge long: the
 /// memory of both would be held at once.
-const PURGE_DELAY_MS: std::ffi::c_long = 20;
+const PURGE_DELAY_MS: std::ffi::c_long = 10;
 
 /// Has freed memory given back soon. To be called before there are other threads.
 pub(crate) fn give_back_soon() {

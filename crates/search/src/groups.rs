@@ -297,6 +297,7 @@ impl Groups {
         let [mut numbers, other] = std::mem::take(&mut self.scratch);
         numbers.clear();
         let Some(interner) = self.keys.first_mut() else { return };
+        interner.expect(counts.values.len());
         interner.rows(&counts.values, &mut numbers);
         let groups = interner.len();
         self.grow(groups);

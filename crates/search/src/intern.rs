@@ -12,6 +12,10 @@ use crate::values::Values;
 /// The number of an absent value.
 pub(crate) const NULL: u32 = 0;
 
+/// Values of a dictionary from which on [`Interner::expect`] makes room, and the most room.
+const EXPECTED_MIN: usize = 1024;
+const EXPECTED_MAX: usize = 1 << 16;
+
 /// What kind of cell a number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
@@ -74,6 +78,20 @@ impl Interner {
             ends: vec![0],
             longs: vec![0],
             dictionary: None,
+        }
+    }
+
+    /// Makes room for a dictionary of so many values and some others like it, once: a table that
+    /// grows step by step is made anew as often.
+    pub(crate) fn expect(&mut self, values: usize) {
+        if values >= EXPECTED_MIN && self.shorts.is_empty() && self.table.is_empty() {
+            let room = (4 * values).min(EXPECTED_MAX);
+            let hasher = &self.hasher;
+            match self.of {
+                Of::Text => self.shorts.reserve(room, |(known, _)| hasher.hash_one(known)),
+                // Empty, so nothing is hashed.
+                Of::Long | Of::Time => self.table.reserve(room, |_| 0),
+            }
         }
     }
 

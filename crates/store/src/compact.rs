@@ -1,9 +1,9 @@
 //! Compaction: many small segments become few large ones, in the background.
 //!
 //! Each flush leaves a small file for each partition. Files of like size are merged when there are
-//! [`FAN_IN`] of them, as long as the result stays within [`SEGMENT_BYTES_MAX`]; a partition that
-//! gets no more events is merged to the end when it is [`QUIET`]. The manifest exchanges old for
-//! new in one transaction. Merging uses one thread and, while records wait, a quarter of it.
+//! [`FAN_IN`] of them, or fewer that make a file of [`SEGMENT_BYTES_MAX`]; a partition that gets no
+//! more events is merged to the end when it is [`QUIET`]. The manifest exchanges old for new in one
+//! transaction. Merging uses one thread and, while records wait, a quarter of it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,9 @@ use crate::segment::layout::MERGED_FORMAT_MIN;
 use crate::segment::merge::merge;
 use crate::store::{Inner, Store};
 
-/// Segments of like size that are merged at once, at least.
-const FAN_IN: usize = 8;
-/// And at most: each costs memory while it is read.
-const FAN_IN_MAX: usize = 16;
+/// Segments of like size that are merged at once. More would cost more memory, since each is read
+/// at the same time; with fewer, events are written again more often.
+const FAN_IN: usize = 10;
 /// Largest segment that merging makes.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// A partition that got no segment for so long is merged to the end.
@@ -181,14 +180,18 @@ fn choose(infos: &[(&SegmentInfo, Duration)]) -> Option<Vec<usize>> {
         places.sort_by_key(|at| (infos[*at].0.bytes, *at));
         let quiet = places.iter().all(|at| infos[*at].1 >= QUIET);
         let wanted = if quiet { 2 } else { FAN_IN };
+        let bytes = |run: &[usize]| run.iter().map(|at| infos[*at].0.bytes).sum::<u64>();
+        let large = |run: &[usize]| run.len() > 1 && bytes(run) >= SEGMENT_BYTES_MAX / 2;
         (0..places.len())
             .map(|start| run(infos, &places[start..], quiet))
-            .find(|r| r.len() >= wanted)
+            .find(|(run, full)| run.len() >= wanted || *full && large(run))
+            .map(|(run, _)| run)
     })
 }
 
-/// The first of these places, sorted by size, that go together.
-fn run(infos: &[(&SegmentInfo, Duration)], places: &[usize], quiet: bool) -> Vec<usize> {
+/// The first of these places, sorted by size, that go together, and whether one more would make
+/// too large a file.
+fn run(infos: &[(&SegmentInfo, Duration)], places: &[usize], quiet: bool) -> (Vec<usize>, bool) {
     let mut bytes = 0;
     let least = places.first().map_or(0, |at| infos[*at].0.bytes).max(1 << 20);
     let fits = |at: &&usize| {
@@ -196,7 +199,8 @@ fn run(infos: &[(&SegmentInfo, Duration)], places: &[usize], quiet: bool) -> Vec
         bytes += size;
         (quiet || size <= 8 * least) && bytes <= SEGMENT_BYTES_MAX
     };
-    places.iter().take(FAN_IN_MAX).take_while(fits).copied().collect()
+    let run = places.iter().take(FAN_IN).take_while(fits).copied().collect();
+    (run, bytes > SEGMENT_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -222,11 +226,20 @@ mod tests {
     #[test]
     fn segments_of_like_size_are_merged_when_there_are_enough() {
         check(&[], Duration::ZERO, None);
-        check(&[("a", 1); 7], Duration::ZERO, None);
-        check(&[("a", 1); 8], Duration::ZERO, Some(&[0, 1, 2, 3, 4, 5, 6, 7]));
-        let mixed: Vec<_> = [("b", 100)].into_iter().chain([("a", 2); 8]).collect();
-        check(&mixed, Duration::ZERO, Some(&[1, 2, 3, 4, 5, 6, 7, 8]));
+        let ten: Vec<usize> = (0..10).collect();
+        check(&[("a", 1); 9], Duration::ZERO, None);
+        check(&[("a", 1); 11], Duration::ZERO, Some(&ten));
+        let mixed: Vec<_> = [("b", 100)].into_iter().chain([("a", 2); 10]).collect();
+        check(&mixed, Duration::ZERO, Some(&(1..11).collect::<Vec<_>>()));
         check(&[("a", 100), ("a", 100), ("a", 1)], Duration::ZERO, None);
+    }
+
+    #[test]
+    fn fewer_are_merged_when_they_make_a_large_one() {
+        check(&[("a", 30); 8], Duration::ZERO, None);
+        check(&[("a", 30); 9], Duration::ZERO, Some(&(0..8).collect::<Vec<_>>()));
+        check(&[("a", 100), ("a", 100), ("a", 100)], Duration::ZERO, Some(&[0, 1]));
+        check(&[("a", 30), ("a", 30), ("a", 1), ("b", 250)], Duration::ZERO, None);
     }
 
     #[test]

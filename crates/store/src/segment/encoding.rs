@@ -16,7 +16,7 @@ use super::index::Raw;
 use crate::codec::stored::{GUID_BYTES, Stored};
 
 /// Values of a column that are looked at, spread over all of its rows.
-const SAMPLES_MAX: usize = 16_384;
+const SAMPLES_MAX: usize = 4096;
 /// With fewer values there is nothing to be had from going without a dictionary.
 const SAMPLES_MIN: usize = 256;
 
@@ -39,9 +39,10 @@ impl Variety {
         self.samples += 1;
     }
 
-    /// True when a dictionary does not pay: most values must come twice for that.
+    /// True when a dictionary does not pay: in a whole row group, values come far more often than
+    /// among these few.
     fn is_great(&self) -> bool {
-        self.samples >= SAMPLES_MIN && 2 * self.different.len() > self.samples
+        self.samples >= SAMPLES_MIN && 3 * self.different.len() > 2 * self.samples
     }
 }
 

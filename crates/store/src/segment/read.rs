@@ -517,7 +517,8 @@ fn rows_of_blocks(rows: usize, blocks: impl Iterator<Item = usize>) -> BooleanBu
     mask.finish()
 }
 
-/// These rows as the reader wants them: it looks at masks bit by bit, so few runs are given as such.
+/// These rows as the reader wants them: it looks at masks bit by bit, so few runs are given as
+/// such.
 fn selection(rows: &BooleanBuffer) -> RowSelection {
     let runs: Vec<(usize, usize)> = rows.set_slices().take(RUNS_FEW + 1).collect();
     match runs.len() <= RUNS_FEW {

@@ -285,6 +285,49 @@ fn segments_of_format_2_are_merged() {
     assert_eq!(found, expected);
 }
 
+/// A file that format 4 wrote, with a column in each of its forms: it says what it said then. It is
+/// never written again; `PUGMARK_FIXTURE=v4-forms` made it.
+#[test]
+fn forms_of_format_4_are_read() {
+    let line = |i: u32| {
+        format!(
+            r#"{{"@timestamp":"2026-11-23T08:00:00Z","source.ip":"192.0.2.{}","session.id":"{}","LogonId":"{:#x}","trace.id":"{:032x}","process.entity_id":"{{{i:08x}-0000-4000-8000-00000000000a}}","Parent":"{i:08X}-0000-4000-8000-00000000000A","message":"logon {:#x} took {i} ms"}}"#,
+            i % 9,
+            i * 65_537,
+            u64::from(i) << 30,
+            u128::from(i) << 77,
+            i % 5,
+        )
+    };
+    let lines: Vec<String> = (0..300).map(line).collect();
+    let records: Records = lines.iter().map(String::as_bytes).collect();
+    let batch = events(&Parser::builtin().unwrap(), "web", &records);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v4-forms");
+    if std::env::var_os("PUGMARK_FIXTURE").is_some_and(|name| name == "v4-forms") {
+        let folder = Folder::new();
+        let written = folder.writer.write(std::slice::from_ref(&batch)).unwrap();
+        std::fs::create_dir_all(&fixture).unwrap();
+        std::fs::copy(&written[0].path, fixture.join("forms.parquet")).unwrap();
+    }
+    let path = "forms.parquet".to_string();
+    let info = SegmentInfo { path, rows: 300, format: 4, ..SegmentInfo::default() };
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    let segment = Arc::new(Segment::new(&disk, &fixture, info, &Tails::new(1 << 20)));
+    assert_eq!(all_rows(&segment), rows(&batch));
+    let tail = segment.tail(&segment.open().unwrap()).unwrap();
+    let held = |name: &str| tail.footer.schema().field_with_name(name).unwrap().data_type().clone();
+    for (name, expected) in [
+        ("session_id", DataType::Int64),
+        ("trace_id", DataType::Binary),
+        ("process_entity_id", DataType::FixedSizeBinary(17)),
+        ("attributes_Parent", DataType::FixedSizeBinary(17)),
+        ("attributes_LogonId", DataType::UInt64),
+        ("variable_x0", DataType::UInt64),
+    ] {
+        assert_eq!(held(name), expected, "{name}");
+    }
+}
+
 /// Every event as text: its id, its exact record, and its row as JSON with sorted keys.
 fn rows(batch: &Batch) -> Vec<(i64, Vec<u8>, String)> {
     let writer = json::RowWriter::new(batch.columns());
