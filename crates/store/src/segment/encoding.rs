@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::{DataType, Field, Schema};
 use hashbrown::HashSet;
 use parquet::basic::Encoding;
 use parquet::file::metadata::ParquetMetaData;
@@ -20,8 +20,26 @@ const SAMPLES_MAX: usize = 4096;
 /// With fewer values there is nothing to be had from going without a dictionary.
 const SAMPLES_MIN: usize = 256;
 
-/// Columns that are written without a dictionary, and how.
-pub(super) type Encodings = BTreeMap<String, Encoding>;
+/// Bytes of a page before it is compressed: columns that take little have few pages, and of those
+/// that take much one row can be read for little.
+const PAGE_BYTES_MIN: usize = 16 << 10;
+/// Values that a page has at least: long texts are much like those before them, which is of use
+/// only within a page.
+const PAGE_VALUES_MIN: usize = 512;
+/// Largest page, however long the values are.
+const PAGE_BYTES_MAX: usize = 1 << 20;
+
+/// How a column is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ColumnStyle {
+    /// How without a dictionary; `None` with one.
+    pub(super) encoding: Option<Encoding>,
+    /// Bytes of a page.
+    pub(super) page_bytes: usize,
+}
+
+/// How each column of a file is written.
+pub(super) type Encodings = BTreeMap<String, ColumnStyle>;
 
 /// Fields whose texts are written as whole numbers.
 pub(super) type Numbers = BTreeSet<&'static str>;
@@ -31,12 +49,20 @@ pub(super) type Numbers = BTreeSet<&'static str>;
 struct Variety {
     different: HashSet<u64>,
     samples: usize,
+    /// Of all samples.
+    bytes: usize,
 }
 
 impl Variety {
     fn add(&mut self, hash: u64) {
         self.different.insert(hash);
         self.samples += 1;
+    }
+
+    /// Bytes of a page of such values.
+    fn page_bytes(&self) -> usize {
+        let mean = self.bytes.checked_div(self.samples).unwrap_or(0);
+        (PAGE_VALUES_MIN * mean).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX)
     }
 
     /// True when a dictionary does not pay: in a whole row group, values come far more often than
@@ -79,12 +105,17 @@ fn differ(texts: &[Option<&StringArray>], samples: &[&Pick]) -> Option<Variety> 
 
 /// Looks at the rows of a file: most values of a column must come twice for a dictionary to pay.
 pub(super) fn of_blocks(blocks: &[RecordBatch], schema: &Schema) -> Encodings {
-    let fields = schema.fields().iter();
-    let unlike = fields.filter(|field| mostly_differ(blocks, field.name()));
-    unlike.filter_map(|f| Some((f.name().clone(), encoding(f.data_type())?))).collect()
+    let style = |field: &Field| {
+        let variety = variety(blocks, field.name()).unwrap_or_default();
+        let differ = variety.is_great();
+        let encoding = differ.then(|| encoding(field.data_type())).flatten();
+        ColumnStyle { encoding, page_bytes: variety.page_bytes() }
+    };
+    schema.fields().iter().map(|field| (field.name().clone(), style(field))).collect()
 }
 
-fn mostly_differ(blocks: &[RecordBatch], name: &str) -> bool {
+/// How much the values of a column differ; `None` for one whose values have no bytes of their own.
+fn variety(blocks: &[RecordBatch], name: &str) -> Option<Variety> {
     let rows: usize = blocks.iter().map(RecordBatch::num_rows).sum();
     let step = rows.div_ceil(SAMPLES_MAX).max(1);
     let mut variety = Variety::default();
@@ -94,11 +125,13 @@ fn mostly_differ(blocks: &[RecordBatch], name: &str) -> bool {
         let first = before.next_multiple_of(step) - before;
         before += block.num_rows();
         let Some(column) = block.column_by_name(name) else { continue };
-        let Some(raw) = Raw::of(column) else { return false };
-        let rows = (first..column.len()).step_by(step).filter(|row| column.is_valid(*row));
-        rows.for_each(|row| variety.add(raw.hash(row)));
+        let raw = Raw::of(column)?;
+        for row in (first..column.len()).step_by(step).filter(|row| column.is_valid(*row)) {
+            variety.add(raw.hash(row));
+            variety.bytes += raw.bytes(row);
+        }
     }
-    variety.is_great()
+    Some(variety)
 }
 
 /// Does as the files did whose rows are merged: as most bytes of a column were written.
@@ -106,16 +139,43 @@ pub(super) fn of_files<'a>(
     files: impl Iterator<Item = &'a ParquetMetaData>,
     schema: &Schema,
 ) -> Encodings {
-    let mut without: BTreeMap<String, i64> = BTreeMap::new();
-    for column in files.flat_map(|file| file.row_groups()).flat_map(|group| group.columns()) {
-        let bytes = column.uncompressed_size();
-        let bytes = if column.dictionary_page_offset().is_some() { -bytes } else { bytes };
-        *without.entry(column.column_path().string()).or_default() += bytes;
+    let mut said: BTreeMap<String, Said> = BTreeMap::new();
+    for file in files {
+        for (group, row_group) in file.row_groups().iter().enumerate() {
+            for (leaf, column) in row_group.columns().iter().enumerate() {
+                let said = said.entry(column.column_path().string()).or_default();
+                let bytes = column.uncompressed_size().max(0);
+                let with_dictionary = column.dictionary_page_offset().is_some();
+                said.without += if with_dictionary { -bytes } else { bytes };
+                let pages = file.offset_index().and_then(|index| index.get(group)?.get(leaf));
+                said.bytes += bytes as usize;
+                said.pages += pages.map_or(0, |pages| pages.page_locations().len());
+            }
+        }
     }
-    let without: BTreeSet<String> =
-        without.into_iter().filter(|(_, bytes)| *bytes > 0).map(|(name, _)| name).collect();
-    let fields = schema.fields().iter().filter(|field| without.contains(field.name()));
-    fields.filter_map(|f| Some((f.name().clone(), encoding(f.data_type())?))).collect()
+    let style = |field: &Field| {
+        let said = said.get(field.name()).copied().unwrap_or_default();
+        let encoding = (said.without > 0).then(|| encoding(field.data_type())).flatten();
+        ColumnStyle { encoding, page_bytes: said.page_bytes() }
+    };
+    schema.fields().iter().map(|field| (field.name().clone(), style(field))).collect()
+}
+
+/// What files say of a column.
+#[derive(Debug, Clone, Copy, Default)]
+struct Said {
+    /// Bytes without a dictionary less those with one.
+    without: i64,
+    bytes: usize,
+    pages: usize,
+}
+
+impl Said {
+    /// Pages as large as they were. Most are somewhat smaller than they may be.
+    fn page_bytes(&self) -> usize {
+        let mean = self.bytes.checked_div(self.pages).unwrap_or(0);
+        (mean.saturating_add(mean / 4)).clamp(PAGE_BYTES_MIN, PAGE_BYTES_MAX)
+    }
 }
 
 /// How values are written that hardly repeat; `None` where it is said elsewhere.

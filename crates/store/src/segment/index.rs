@@ -843,6 +843,17 @@ impl<'a> Raw<'a> {
         })
     }
 
+    /// Bytes of the value as it is stored.
+    pub(super) fn bytes(&self, row: usize) -> usize {
+        match self {
+            Self::Text(column) => column.value_length(row) as usize,
+            Self::Bytes(column) => column.value_length(row) as usize,
+            Self::Fixed(column) => column.value_length() as usize,
+            Self::Long(_) | Self::HexNumber(_) => 8,
+            Self::Address(_) => 4,
+        }
+    }
+
     /// A number that is the same for the same values of the column.
     pub(super) fn hash(&self, row: usize) -> u64 {
         match self {

@@ -39,9 +39,6 @@ pub const FILES_PER_FLUSH_MAX: usize = 64;
 const STATISTICS_BYTES_MAX: usize = 64;
 /// Largest dictionary of a column chunk; a column with more goes without.
 const DICTIONARY_BYTES_MAX: usize = 1 << 20;
-/// Bytes of a page before it is compressed: columns that take little have few pages, and of those
-/// that take much one row can be read for little.
-const PAGE_BYTES_MAX: usize = 16 << 10;
 /// Rows after which it is seen whether a page is full.
 const PAGE_CHECK_ROWS: usize = 512;
 /// Partition of rows whose day has no file of its own.
@@ -463,7 +460,6 @@ fn properties(
         .set_compression(Compression::ZSTD(level))
         .set_max_row_group_row_count(Some(GROUP_ROWS))
         .set_data_page_row_count_limit(GROUP_ROWS)
-        .set_data_page_size_limit(PAGE_BYTES_MAX)
         .set_write_batch_size(PAGE_CHECK_ROWS)
         .set_dictionary_page_size_limit(DICTIONARY_BYTES_MAX)
         .set_statistics_enabled(EnabledStatistics::None)
@@ -476,11 +472,14 @@ fn properties(
         let column = ColumnPath::from(field.column);
         properties = properties.set_column_statistics_enabled(column, EnabledStatistics::Page);
     }
-    for (name, encoding) in encodings {
+    for (name, style) in encodings {
         let column = ColumnPath::from(name.as_str());
-        properties = properties
-            .set_column_dictionary_enabled(column.clone(), false)
-            .set_column_encoding(column, *encoding);
+        properties = properties.set_column_data_page_size_limit(column.clone(), style.page_bytes);
+        if let Some(encoding) = style.encoding {
+            properties = properties
+                .set_column_dictionary_enabled(column.clone(), false)
+                .set_column_encoding(column, encoding);
+        }
     }
     // Ids and times grow slowly: differences are small where a dictionary would hold every value.
     for id in [fields::EVENT_ID, fields::EVENT_TIME, fields::RECEIVED_TIME] {
