@@ -19,7 +19,7 @@ use crate::store::{Inner, Store};
 
 /// Segments of like size that are merged at once. More would cost more memory, since each is read
 /// at the same time; with fewer, events are written again more often.
-const FAN_IN: usize = 10;
+const FAN_IN: usize = 12;
 /// Largest segment that merging makes.
 const SEGMENT_BYTES_MAX: u64 = 256 << 20;
 /// A partition that got no segment for so long is merged to the end.
@@ -226,11 +226,11 @@ mod tests {
     #[test]
     fn segments_of_like_size_are_merged_when_there_are_enough() {
         check(&[], Duration::ZERO, None);
-        let ten: Vec<usize> = (0..10).collect();
-        check(&[("a", 1); 9], Duration::ZERO, None);
-        check(&[("a", 1); 11], Duration::ZERO, Some(&ten));
-        let mixed: Vec<_> = [("b", 100)].into_iter().chain([("a", 2); 10]).collect();
-        check(&mixed, Duration::ZERO, Some(&(1..11).collect::<Vec<_>>()));
+        let twelve: Vec<usize> = (0..12).collect();
+        check(&[("a", 1); 11], Duration::ZERO, None);
+        check(&[("a", 1); 13], Duration::ZERO, Some(&twelve));
+        let mixed: Vec<_> = [("b", 100)].into_iter().chain([("a", 2); 12]).collect();
+        check(&mixed, Duration::ZERO, Some(&(1..13).collect::<Vec<_>>()));
         check(&[("a", 100), ("a", 100), ("a", 1)], Duration::ZERO, None);
     }
 
