@@ -13,7 +13,7 @@ use twox_hash::XxHash3_64;
 
 use super::gather::Pick;
 use super::index::Raw;
-use crate::codec::stored::{GUID_BYTES, Stored};
+use crate::codec::stored::Stored;
 
 /// Values of a column that are looked at, spread over all of its rows.
 const SAMPLES_MAX: usize = 4096;
@@ -183,10 +183,7 @@ fn encoding(kind: &DataType) -> Option<Encoding> {
     match kind {
         DataType::Utf8 | DataType::Binary => Some(Encoding::DELTA_LENGTH_BYTE_ARRAY),
         DataType::Int64 | DataType::UInt64 | DataType::UInt32 => Some(Encoding::BYTE_STREAM_SPLIT),
-        // A byte of how it is spelled, which hardly varies, comes before each.
-        DataType::FixedSizeBinary(len) if *len == GUID_BYTES as i32 => {
-            Some(Encoding::BYTE_STREAM_SPLIT)
-        }
+        // As streams they would be somewhat smaller, but DuckDB reads only numbers so.
         DataType::FixedSizeBinary(_) => Some(Encoding::PLAIN),
         _ => None,
     }
