@@ -52,8 +52,8 @@ pub struct Options {
     pub wal_segment_bytes_max: u64,
     /// Bytes of WAL files beyond which records are refused until a flush has made room.
     pub wal_bytes_max: u64,
-    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At four
-    /// times this, records are refused until a flush has made room.
+    /// Memory for events that are in no segment yet, in bytes; a flush is due beyond it. At
+    /// twice this, records are refused until a flush has made room.
     pub memtable_bytes_max: usize,
     /// Memory for records that are taken and not processed yet, in bytes.
     pub queue_bytes_max: usize,
