@@ -569,6 +569,25 @@ impl Disk for Session {
         if fails { Err(failed()) } else { Ok(()) }
     }
 
+    fn write_again(&self, path: &Path, offset: u64) -> io::Result<()> {
+        let mut platter = self.platter()?;
+        let mut random = platter.roll("write again", path);
+        let file = platter.file(path)?;
+        let (fails, cut) = (random.chance(platter.weather.sync), platter.power_goes());
+        let open = platter.files.entry(file).or_default();
+        open.dirty.extend(pages(offset as usize, open.live.len()));
+        if fails {
+            open.fail_sync(&mut random);
+        } else if !cut {
+            open.sync();
+        }
+        if cut {
+            platter.lose_power();
+            return Err(power_is_out());
+        }
+        if fails { Err(failed()) } else { Ok(()) }
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         self.rename_like("rename", from, |platter| {
             let file = platter.file(from)?;

@@ -29,6 +29,12 @@ fn a_flush_without_an_answer_is_decided() {
     run_seed(131, &parser()).unwrap();
 }
 
+/// Records whose sync had failed were read back and shown, and a power cut took them.
+#[test]
+fn what_a_restart_shows_outlives_a_power_cut() {
+    run_seed(31637, &parser()).unwrap();
+}
+
 #[test]
 fn a_seed_is_the_same_each_time() {
     let parser = parser();

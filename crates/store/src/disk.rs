@@ -9,7 +9,7 @@
 //! has. What was not synced may be lost, kept in part, or kept in another order.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +40,14 @@ pub trait Disk: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// When the system refuses; the file may be cut or not then.
     fn cut(&self, path: &Path, len: u64) -> io::Result<()>;
+
+    /// Writes what a file has from `offset` on once more in its place, and syncs it. A sync alone
+    /// is not enough for what another process wrote: a page whose sync has failed may count as
+    /// clean, and is then in memory only.
+    ///
+    /// # Errors
+    /// When the system refuses. The file reads as before, and nobody knows how much is durable.
+    fn write_again(&self, path: &Path, offset: u64) -> io::Result<()>;
 
     /// Gives a file another name, in one step; what had that name is gone.
     ///
@@ -112,6 +120,9 @@ pub struct DiskEntry {
     pub is_dir: bool,
 }
 
+/// Bytes that are written again at once.
+const WRITE_AGAIN_BYTES: usize = 1 << 20;
+
 /// The system's disk.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealDisk;
@@ -134,6 +145,20 @@ impl Disk for RealDisk {
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
         let file = File::options().write(true).open(path)?;
         file.set_len(len)?;
+        file.sync_all()
+    }
+
+    fn write_again(&self, path: &Path, offset: u64) -> io::Result<()> {
+        let mut file = File::options().read(true).write(true).open(path)?;
+        let (mut at, end) = (offset, file.metadata()?.len());
+        let mut bytes = vec![0; WRITE_AGAIN_BYTES];
+        while at < end {
+            let len = WRITE_AGAIN_BYTES.min(usize::try_from(end - at).unwrap_or(usize::MAX));
+            read_exact_at(&file, &mut bytes[..len], at)?;
+            file.seek(SeekFrom::Start(at))?;
+            file.write_all(&bytes[..len])?;
+            at += len as u64;
+        }
         file.sync_all()
     }
 
@@ -268,6 +293,17 @@ mod tests {
         assert_eq!((open.len(), &*open.read_at(3, 4).unwrap()), (8, b"3456".as_slice()));
         assert!(disk.read(&second).is_err());
         assert!(disk.free_bytes(&folder).is_none_or(|free| free > 0));
+    }
+
+    #[test]
+    fn what_is_written_again_is_the_same() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let bytes: Vec<u8> = (0..WRITE_AGAIN_BYTES as u32 + 9).map(|i| (i % 251) as u8).collect();
+        std::fs::write(file.path(), &bytes).unwrap();
+        for offset in [0, 5, bytes.len() as u64, u64::MAX] {
+            RealDisk.write_again(file.path(), offset).unwrap();
+            assert!(std::fs::read(file.path()).unwrap() == bytes, "from {offset} on");
+        }
     }
 
     #[test]

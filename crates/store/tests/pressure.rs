@@ -33,6 +33,9 @@ impl Disk for SmallDisk {
     fn cut(&self, path: &Path, len: u64) -> io::Result<()> {
         RealDisk.cut(path, len)
     }
+    fn write_again(&self, path: &Path, offset: u64) -> io::Result<()> {
+        RealDisk.write_again(path, offset)
+    }
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         RealDisk.rename(from, to)
     }

@@ -68,7 +68,8 @@ const COPY_BYTES: u64 = 1 << 20;
 const READS_MAX: u32 = 3;
 
 /// Reads all files of `dir` and finds the frames with ids from `mark` on. With `repair`, cuts a
-/// torn tail and sets broken pieces aside; without, nothing is changed.
+/// torn tail, sets broken pieces aside, and makes durable what was found; without, nothing is
+/// changed.
 ///
 /// # Errors
 /// When a file cannot be read or repaired.
@@ -92,6 +93,9 @@ pub(crate) fn recover(
     for (i, file) in files.iter_mut().enumerate() {
         scan.gap_before(file.first_id, &file.path);
         scan.file(file, i == last)?;
+    }
+    if let Some(file) = files.last() {
+        scan.make_durable(&file.path)?;
     }
     let (items, report, next_id) = (scan.items, scan.report, scan.expected.max(mark).max(1));
     Ok(Recovered { files, items, next_id, report })
@@ -204,6 +208,19 @@ impl Scan<'_> {
             self.disk.sync_dir(self.dir)
         };
         write().map_err(StoreError::io("set aside a damaged piece in", &copy))
+    }
+
+    /// Makes durable what is about to be handed out of the last file. A process may have ended
+    /// between a write and its sync, or after a sync that failed: what is read back then is in
+    /// memory only, and must not be seen before the next power cut and gone after it. The files
+    /// before have been synced, since nothing is written behind a frame that could not be.
+    fn make_durable(&self, path: &Path) -> Result<(), StoreError> {
+        let starts = self.items.iter().filter_map(|item| match item {
+            Item::Run(run) if *run.path == *path => Some(run.start),
+            _ => None,
+        });
+        let Some(start) = starts.min().filter(|_| self.repair) else { return Ok(()) };
+        self.disk.write_again(path, start).map_err(StoreError::io("make durable", path))
     }
 
     fn cut(&mut self, file: &mut WalFile, at: u64, len: u64) -> Result<(), StoreError> {
