@@ -100,18 +100,10 @@ impl Grouped {
         let start = || Share { groups: Some(Groups::new(&grouping)), memory: room.reserve() };
         let step = step(grouping.clone());
         let parts = snapshot.scan(scan);
-        let mut shares = workers::each(parts, room.threads, start, step).await?.into_iter();
-        let mut all = shares.next().unwrap_or_else(start);
-        for share in shares {
-            let (Some(ours), Some(theirs)) = (&mut all.groups, &share.groups) else {
-                return Ok(None);
-            };
-            ours.merge(&grouping, theirs);
-            if all.memory.try_resize(ours.bytes()).is_err() {
-                return Ok(None);
-            }
-        }
-        let Some(groups) = all.groups else { return Ok(None) };
+        let shares = workers::each(parts, room.threads, start, step).await?;
+        let Some(Share { groups: Some(groups), memory: _memory }) = merge(&grouping, shares) else {
+            return Ok(None);
+        };
         let table = Table {
             columns: self.pipe.columns(None).unwrap_or_default(),
             rows: groups.finish(&grouping),
@@ -131,6 +123,24 @@ impl Grouped {
         table.rows.truncate(self.limit.unwrap_or(usize::MAX));
         batch(&table, &shapes)
     }
+}
+
+/// The groups of all threads; `None` when they are too many for the memory.
+fn merge(grouping: &Grouping, shares: Vec<Share>) -> Option<Share> {
+    let groups = shares.iter().map(|share| share.groups.as_ref()).collect::<Option<Vec<_>>>()?;
+    let first = Groups::most_frequent(grouping, &groups);
+    let mut shares = shares.into_iter();
+    let mut all = shares.next()?;
+    if first.is_some() {
+        all.groups = first;
+        return Some(all);
+    }
+    for share in shares {
+        let ours = all.groups.as_mut()?;
+        ours.merge(grouping, share.groups.as_ref()?);
+        all.memory.try_resize(ours.bytes()).ok()?;
+    }
+    Some(all)
 }
 
 /// Takes a part into the groups of a thread.

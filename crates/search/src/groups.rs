@@ -21,6 +21,9 @@ use crate::columns;
 use crate::intern::{Interner, NULL, Of};
 use crate::values::Values;
 
+/// The most frequent groups are merged by themselves when they are at most one in so many.
+const CANDIDATES_SHARE: usize = 4;
+
 /// What is grouped and computed.
 #[derive(Debug, Clone)]
 pub(crate) struct Grouping {
@@ -432,6 +435,52 @@ impl Groups {
         }
     }
 
+    /// The groups of all threads that may be among the most frequent, with their rows over all.
+    /// `None` for any other question, or when too few groups can be left out.
+    ///
+    /// A group has in one of `n` shares at least an n-th of its rows. What has less than that of
+    /// the last of the first groups of any share is therefore none of the first over all, and most
+    /// groups need not be looked up in other shares (Cao and Wang, Efficient top-K query
+    /// calculation in distributed networks, PODC 2004).
+    pub(crate) fn most_frequent(grouping: &Grouping, shares: &[&Groups]) -> Option<Groups> {
+        let (Some((first, false)), Some(_)) = (grouping.top, grouping.counted()) else {
+            return None;
+        };
+        let last = shares.iter().map(|share| share.last_of_first(first)).max()?;
+        let rows_min = last.div_ceil(shares.len() as u64);
+        let candidates = |share: &&Groups| share.with_key(rows_min).count();
+        let all: usize = shares.iter().map(|share| share.rows.len()).sum();
+        if rows_min == 0 || CANDIDATES_SHARE * shares.iter().map(candidates).sum::<usize>() > all {
+            return None;
+        }
+        let mut merged = Groups::new(grouping);
+        let [key] = merged.keys.as_mut_slice() else { return None };
+        for share in shares {
+            share.with_key(rows_min).for_each(|group| drop(key.adopt(&share.keys[0], group)));
+        }
+        let rows_in =
+            |share: &Groups, group| Some(share.rows[share.keys[0].find(key, group)? as usize]);
+        merged.rows = (0..key.len() as u32)
+            .map(|group| shares.iter().filter_map(|share| rows_in(share, group)).sum())
+            .collect();
+        Some(merged)
+    }
+
+    /// Groups of a single key that have a value, and so many rows.
+    fn with_key(&self, rows_min: u64) -> impl Iterator<Item = u32> {
+        let groups = self.rows.iter().enumerate().skip(NULL as usize + 1);
+        groups.filter(move |(_, rows)| **rows >= rows_min).map(|(group, _)| group as u32)
+    }
+
+    /// Rows of the last of the most frequent groups of a single key; 0 if there are fewer.
+    fn last_of_first(&self, first: usize) -> u64 {
+        let mut rows: Vec<u64> = self.rows.iter().skip(NULL as usize + 1).copied().collect();
+        match first.checked_sub(1).filter(|place| *place < rows.len()) {
+            Some(place) => *rows.select_nth_unstable_by(place, |a, b| b.cmp(a)).1,
+            None => 0,
+        }
+    }
+
     /// The rows of the table: in the order of the keys, or the most frequent first.
     pub(crate) fn finish(mut self, grouping: &Grouping) -> Vec<Vec<Cell>> {
         if grouping.keys.is_empty() {
@@ -711,6 +760,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use arrow::array::StringArray;
     use arrow::compute::cast;
     use arrow::datatypes::{DataType, Field, Schema};
     use pugmark_event::{Batch, BatchBuilder, Value};
@@ -790,6 +840,43 @@ mod tests {
         check("* | top 2 user.name");
         check("* | top 50 user.name, source.port");
         check("* | rare 3 source.port");
+    }
+
+    /// The groups of a share in which value `v` of `values` comes about `rows / v` times.
+    fn share(grouping: &Grouping, values: u64, rows: u64, seed: u64) -> Groups {
+        let rows_of = |v: u64| ((rows + v.wrapping_mul(seed) % 7) / (1 + (v ^ (seed % 3)))) as u32;
+        let texts = (0..values).map(|v| Some(v.to_string())).collect::<StringArray>();
+        let (values, rows) = (Arc::new(texts), (0..values).map(rows_of).collect());
+        let mut groups = Groups::new(grouping);
+        groups.add_counts(&Counts { values, rows, nulls: 9999 });
+        groups
+    }
+
+    #[test]
+    fn the_most_frequent_are_found_without_the_others() {
+        let check = |query: &str, values: u64, rows: u64, few: bool| {
+            let plan = pugmark_query::parse(query).unwrap();
+            let grouping = Grouping::new(&plan.pipes[0], 1).unwrap();
+            let shares = || (0..3).map(|i| share(&grouping, values + i, rows, 7919 * i + 1));
+            let mut all = Groups::new(&grouping);
+            shares().for_each(|share| all.merge(&grouping, &share));
+            let shares: Vec<Groups> = shares().collect();
+            let first = Groups::most_frequent(&grouping, &shares.iter().collect::<Vec<_>>());
+            assert_eq!(first.is_some(), few, "{query} of {values}");
+            if let Some(first) = first {
+                assert!(first.rows.len() < all.rows.len() / 2);
+                assert_eq!(first.finish(&grouping), all.finish(&grouping), "{query} of {values}");
+            }
+        };
+        for rows in [100, 1000, 10_000] {
+            check("* | top 10 user.name", 500, rows, true);
+            check("* | top 1 user.name", 500, rows, true);
+        }
+        check("* | top 10 user.name", 500, 1, false);
+        check("* | top 400 user.name", 500, 1000, false);
+        check("* | top 10 user.name", 9, 1000, false);
+        check("* | rare 10 user.name", 500, 1000, false);
+        check("* | stats count() by user.name", 500, 1000, false);
     }
 
     #[test]

@@ -110,11 +110,14 @@ impl Interner {
         self.bytes.len() + self.len() * 24 + self.shorts.len() * 32
     }
 
+    fn text_bytes(&self, number: u32) -> &[u8] {
+        let place = number as usize;
+        &self.bytes[self.ends[place.saturating_sub(1)]..self.ends[place]]
+    }
+
     /// The text of a number.
     pub(crate) fn text(&self, number: u32) -> &str {
-        let place = number as usize;
-        let start = self.ends[place.saturating_sub(1)];
-        std::str::from_utf8(&self.bytes[start..self.ends[place]]).unwrap_or_default()
+        std::str::from_utf8(self.text_bytes(number)).unwrap_or_default()
     }
 
     /// The value of a number.
@@ -127,10 +130,42 @@ impl Interner {
         }
     }
 
+    fn find_short(&self, hash: u64, short: u128) -> Option<u32> {
+        self.shorts.find(hash, |(known, _)| *known == short).map(|(_, number)| *number)
+    }
+
+    fn find_text(&self, hash: u64, text: &str) -> Option<u32> {
+        let same = |number: &u32| self.text_bytes(*number) == text.as_bytes();
+        self.table.find(hash, same).copied()
+    }
+
+    fn find_long(&self, hash: u64, long: i64) -> Option<u32> {
+        self.table.find(hash, |number| self.longs[*number as usize] == long).copied()
+    }
+
+    /// The number that a value of `other` has here, if it has one.
+    pub(crate) fn find(&self, other: &Interner, number: u32) -> Option<u32> {
+        let hasher = &self.hasher;
+        match self.of {
+            _ if number == NULL => Some(NULL),
+            Of::Text => {
+                let text = other.text(number);
+                match short(text.as_bytes()) {
+                    Some(short) => self.find_short(hasher.hash_one(short), short),
+                    None => self.find_text(hasher.hash_one(text), text),
+                }
+            }
+            Of::Long | Of::Time => {
+                let long = other.longs[number as usize];
+                self.find_long(hasher.hash_one(long), long)
+            }
+        }
+    }
+
     fn number_of_short(&mut self, short: u128, text: &str) -> u32 {
         let hash = self.hasher.hash_one(short);
-        if let Some((_, number)) = self.shorts.find(hash, |(known, _)| *known == short) {
-            return *number;
+        if let Some(number) = self.find_short(hash, short) {
+            return number;
         }
         let number = self.push(text);
         let hasher = &self.hasher;
@@ -151,10 +186,8 @@ impl Interner {
             return self.number_of_short(short, text);
         }
         let hash = self.hasher.hash_one(text);
-        let (bytes, ends) = (&self.bytes, &self.ends);
-        let at = |number: u32| &bytes[ends[number as usize - 1]..ends[number as usize]];
-        if let Some(number) = self.table.find(hash, |n| at(*n) == text.as_bytes()) {
-            return *number;
+        if let Some(number) = self.find_text(hash, text) {
+            return number;
         }
         let number = self.push(text);
         let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hasher);
@@ -168,9 +201,8 @@ impl Interner {
 
     pub(crate) fn number_of_long(&mut self, long: i64) -> u32 {
         let hash = self.hasher.hash_one(long);
-        let longs = &self.longs;
-        if let Some(number) = self.table.find(hash, |n| longs[*n as usize] == long) {
-            return *number;
+        if let Some(number) = self.find_long(hash, long) {
+            return number;
         }
         let number = self.longs.len() as u32;
         self.longs.push(long);
@@ -276,12 +308,19 @@ mod tests {
         let mut other = Interner::new(Of::Text);
         assert_eq!([3, 0, 1].map(|n| other.adopt(&interner, n)), [1, 0, 2]);
         assert_eq!(other.cell(2), Cell::Text("b".into()));
+        assert_eq!(
+            [0, 1, 2, 3].map(|n| other.find(&interner, n)),
+            [Some(0), Some(2), None, Some(1)]
+        );
         let mut longs = Interner::new(Of::Long);
         let mut numbers = Vec::new();
         let column = Int64Array::from(vec![Some(7), Some(7), None, Some(-1), Some(7)]);
         longs.rows(&(Arc::new(column) as ArrayRef), &mut numbers);
         assert_eq!(numbers, [1, 1, 0, 2, 1]);
         assert_eq!((longs.cell(2), longs.cell(0), longs.len()), (Cell::Long(-1), Cell::Null, 3));
+        let mut other = Interner::new(Of::Long);
+        other.number_of_long(-1);
+        assert_eq!([0, 1, 2].map(|n| other.find(&longs, n)), [Some(0), None, Some(1)]);
     }
 
     #[test]
@@ -305,5 +344,7 @@ mod tests {
             assert_eq!(interner.number_of_text(&i.to_string()), i + 1);
         }
         assert_eq!((interner.number_of_text("77"), interner.text(10_000)), (78, "9999"));
+        let long = interner.number_of_text(&"x".repeat(99));
+        assert_eq!(interner.find(&interner, long), Some(long));
     }
 }
