@@ -5,12 +5,14 @@
 //! to survive it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use pugmark_event::Records;
 use pugmark_event::time::Micros;
 use pugmark_parse::frame::RECORD_BYTES_MAX;
 use pugmark_store::{AppendError, Store};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 
@@ -19,8 +21,12 @@ pub const SOURCE_NAME_BYTES_MAX: usize = 64;
 /// What a sender is told to wait when the queue is full.
 const RETRY_AFTER_SECONDS: u64 = 1;
 
-/// How long a later part of a request waits before it asks a full queue again.
-const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(20);
+/// How long a request waits for room before it is refused. A queue that is full has room again
+/// after some milliseconds as a rule, and a sender that must come back later leaves it empty
+/// meanwhile. The server bounds the bytes of all requests that wait.
+const ROOM_WAIT_MAX: Duration = Duration::from_secs(2);
+/// How long a request that waits for room pauses before it asks again.
+const ROOM_PAUSE: Duration = Duration::from_millis(10);
 
 /// What became of the records of one request. `received` is the sum of the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -117,11 +123,14 @@ impl Intake {
         let format: Option<Arc<str>> = format.map(Into::into);
         let received = self.clock.now();
         let mut receipt = Receipt { received: records.len() as u64, ..Receipt::default() };
+        let refuse_at = Instant::now() + ROOM_WAIT_MAX;
         for (i, part) in split(records).into_iter().enumerate() {
             let count = part.records.len() as u64;
             let set_aside = part.set_aside.is_some();
             let block = (Arc::new(part.records), part.set_aside);
-            match self.append(&source, block, received, format.as_ref(), i > 0).await {
+            // Once a part is stored, a refusal would make the sender double it.
+            let until = (i == 0).then_some(refuse_at);
+            match self.append(&source, block, received, format.as_ref(), until).await {
                 Ok(()) if set_aside => receipt.quarantined += count,
                 Ok(()) => receipt.stored += count,
                 // Nothing is stored yet, so the sender may send everything again.
@@ -136,22 +145,23 @@ impl Intake {
         Ok(receipt)
     }
 
-    /// Appends one part. With `wait`, a full queue is waited for: the parts before are stored, and
-    /// a refusal would make the sender double them.
+    /// Appends one part. A full queue is waited for, until then or for ever.
     async fn append(
         &self,
         source: &Arc<str>,
         (records, set_aside): (Arc<Records>, Option<String>),
         received: Micros,
         format: Option<&Arc<str>>,
-        wait: bool,
+        until: Option<Instant>,
     ) -> Result<(), AppendError> {
         loop {
             let (source, format) = (source.clone(), format.cloned());
             let appended =
                 self.store.append(source, records.clone(), received, format, set_aside.clone());
             match appended.await {
-                Err(AppendError::Full) if wait => tokio::time::sleep(FULL_PAUSE).await,
+                Err(AppendError::Full) if until.is_none_or(|until| Instant::now() < until) => {
+                    tokio::time::sleep(ROOM_PAUSE).await;
+                }
                 result => return result.map(|_| ()),
             }
         }
@@ -187,7 +197,10 @@ fn split(records: Records) -> Vec<Part> {
 
 #[cfg(test)]
 mod tests {
+    use pugmark_store::Options;
+
     use super::*;
+    use crate::clock::SystemClock;
 
     #[test]
     fn names_of_sources_are_safe_everywhere() {
@@ -203,6 +216,34 @@ mod tests {
             assert_eq!(is_source_name(name), expected, "{name:?}");
         }
         assert!(!is_source_name(&"x".repeat(65)));
+    }
+
+    /// A store whose queue holds one record until it is processed.
+    async fn narrow(dir: &std::path::Path) -> (Arc<Store>, impl Sized) {
+        let options = Options { queue_bytes_max: 1, disk_free_bytes_min: 0, ..Options::default() };
+        let (store, blocks) = Store::open(dir, options).await.unwrap();
+        (store, blocks)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_full_queue_is_waited_for_a_while() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _blocks) = narrow(dir.path()).await;
+        let intake = Intake::new(store.clone(), Arc::new(SystemClock));
+        let record = |text: &str| -> Records { [text.as_bytes()].into_iter().collect() };
+        intake.ingest("web", record("a"), None).await.unwrap();
+        let makes_room = tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            store.processed(2);
+        });
+        let receipt = intake.ingest("web", record("b"), None).await.unwrap();
+        assert_eq!((receipt.received, receipt.stored), (1, 1));
+        makes_room.await.unwrap();
+        // Nobody makes room now.
+        let start = Instant::now();
+        let refused = intake.ingest("web", record("c"), None).await;
+        assert_eq!(refused, Err(IngestError::Full { retry_after_seconds: 1 }));
+        assert!(start.elapsed() >= ROOM_WAIT_MAX);
     }
 
     #[test]
