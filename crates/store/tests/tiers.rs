@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use common::cold::{self, add, classes, files, folder, options};
 use common::{NOW, Node, check_ledger, read};
-use pugmark_store::{Cold, DiskRead, ObjectError, Objects, Options, Scan};
+use pugmark_store::{Cold, Depth, DiskRead, ObjectError, Objects, Options, Scan};
 
 common::both!(old_segments_move_and_older_ones_go);
 
@@ -207,6 +207,35 @@ async fn a_tail_that_is_lost_or_damaged_is_made_anew() {
         assert_eq!(read(&node.store, Scan::default()).len(), 100);
         assert_eq!(std::fs::read(&tail).unwrap(), whole);
     }
+    node.close().await;
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_cold_segments() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, storage) = (dir.path().join("data"), dir.path().join("cold"));
+    let node = Node::open(&data, options(Some(folder(&storage)))).await;
+    add(&node, 5, 100).await;
+    add(&node, 0, 10).await;
+    node.store.age(NOW).await.unwrap();
+    let said = async |depth| {
+        let report = pugmark_store::check(&node.store, depth).await.unwrap();
+        let details: Vec<String> =
+            report.findings.into_iter().map(|f| format!("{}: {}", f.what, f.detail)).collect();
+        (report.remote, report.events, details.join("; "))
+    };
+    assert_eq!(said(Depth::Full).await, (1, 0, String::new()));
+    assert_eq!(said(Depth::Deep).await, (0, 110, String::new()));
+    let object = files(&storage, "")[0].clone();
+    let mut bytes = std::fs::read(&object).unwrap();
+    bytes[100] ^= 1;
+    std::fs::write(&object, &bytes).unwrap();
+    assert_eq!(said(Depth::Full).await, (1, 0, String::new()));
+    let (_, events, problem) = said(Depth::Deep).await;
+    assert!(events == 10 && problem.ends_with("is not what was stored there"), "{problem}");
+    std::fs::remove_file(&object).unwrap();
+    assert!(said(Depth::Full).await.2.contains("there is no such object"));
+    assert_eq!(said(Depth::Light).await, (1, 0, String::new()));
     node.close().await;
 }
 

@@ -16,9 +16,11 @@ use crate::ledger::Counts;
 use crate::manifest::check::ALL_SOURCES;
 use crate::manifest::{EVENTS, Tier};
 use crate::quarantine;
+use crate::retention::age::body;
 use crate::scan::{Scan, Snapshot};
 use crate::segment::{Segment, Tails};
 use crate::store::{Store, blocking, handles};
+use crate::tier::{Tiers, tail_path};
 use crate::wal::{self, recover::Replay};
 
 /// How much of a file is read at once.
@@ -35,9 +37,10 @@ const IDS_MAX: i64 = 4 << 30;
 pub enum Depth {
     /// The accounts, and whether every file is there: quick at any size.
     Light,
-    /// Also every byte of every file against its checksum, footers, WAL, quarantine, database.
+    /// Also every byte of every file against its checksum, footers, WAL, quarantine, database, and
+    /// the size of every object.
     Full,
-    /// Also every record: it decodes, and no id is there twice or missing.
+    /// Also every record: it decodes, and no id is there twice or missing. Objects are fetched.
     Deep,
 }
 
@@ -89,7 +92,7 @@ pub struct Report {
     pub summed: u64,
     /// Segments without a checksum: an older version wrote them.
     pub unsummed: u64,
-    /// Segments that are on object storage: their bytes were not fetched.
+    /// Segments on object storage whose bytes were not fetched.
     pub remote: u64,
     /// Bytes of files read.
     pub bytes: u64,
@@ -125,6 +128,9 @@ impl Report {
 
 const FROM_BACKUP: &str = "stop the server, put the file back from a backup (backup.json in the \
     backup says where it is), and look why the disk lost it";
+const FROM_STORAGE: &str = "look whether the storage can be reached; a tail that is missing is made \
+    anew when the segment is read next; put an object that is missing or changed back from a \
+    backup or an older version that the storage keeps";
 const REPORT_BUG: &str = "nothing in the data folder explains this: keep a copy of pugmark.db and \
     report it as a bug";
 
@@ -141,10 +147,11 @@ pub async fn check(store: &Store, depth: Depth) -> Result<Report, StoreError> {
     }
     let listed = Listed::now(store).await?;
     let (disk, dir) = (store.inner.options.disk.clone(), store.inner.dir.clone());
-    let segments = listed.segments.clone();
+    let (segments, tiers) = (listed.segments.clone(), store.inner.tiers.clone());
     let (mut files, ids, extra) = blocking(move || {
         let extra = orphans(&*disk, &dir, &segments);
-        let mut files = Files { disk, depth, report: Report::default(), ids: Ids::default() };
+        let (report, ids) = (Report::default(), Ids::default());
+        let mut files = Files { disk, tiers, depth, report, ids };
         segments.iter().for_each(|segment| files.segment(segment));
         Ok((files.report, files.ids, extra))
     })
@@ -218,21 +225,29 @@ impl Listed {
         let loaded = store.inner.manifest.load(EVENTS).await?;
         let (options, dir) = (&store.inner.options, &store.inner.dir);
         let tails = Tails::new(options.tail_bytes_max);
-        let segments = Arc::new(handles(&options.disk, dir, &loaded, &tails, &None));
+        let segments = Arc::new(handles(&options.disk, dir, &loaded, &tails, &store.inner.tiers));
         Ok(Self { segments, mark: loaded.mark, expired: expired(&loaded.ledger) })
+    }
+}
+
+/// The local file of a segment.
+fn local(segment: &Segment) -> PathBuf {
+    match segment.info.tier {
+        Tier::Cold => tail_path(&segment.path),
+        _ => segment.path.clone(),
     }
 }
 
 /// Files below `segments/` that no segment of `known` has.
 fn orphans(disk: &dyn Disk, dir: &Path, known: &[Arc<Segment>]) -> Vec<PathBuf> {
-    let known: BTreeSet<&Path> = known.iter().map(|segment| segment.path.as_path()).collect();
+    let known: BTreeSet<PathBuf> = known.iter().map(|segment| local(segment)).collect();
     let mut found = Vec::new();
     let mut folders = vec![dir.join("segments")];
     while let Some(folder) = folders.pop() {
         for entry in disk.list(&folder).unwrap_or_default() {
             match entry.is_dir {
                 true => folders.push(entry.path),
-                false if !known.contains(entry.path.as_path()) => found.push(entry.path),
+                false if !known.contains(&entry.path) => found.push(entry.path),
                 false => {}
             }
         }
@@ -251,11 +266,12 @@ async fn settle(store: &Store, files: &mut Report, extra: Vec<PathBuf>) -> Resul
         listed.segments.iter().map(|segment| segment.info.path.clone()).collect();
     files.findings.retain(|finding| now.contains(&finding.place));
     let (disk, dir) = (&store.inner.options.disk, &store.inner.dir);
+    let local: BTreeSet<PathBuf> = listed.segments.iter().map(|segment| local(segment)).collect();
     for path in extra {
-        let place = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        if now.contains(&place) || disk.open(&path).is_err() {
+        if local.contains(&path) || disk.open(&path).is_err() {
             continue;
         }
+        let place = path.strip_prefix(dir).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         let what = "the manifest does not know this file";
         let next = "nothing: a running server may be writing it, and the next start removes what \
             a crash left";
@@ -267,6 +283,7 @@ async fn settle(store: &Store, files: &mut Report, extra: Vec<PathBuf>) -> Resul
 /// Reads segment files.
 struct Files {
     disk: Arc<dyn Disk>,
+    tiers: Option<Arc<Tiers>>,
     depth: Depth,
     report: Report,
     ids: Ids,
@@ -275,12 +292,11 @@ struct Files {
 impl Files {
     fn segment(&mut self, segment: &Arc<Segment>) {
         self.report.segments += 1;
-        if segment.info.tier == Tier::Cold {
-            self.report.remote += 1;
-            return;
-        }
         let before = self.report.findings.len();
-        self.look(segment);
+        match segment.info.tier {
+            Tier::Cold => self.look_at_cold(segment),
+            _ => self.look(segment),
+        }
         for finding in &mut self.report.findings[before..] {
             finding.sources = segment.info.sources.keys().cloned().collect();
         }
@@ -316,6 +332,30 @@ impl Files {
             }
         }
         if self.depth == Depth::Deep {
+            self.rows(segment);
+        }
+    }
+
+    /// The local tail and the object's size; in a deep check also the object's bytes and records.
+    fn look_at_cold(&mut self, segment: &Arc<Segment>) {
+        let deep = self.depth == Depth::Deep;
+        let (Some(tiers), Some(key)) = (&self.tiers, &segment.info.object) else {
+            self.report.remote += 1;
+            return;
+        };
+        if !deep {
+            self.report.remote += 1;
+        }
+        if self.depth == Depth::Light {
+            return;
+        }
+        if let Some(problem) = tiers.problem(body(segment), key, deep) {
+            let what = "a segment on object storage is not whole";
+            return self.report.wrong(&segment.info.path, what, problem, FROM_STORAGE);
+        }
+        if deep {
+            self.report.bytes += segment.info.bytes;
+            self.report.summed += 1;
             self.rows(segment);
         }
     }
@@ -487,7 +527,7 @@ fn compare_ids(report: &mut Report, mut ids: Ids, held: &[i64], listed: &Listed)
         let detail = format!("{} ids, such as {}", ids.doubled_count, examples.join(", "));
         report.wrong("segments", "records are stored twice", detail, REPORT_BUG);
     }
-    // What is on object storage was not read, and what could not be read was reported.
+    // What was not fetched is not among the ids, and what could not be read was reported.
     if report.remote > 0 || listed.mark > IDS_MAX || !report.is_sound() {
         return;
     }

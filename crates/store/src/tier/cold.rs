@@ -176,7 +176,6 @@ impl Tiers {
 
     /// What is wrong with a cold segment: with its tail, or with its object, which is read whole
     /// when `whole` is asked for.
-    #[allow(dead_code, reason = "for doctor")]
     pub(crate) fn problem(&self, body: Body<'_>, key: &str, whole: bool) -> Option<String> {
         let tail = Tail::open(&*self.disk, &tail_path(body.path));
         let tail = match tail.and_then(|tail| tail.check().map(|()| tail)) {
