@@ -456,7 +456,9 @@ impl Groups {
         let mut merged = Groups::new(grouping);
         let [key] = merged.keys.as_mut_slice() else { return None };
         for share in shares {
-            share.with_key(rows_min).for_each(|group| drop(key.adopt(&share.keys[0], group)));
+            for group in share.with_key(rows_min) {
+                key.adopt(&share.keys[0], group);
+            }
         }
         let rows_in =
             |share: &Groups, group| Some(share.rows[share.keys[0].find(key, group)? as usize]);

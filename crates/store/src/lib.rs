@@ -17,6 +17,7 @@ mod disk;
 mod error;
 mod keep;
 mod ledger;
+mod little_endian;
 mod lock;
 mod manifest;
 mod memtable;

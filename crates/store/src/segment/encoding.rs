@@ -12,7 +12,7 @@ use pugmark_event::fields::{FIELDS, Kind};
 use twox_hash::XxHash3_64;
 
 use super::gather::Pick;
-use super::index::Raw;
+use super::raw::Raw;
 use crate::codec::stored::Stored;
 
 /// Values of a column that are looked at, spread over all of its rows.

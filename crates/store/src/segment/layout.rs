@@ -24,6 +24,7 @@ use pugmark_event::{Field, Kind};
 
 use super::assemble::COMPOSITES;
 use crate::codec::stored::Stored;
+use crate::codec::template::Piece;
 
 /// The format that is written.
 pub(crate) const FORMAT: u32 = 4;
@@ -181,6 +182,22 @@ pub(crate) fn has_bounds(field: &Field) -> bool {
     // Fields that may be made up of pieces are null in their column though they have a value.
     let made_up = [ORIGINAL, ORIGINAL_BYTES].into_iter().chain(COMPOSITES);
     !matches!(field.kind, Kind::Bytes) && !made_up.into_iter().any(|id| id.column() == field.column)
+}
+
+impl Piece {
+    /// The column that has the value of this piece; `None` for text, marks and times.
+    pub(crate) fn column(&self) -> Option<String> {
+        match self {
+            Piece::Field(id, _) => Some(id.column().to_string()),
+            Piece::Attribute(name, _) => Some(format!("{ATTRIBUTE_PREFIX}{name}")),
+            Piece::Variable(variable) => Some(variable.column()),
+            Piece::Text(_)
+            | Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) mod index;
 pub(crate) mod layout;
 pub(crate) mod merge;
 mod pages;
+mod raw;
 pub(crate) mod read;
 #[cfg(test)]
 mod tests;

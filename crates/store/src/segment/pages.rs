@@ -25,7 +25,7 @@ use super::file::SegmentFile;
 /// Largest page that is kept.
 const PAGE_KEPT_MAX: usize = 2 << 20;
 /// Largest page that is unpacked; a file of ours has far smaller ones.
-const PAGE_BYTES_MAX: usize = 64 << 20;
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
 /// What keeping a page takes besides its bytes, about.
 const PAGE_OVERHEAD: usize = 300;
 
@@ -276,7 +276,7 @@ fn unpack(bytes: &Bytes, plain: usize, max: usize) -> Result<Bytes> {
         return Ok(Bytes::copy_from_slice(bytes));
     }
     let size = zstd::zstd_safe::get_frame_content_size(packed).ok().flatten().ok_or_else(odd)?;
-    let size = usize::try_from(size).ok().filter(|size| *size <= max.min(PAGE_BYTES_MAX));
+    let size = usize::try_from(size).ok().filter(|size| *size <= max.min(UNPACKED_BYTES_MAX));
     let size = size.ok_or_else(odd)?;
     UNPACKER.with_borrow_mut(|unpacker| {
         let unpacker = match unpacker {

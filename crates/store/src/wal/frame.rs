@@ -18,6 +18,7 @@ use zstd::bulk::Compressor;
 
 use crate::Block;
 use crate::disk::DiskRead;
+use crate::little_endian::Reader;
 
 /// Largest block in bytes: its records and four bytes for each.
 pub(crate) const BLOCK_BYTES_MAX: usize = 256 << 20;
@@ -295,30 +296,6 @@ fn read_payload(first_id: i64, count: u32, mut read: Reader<'_>) -> Option<Block
     let ends = ends.chunks_exact(4).filter_map(|e| Some(u32::from_le_bytes(e.try_into().ok()?)));
     let records = Records::from_parts(read.0.to_vec(), ends.collect())?;
     Some(Block { source, records: Arc::new(records), first_id, received, format, quarantine })
-}
-
-/// Reads little-endian parts from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn i64(&mut self) -> Option<i64> {
-        Some(i64::from_le_bytes(self.take(8)?.try_into().ok()?))
-    }
-
-    fn text(&mut self) -> Option<&'a str> {
-        let len = self.u32()? as usize;
-        std::str::from_utf8(self.take(len)?).ok()
-    }
 }
 
 #[cfg(test)]
