@@ -155,9 +155,10 @@ impl Pace {
     fn go_on(&mut self) -> bool {
         let worked = self.since.elapsed();
         if worked >= PIECE {
-            if self.inner.is_busy() {
-                std::thread::sleep(3 * worked.min(10 * PIECE));
-            }
+            let worked = worked.min(10 * PIECE);
+            // A little rest at all times, so that it is less than a core.
+            let rest = if self.inner.is_busy() { 3 * worked } else { worked / 32 };
+            std::thread::sleep(rest);
             self.since = Instant::now();
         }
         let closing = self.inner.writing.as_ref().is_none_or(|w| w.queue.is_closing());
