@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::Schema;
-use hashbrown::HashSet;
+use hashbrown::{HashMap as FastMap, HashSet};
 use pugmark_event::conflict;
 use pugmark_event::fields::{FIELDS, FieldId, ISSUES, ORIGINAL, ORIGINAL_BYTES};
 use pugmark_event::time::{DAY, MINUTE, Micros};
@@ -33,7 +33,7 @@ const LEVEL: i32 = 9;
 #[derive(Debug, Default)]
 struct Listed {
     /// The blocks that have each value.
-    values: HashMap<u64, Blocks>,
+    values: FastMap<u64, Blocks>,
     /// Each word with the value that it is of.
     words: Vec<(u64, u64)>,
     /// True once there were too many: later ones are in the filters of their blocks.
@@ -85,6 +85,8 @@ pub(crate) struct IndexBuilder {
     map_names: HashSet<u64>,
     conflicts: HashSet<u64>,
     issues: String,
+    /// The text of a value.
+    scratch: String,
     /// Columns of the file with a value in this group.
     present: BTreeSet<String>,
 }
@@ -223,7 +225,8 @@ impl IndexBuilder {
         if self.is_seen(hash ^ mark(column)) || self.columns[column].note(hash, block) {
             return;
         }
-        let mut out = String::new();
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
         text(&mut out);
         let listed = &mut self.columns[column];
         if listed.list(hash, block) {
@@ -231,6 +234,7 @@ impl IndexBuilder {
         } else {
             self.text(out.as_bytes());
         }
+        self.scratch = out;
     }
 
     /// Adds the words of a part of the record where values and text run together.
