@@ -460,8 +460,11 @@ impl Groups {
                 key.adopt(&share.keys[0], group);
             }
         }
-        let rows_in =
-            |share: &Groups, group| Some(share.rows[share.keys[0].find(key, group)? as usize]);
+        // A thread that had nothing to do has not even the group without a value.
+        let rows_in = |share: &Groups, group| {
+            let there = share.keys[0].find(key, group)?;
+            share.rows.get(there as usize).copied()
+        };
         merged.rows = (0..key.len() as u32)
             .map(|group| shares.iter().filter_map(|share| rows_in(share, group)).sum())
             .collect();
@@ -856,13 +859,15 @@ mod tests {
 
     #[test]
     fn the_most_frequent_are_found_without_the_others() {
+        // Three threads, and one that had nothing to do.
         let check = |query: &str, values: u64, rows: u64, few: bool| {
             let plan = pugmark_query::parse(query).unwrap();
             let grouping = Grouping::new(&plan.pipes[0], 1).unwrap();
             let shares = || (0..3).map(|i| share(&grouping, values + i, rows, 7919 * i + 1));
             let mut all = Groups::new(&grouping);
             shares().for_each(|share| all.merge(&grouping, &share));
-            let shares: Vec<Groups> = shares().collect();
+            let idle = Groups::new(&grouping);
+            let shares: Vec<Groups> = shares().chain([idle]).collect();
             let first = Groups::most_frequent(&grouping, &shares.iter().collect::<Vec<_>>());
             assert_eq!(first.is_some(), few, "{query} of {values}");
             if let Some(first) = first {
