@@ -66,6 +66,9 @@ pub struct RuleRef {
     pub description: String,
     /// Harmless causes.
     pub falsepositives: Vec<String>,
+    /// What to look at and do first; may be empty.
+    #[serde(default)]
+    pub next_steps: String,
     /// Pages to read.
     pub references: Vec<String>,
     /// Tags.
@@ -248,6 +251,7 @@ impl From<&RuleInfo> for RuleRef {
             level: rule.level,
             description: rule.description.clone(),
             falsepositives: rule.falsepositives.clone(),
+            next_steps: rule.next_steps.clone(),
             references: rule.references.clone(),
             tags: rule.tags.clone(),
         }
@@ -304,6 +308,7 @@ mod tests {
             author: String::new(),
             references: vec![],
             falsepositives: vec![],
+            next_steps: String::new(),
             tags: vec!["attack.credential_access".into(), "attack.t1110.001".into()],
             product: None,
             category: None,

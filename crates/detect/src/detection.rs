@@ -29,6 +29,9 @@ pub struct RuleInfo {
     pub references: Vec<String>,
     /// Harmless causes.
     pub falsepositives: Vec<String>,
+    /// What to look at and do first, from the key `next_steps`, which is ours; may be empty.
+    #[serde(default)]
+    pub next_steps: String,
     /// Tags such as `attack.t1110`.
     pub tags: Vec<String>,
     /// Product of the log source it reads, if it names one.

@@ -13,11 +13,11 @@ use pugmark_event::{Batch, Entity};
 
 use crate::correlation::state::State;
 use crate::correlation::window::{Entry, Found};
-use crate::correlation::{Correlation, Kind};
+use crate::correlation::{Correlation, Kind, bits};
 use crate::detection::{Detection, Reason, RuleInfo, cut, stable_hash, stable_id};
 use crate::entity;
 use crate::logsource::groups;
-use crate::rule::Comparison;
+use crate::rule::{Comparison, Number};
 use crate::ruleset::{Match, RuleSet};
 use crate::view::{FieldPlan, View};
 
@@ -250,12 +250,13 @@ fn event_input(rule: &Correlation, place: u32, matched: u32, row: &Row<'_, '_>) 
     for name in &rule.value_fields[place as usize] {
         values.push(row.fields.get(row.row, name)?.1);
     }
+    let value = value_of(rule, &values)?;
     let entry = Entry {
         time: row.time,
         id: row.id,
         source: row.source,
         reference: place,
-        value: value_hash(&values),
+        value,
         evidence: None,
     };
     Some(Input { entry, key, matched: Some(matched) })
@@ -282,16 +283,18 @@ fn firing_input(
         id: input.entry.id,
         source: input.entry.source,
         reference: place,
-        value: value_hash(&values),
+        value: value_of(above, &values)?,
         evidence: Some(found.events[last..].into()),
     };
     Some(Input { entry, key, matched: input.matched })
 }
 
-fn value_hash(values: &[String]) -> u64 {
-    match values {
-        [] => 0,
-        values => stable_hash(&values.iter().map(String::as_str).collect::<Vec<_>>()),
+/// What the correlation counts of an event; `None` when it adds numbers and this is none.
+fn value_of(rule: &Correlation, values: &[String]) -> Option<u64> {
+    match (&rule.kind, values) {
+        (Kind::Aggregate(..), [value]) => Some(bits(Number::read(value)?.float())),
+        (_, []) => Some(0),
+        (_, values) => Some(stable_hash(&values.iter().map(String::as_str).collect::<Vec<_>>())),
     }
 }
 
@@ -318,6 +321,10 @@ fn counted(rule: &Correlation) -> String {
             let names = rule.value_fields.first().map(|names| names.join(", "));
             format!("value_count of {}", names.unwrap_or_default())
         }
+        Kind::Aggregate(aggregate, _) => {
+            let names = rule.value_fields.first().map(|names| names.join(", "));
+            format!("{aggregate} of {}", names.unwrap_or_default())
+        }
         Kind::Temporal(_) => "temporal".into(),
         Kind::TemporalOrdered => "temporal_ordered".into(),
     }
@@ -332,7 +339,9 @@ fn test_of(rule: &Correlation) -> String {
         tests.join(" and ")
     };
     let test = match &rule.kind {
-        Kind::EventCount(tests) | Kind::ValueCount(tests) => list(tests),
+        Kind::EventCount(tests) | Kind::ValueCount(tests) | Kind::Aggregate(_, tests) => {
+            list(tests)
+        }
         Kind::Temporal(_) => format!("{} rules together", rule.refs.len()),
         Kind::TemporalOrdered => format!("{} rules in order", rule.refs.len()),
     };

@@ -15,6 +15,7 @@ mod load;
 mod logsource;
 mod matcher;
 mod pattern;
+mod placeholders;
 mod predicate;
 mod rule;
 mod ruleset;

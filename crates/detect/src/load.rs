@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placeholders::Placeholders;
 use crate::rule::Rule;
 use crate::sigma;
 
@@ -77,7 +78,8 @@ pub struct RuleTest {
 /// Reads all documents of all files.
 pub fn load(sources: &[RuleSource]) -> Loaded {
     let mut loaded = Loaded::default();
-    for source in sources {
+    let placeholders = placeholders(sources, &mut loaded.problems);
+    for source in sources.iter().filter(|source| !Placeholders::is_file(&source.path)) {
         if source.text.len() > RULE_FILE_BYTES_MAX {
             loaded.problems.push(Problem {
                 path: source.path.clone(),
@@ -89,7 +91,7 @@ pub fn load(sources: &[RuleSource]) -> Loaded {
             continue;
         }
         for (line, text) in documents(&source.text) {
-            document(&source.path, line, text, &mut loaded);
+            document(&source.path, line, text, &placeholders, &mut loaded);
         }
     }
     set_aside_doubles(&mut loaded);
@@ -97,7 +99,25 @@ pub fn load(sources: &[RuleSource]) -> Loaded {
     loaded
 }
 
-fn document(path: &str, line: usize, text: &str, loaded: &mut Loaded) {
+/// Values of placeholders, of all files that have some.
+fn placeholders(sources: &[RuleSource], problems: &mut Vec<Problem>) -> Placeholders {
+    let mut placeholders = Placeholders::default();
+    for source in sources.iter().filter(|source| Placeholders::is_file(&source.path)) {
+        if let Err(fault) = placeholders.add(&source.text) {
+            let (message, hint) = (fault.message, fault.hint);
+            problems.push(Problem {
+                path: source.path.clone(),
+                line: None,
+                rule: None,
+                message,
+                hint,
+            });
+        }
+    }
+    placeholders
+}
+
+fn document(path: &str, line: usize, text: &str, placeholders: &Placeholders, loaded: &mut Loaded) {
     let problem = |rule: Option<&str>, fault: sigma::Fault| Problem {
         path: path.to_string(),
         line: Some(line),
@@ -110,7 +130,7 @@ fn document(path: &str, line: usize, text: &str, loaded: &mut Loaded) {
             .hint("write each document in full");
         return loaded.problems.push(problem(None, fault));
     }
-    let (rule, odd) = match sigma::read(path, line, text) {
+    let (rule, odd) = match sigma::read(path, line, text, placeholders) {
         Ok(read) => read,
         Err(fault) => return loaded.problems.push(problem(None, fault)),
     };
@@ -255,7 +275,7 @@ mod tests {
         refused("  sel: {a|cidr: '10.0.0.0/99'}\n  condition: sel", "not a network");
         refused("  sel: {a|gt: many}\n  condition: sel", "not a number");
         refused("  sel: {a|frob: x}\n  condition: sel", "Unknown modifier 'frob'");
-        refused("  sel: {a|expand: '%admins%'}\n  condition: sel", "placeholder");
+        refused("  sel: {a|expand: '%admins%'}\n  condition: sel", "has no values");
         refused("  sel: {a: []}\n  condition: sel", "empty list");
         refused("  sel: {}\n  condition: sel", "empty selection");
         refused("  sel: {a: b}\n", "Missing required field 'condition'");
@@ -270,6 +290,20 @@ mod tests {
         refused(huge, "broken regular expression");
         let many = format!("  sel:\n    a: [{}]\n  condition: sel", "x,".repeat(100_000));
         refused(&many, "too many values");
+    }
+
+    #[test]
+    fn placeholders_are_filled_from_a_file_beside_the_rules() {
+        let rule = "title: P\nid: p\nlogsource: {product: linux}\ndetection:\n  \
+                    sel: {user.name|expand: '%admins%'}\n  condition: sel\n";
+        let source = |path: &str, text: &str| RuleSource { path: path.into(), text: text.into() };
+        let values = source("r/placeholders.yaml", "admins: [root, ines]");
+        let loaded = load(&[source("r/p.yaml", rule), values]);
+        assert_eq!((loaded.rules.len(), loaded.problems), (1, vec![]));
+        let loaded = load(&[source("r/p.yaml", rule), source("placeholders.yml", "admins: {}")]);
+        let messages: Vec<_> = loaded.problems.iter().map(|p| p.message.as_str()).collect();
+        assert!(messages[0].contains("are no texts or numbers"), "{messages:?}");
+        assert!(messages[1].contains("`%admins%` has no values"), "{messages:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use ipnet::IpNet;
 use pugmark_event::time::Micros;
 use regex::Regex;
 
+use crate::correlation::Aggregate;
 use crate::detection::RuleInfo;
 use crate::pattern::{Glob, Text};
 
@@ -164,7 +165,7 @@ impl Number {
         }
     }
 
-    fn float(self) -> f64 {
+    pub(crate) fn float(self) -> f64 {
         match self {
             Number::Integer(integer) => integer as f64,
             Number::Float(float) => float,
@@ -247,6 +248,8 @@ pub(crate) enum CorrelationKind {
     EventCount(Vec<(Comparison, u64)>),
     /// So many different values of these fields.
     ValueCount(Vec<(Comparison, u64)>, Vec<String>),
+    /// An aggregate of the numbers in a field.
+    Aggregate(Aggregate, Vec<(Comparison, u64)>, String),
     /// Detections of all rules, in any order; or of rules that fulfil a condition over names.
     Temporal(Option<rsigma_parser::ConditionExpr>),
     /// Detections of all rules in the order in which they are listed.

@@ -12,6 +12,7 @@ pub(crate) fn info(category: &str) -> RuleInfo {
         author: String::new(),
         references: vec![],
         falsepositives: vec![],
+        next_steps: String::new(),
         tags: vec![],
         product: None,
         category: (!category.is_empty()).then(|| category.into()),
@@ -393,6 +394,33 @@ fn different_values_are_counted_once_each() {
     let spraying: Vec<_> = detections.iter().filter(|d| d.rule.id == "spraying").collect();
     assert_eq!(spraying.len(), 1);
     assert_eq!((spraying[0].count, spraying[0].time), (3, NOW + 72 * SECOND));
+}
+
+#[test]
+fn numbers_are_added_up() {
+    #[track_caller]
+    fn check(correlation: &str, sizes: &[serde_json::Value], expected: &[u64]) {
+        let text = format!(
+            "title: Sent\nid: sent\nlogsource: {{product: windows}}\ndetection:\n  \
+             sel: {{Size|exists: true}}\n  condition: sel\n---\ntitle: Much\nid: much\n\
+             correlation:\n  rules: [sent]\n  group-by: [User]\n  timespan: 5m\n  {correlation}\n"
+        );
+        let mut detector = Detector::new(rules(&text));
+        let events: Vec<_> =
+            sizes.iter().map(|size| serde_json::json!({"User": "ines", "Size": size})).collect();
+        let found: Vec<u64> =
+            detector.process(&batch(&events)).iter().map(|detection| detection.count).collect();
+        assert_eq!(found, expected, "{correlation}");
+    }
+    use serde_json::json;
+    let sizes = [json!(400), json!("300"), json!("many"), json!(301)];
+    check("type: value_sum\n  condition: {field: Size, gt: 1000}", &sizes, &[1001]);
+    check("type: value_sum\n  condition: {field: Size, gt: 1001}", &sizes, &[]);
+    check("type: value_avg\n  condition: {field: Size, lt: 340, gt: 330}", &sizes, &[333]);
+    check("type: value_median\n  condition: {field: Size, eq: 301}", &sizes, &[301]);
+    let percentile =
+        "type: value_percentile\n  condition: {field: Size, percentile: 100, gte: 400}";
+    check(percentile, &sizes, &[400]);
 }
 
 #[test]

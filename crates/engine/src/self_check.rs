@@ -149,6 +149,9 @@ fn rule() -> RuleInfo {
         author: "Pugmark".into(),
         references: Vec::new(),
         falsepositives: vec!["Somebody removed or restored files of the data folder".into()],
+        next_steps: "Run `pugmark doctor` on the data folder and follow what it says for each \
+            finding."
+            .into(),
         tags: vec!["attack.t1070".into()],
         product: None,
         category: None,

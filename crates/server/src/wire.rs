@@ -369,6 +369,8 @@ pub(crate) struct AlertRule {
     pub(crate) level: String,
     pub(crate) description: String,
     pub(crate) falsepositives: Vec<String>,
+    /// What to look at and do first; may be empty.
+    pub(crate) next_steps: String,
     pub(crate) references: Vec<String>,
     pub(crate) tags: Vec<String>,
 }
@@ -446,6 +448,7 @@ impl From<&pugmark_alert::Alert> for Alert {
                 level: rule.level.name().into(),
                 description: rule.description.clone(),
                 falsepositives: rule.falsepositives.clone(),
+                next_steps: rule.next_steps.clone(),
                 references: rule.references.clone(),
                 tags: rule.tags.clone(),
             },
@@ -512,6 +515,8 @@ pub(crate) struct RuleDetail {
     pub(crate) source: String,
     pub(crate) references: Vec<String>,
     pub(crate) falsepositives: Vec<String>,
+    /// What to look at and do first; may be empty.
+    pub(crate) next_steps: String,
 }
 
 /// Which logs a rule is about, as Sigma says it.

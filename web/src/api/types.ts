@@ -101,6 +101,7 @@ export interface Alert {
     level: Level
     description: string
     falsepositives: string[]
+    next_steps: string
     references: string[]
     tags: string[]
   }
@@ -138,6 +139,7 @@ export interface RuleDetail extends Rule {
   source: string
   references: string[]
   falsepositives: string[]
+  next_steps: string
 }
 
 export interface Status {

@@ -1,6 +1,7 @@
 //! Correlations: their references resolved, in an order in which each comes after what it refers
 //! to.
 
+mod figure;
 pub(crate) mod state;
 pub(crate) mod window;
 
@@ -8,6 +9,7 @@ use hashbrown::{HashMap, HashSet};
 use pugmark_event::time::{MINUTE, Micros};
 use rsigma_parser::{ConditionExpr, Quantifier};
 
+pub(crate) use self::figure::{Aggregate, bits};
 use crate::load::{Problem, find};
 use crate::rule::{Body, Comparison, CorrelationKind, CorrelationRule, Node, Rule};
 
@@ -38,6 +40,8 @@ pub(crate) struct Correlation {
 pub(crate) enum Kind {
     EventCount(Vec<(Comparison, u64)>),
     ValueCount(Vec<(Comparison, u64)>),
+    /// An aggregate of numbers.
+    Aggregate(Aggregate, Vec<(Comparison, u64)>),
     /// A condition over references: [`Node::Test`] is true where one was seen.
     Temporal(Node),
     TemporalOrdered,
@@ -46,7 +50,7 @@ pub(crate) enum Kind {
 impl Kind {
     /// Counts only new firings of correlations below, not each event that keeps them true.
     pub(crate) fn counts(&self) -> bool {
-        matches!(self, Kind::EventCount(_) | Kind::ValueCount(_))
+        matches!(self, Kind::EventCount(_) | Kind::ValueCount(_) | Kind::Aggregate(..))
     }
 }
 
@@ -159,6 +163,10 @@ fn resolve(index: usize, rule: &CorrelationRule, rules: &[Rule]) -> Correlation 
         CorrelationKind::EventCount(list) => (Kind::EventCount(list.clone()), per_ref(&[])),
         CorrelationKind::ValueCount(list, fields) => {
             (Kind::ValueCount(list.clone()), per_ref(fields))
+        }
+        CorrelationKind::Aggregate(aggregate, list, field) => {
+            let fields = per_ref(std::slice::from_ref(field));
+            (Kind::Aggregate(*aggregate, list.clone()), fields)
         }
         CorrelationKind::TemporalOrdered => (Kind::TemporalOrdered, per_ref(&[])),
         CorrelationKind::Temporal(condition) => {

@@ -57,7 +57,7 @@ impl State {
         };
         self.stalest.insert(position, key.clone());
         let kept = self.keys.entry(key).or_insert_with(|| Kept {
-            window: Window::default(),
+            window: Window::new(rule),
             position,
             received,
         });

@@ -4,23 +4,28 @@
 //! `(t - s, t]`. When an event comes in, the windows that contain it are looked at, so an event
 //! that comes late still completes what it belongs to. Events stay for the span and the allowed
 //! lateness beyond, counted by event time within their own source, and never more than a bound.
+//!
+//! The figure is that of the window that ends with the last event. An event in order costs the
+//! steps that the window moves on; a late one is looked at by going back as far as it is late, and
+//! forth again.
 
 use std::collections::VecDeque;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use pugmark_event::time::Micros;
 
+use super::figure::Figure;
 use super::{Correlation, Kind, LATENESS};
 use crate::detection::EVIDENCE_MAX;
-use crate::rule::{Comparison, Node};
+use crate::rule::Comparison;
 
 /// Events kept per key at least; a rule that counts higher keeps twice its count.
 const ENTRIES_MIN: usize = 1024;
-/// Past so many events, only the latest of each value is kept where values are counted.
-const REPEATS_MAX: usize = 256;
+/// Numbers kept per key.
+const NUMBERS_MAX: usize = 16 * 1024;
 /// Events kept per referenced rule where only their order or presence counts.
-const ENTRIES_PER_REF: usize = 64;
+const ENTRIES_PER_REF: usize = 256;
 /// Windows that are remembered as reported.
 const FIRED_MAX: usize = 8;
 
@@ -33,7 +38,7 @@ pub(crate) struct Entry {
     pub(crate) source: u64,
     /// Which of the referenced rules.
     pub(crate) reference: u32,
-    /// Hash of the counted value.
+    /// Hash of the counted value, or [`super::figure::bits`] of the number.
     pub(crate) value: u64,
     /// Events behind a firing.
     pub(crate) evidence: Option<Arc<[i64]>>,
@@ -53,17 +58,28 @@ pub(crate) struct Found {
 }
 
 /// What is kept of one key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Window {
     /// By event time, then by id.
     entries: VecDeque<Entry>,
-    /// How many entries have each value, where values are counted.
-    values: HashMap<u64, u32>,
+    /// First entry of the window that ends with the last entry.
+    start: usize,
+    /// The figure of that window.
+    figure: Figure,
     /// Ends of windows that were reported.
     fired: VecDeque<Micros>,
 }
 
+/// Entries of one window that fulfils: the first, the last, and what was counted.
+type Span = (usize, usize, u64);
+
 impl Window {
+    /// A window of `rule` without entries.
+    pub(crate) fn new(rule: &Correlation) -> Self {
+        let figure = Figure::new(&rule.kind, rule.refs.len());
+        Self { entries: VecDeque::new(), start: 0, figure, fired: VecDeque::new() }
+    }
+
     /// Entries kept.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -79,10 +95,8 @@ impl Window {
             return None;
         }
         let (start, end, count) = match &rule.kind {
-            Kind::EventCount(list) => self.count(at, rule.span, list)?,
-            Kind::ValueCount(list) => self.count_values(at, rule.span, list)?,
-            Kind::Temporal(node) => self.seen(at, rule.span, node)?,
             Kind::TemporalOrdered => self.ordered(at, rule.span, rule.refs.len() as u32)?,
+            _ => self.earliest(at, rule)?,
         };
         let time = self.entries[end].time;
         let fresh = !self.reported(time, rule.span);
@@ -116,54 +130,71 @@ impl Window {
     fn insert(&mut self, rule: &Correlation, entry: Entry) -> Option<usize> {
         let key = |e: &Entry| (e.time, e.id, e.reference);
         let new = key(&entry);
-        let mut at = self.entries.partition_point(|e| key(e) < new);
-        let same_event = |e: &Entry| (e.time, e.id) == (entry.time, entry.id);
+        let at = match self.entries.back() {
+            Some(last) if key(last) >= new => self.entries.partition_point(|e| key(e) < new),
+            _ => self.entries.len(),
+        };
         if rule.kind.counts() {
             // Two of the rules may match one event, which still is one event.
+            let same = |e: &Entry| (e.time, e.id) == (entry.time, entry.id);
             let neighbours = [at.checked_sub(1), Some(at)];
             let doubled = neighbours.into_iter().flatten().filter_map(|i| self.entries.get(i));
-            if doubled.into_iter().any(|e| same_event(e) && e.value == entry.value) {
+            if doubled.into_iter().any(|e| same(e) && e.value == entry.value) {
                 return None;
             }
         }
+        let at = self.make_room(rule, &entry, at)?;
+        self.place(at, entry, rule.span);
+        Some(at)
+    }
+
+    /// Removes an entry if there are too many. Where the new one goes then.
+    fn make_room(&mut self, rule: &Correlation, entry: &Entry, at: usize) -> Option<usize> {
+        let full = |list| self.len() >= ENTRIES_MIN.max(2 * needed(list) as usize);
         let surplus = match &rule.kind {
-            Kind::EventCount(list) => {
-                (self.len() >= ENTRIES_MIN.max(2 * needed(list) as usize)).then_some(0)
+            Kind::EventCount(list) => full(list).then_some(0),
+            // One value that floods must not push out the others.
+            Kind::ValueCount(list) if full(list) => {
+                let before_last = self.len() - 1;
+                let same = self.entries.range(..before_last).position(|e| e.value == entry.value);
+                same.or(Some(0))
             }
-            Kind::ValueCount(list) => {
-                let known = self.len() > REPEATS_MAX && self.values.contains_key(&entry.value);
-                let again = || self.entries.iter().position(|e| e.value == entry.value);
-                let full = self.len() >= ENTRIES_MIN.max(2 * needed(list) as usize);
-                known.then(again).flatten().or(full.then_some(0))
-            }
+            Kind::ValueCount(_) => None,
+            Kind::Aggregate(..) => (self.len() >= NUMBERS_MAX).then_some(0),
             Kind::Temporal(_) | Kind::TemporalOrdered => {
-                let same = self.entries.iter().filter(|e| e.reference == entry.reference);
-                let full = same.count() >= ENTRIES_PER_REF;
-                let oldest = || self.entries.iter().position(|e| e.reference == entry.reference);
-                full.then(oldest).flatten()
+                let same = |e: &Entry| e.reference == entry.reference;
+                let full = self.entries.iter().filter(|e| same(e)).count() >= ENTRIES_PER_REF;
+                full.then(|| self.entries.iter().position(same)).flatten()
             }
         };
-        if let Some(surplus) = surplus {
-            if at == 0 {
-                return None;
-            }
-            self.remove(surplus);
-            at -= usize::from(surplus < at);
+        let Some(surplus) = surplus else { return Some(at) };
+        if at == 0 {
+            return None;
         }
-        if matches!(rule.kind, Kind::ValueCount(_)) {
-            *self.values.entry(entry.value).or_default() += 1;
+        self.remove(surplus);
+        Some(at - usize::from(surplus < at))
+    }
+
+    /// Puts the entry in and moves the window of the last entry on.
+    fn place(&mut self, at: usize, entry: Entry, span: Micros) {
+        let last = self.entries.back().map_or(entry.time, |last| last.time.max(entry.time));
+        let after = last.saturating_sub(span);
+        match entry.time > after {
+            true => self.figure.add(&entry),
+            false => self.start += 1,
         }
         self.entries.insert(at, entry);
-        Some(at)
+        while self.entries[self.start].time <= after {
+            self.figure.remove(&self.entries[self.start]);
+            self.start += 1;
+        }
     }
 
     fn remove(&mut self, at: usize) {
         let Some(entry) = self.entries.remove(at) else { return };
-        if let Some(count) = self.values.get_mut(&entry.value) {
-            *count -= 1;
-            if *count == 0 {
-                self.values.remove(&entry.value);
-            }
+        match at < self.start {
+            true => self.start -= 1,
+            false => self.figure.remove(&entry),
         }
     }
 
@@ -173,72 +204,29 @@ impl Window {
         self.entries.partition_point(|e| e.time <= after)
     }
 
-    /// Ends of windows that contain entry `at`: one per time.
-    fn ends(&self, at: usize, span: Micros) -> impl Iterator<Item = usize> + '_ {
-        let until = self.entries[at].time.saturating_add(span);
-        let last = self.entries.partition_point(|e| e.time < until);
-        (at..last)
-            .filter(|&i| self.entries.get(i + 1).is_none_or(|n| n.time != self.entries[i].time))
-    }
-
-    fn count(
-        &self,
-        at: usize,
-        span: Micros,
-        list: &[(Comparison, u64)],
-    ) -> Option<(usize, usize, u64)> {
-        self.ends(at, span).find_map(|end| {
-            let start = self.start(end, span);
-            let count = (end - start + 1) as u64;
-            fulfils(list, count).then_some((start, end, count))
-        })
-    }
-
-    fn count_values(
-        &self,
-        at: usize,
-        span: Micros,
-        list: &[(Comparison, u64)],
-    ) -> Option<(usize, usize, u64)> {
-        if (self.values.len() as u64) < needed(list) {
-            return None;
+    /// The earliest window with entry `at` that fulfils: going back from the last one that has it,
+    /// and then forth again.
+    fn earliest(&mut self, at: usize, rule: &Correlation) -> Option<Span> {
+        let until = self.entries[at].time.saturating_add(rule.span);
+        let last = self.entries.len() - 1;
+        if self.entries[last].time < until {
+            let (window, found) =
+                go_back(&self.entries, &mut self.figure, self.start..=last, at, rule);
+            self.entries.range(window.end..).for_each(|entry| self.figure.add(entry));
+            let gone = self.entries.range(window.start..self.start);
+            gone.for_each(|entry| self.figure.remove(entry));
+            return found;
         }
-        let mut counts: HashMap<u64, u32> = HashMap::new();
-        let (mut first, mut next) = (self.start(at, span), self.start(at, span));
-        for end in self.ends(at, span) {
-            for entry in self.entries.range(next..=end) {
-                *counts.entry(entry.value).or_default() += 1;
-            }
-            next = end + 1;
-            let start = self.start(end, span);
-            for entry in self.entries.range(first..start) {
-                if let Some(count) = counts.get_mut(&entry.value) {
-                    *count -= 1;
-                    if *count == 0 {
-                        counts.remove(&entry.value);
-                    }
-                }
-            }
-            first = start;
-            let count = counts.len() as u64;
-            if fulfils(list, count) {
-                return Some((start, end, count));
-            }
-        }
-        None
-    }
-
-    fn seen(&self, at: usize, span: Micros, node: &Node) -> Option<(usize, usize, u64)> {
-        self.ends(at, span).find_map(|end| {
-            let start = self.start(end, span);
-            let within = || self.entries.range(start..=end);
-            let holds = holds(node, &|reference| within().any(|e| e.reference == reference));
-            holds.then_some((start, end, (end - start + 1) as u64))
-        })
+        // So late that the window of the last entry has nothing of it.
+        let end = self.entries.partition_point(|e| e.time < until) - 1;
+        let window = self.start(end, rule.span)..=end;
+        let mut figure = Figure::new(&rule.kind, rule.refs.len());
+        self.entries.range(window.clone()).for_each(|entry| figure.add(entry));
+        go_back(&self.entries, &mut figure, window, at, rule).1
     }
 
     /// Going back from the last rule, the latest event of each rule before is the best choice.
-    fn ordered(&self, at: usize, span: Micros, refs: u32) -> Option<(usize, usize, u64)> {
+    fn ordered(&self, at: usize, span: Micros, refs: u32) -> Option<Span> {
         let until = self.entries[at].time.saturating_add(span);
         let ends = (at..self.entries.len())
             .take_while(|&i| self.entries[i].time < until)
@@ -278,6 +266,37 @@ impl Window {
     }
 }
 
+/// Goes back with a figure from the window of some entries to that which ends at the time of entry
+/// `at`. Answers the entries of that, and the earliest window on the way that fulfils.
+fn go_back(
+    entries: &VecDeque<Entry>,
+    figure: &mut Figure,
+    window: RangeInclusive<usize>,
+    at: usize,
+    rule: &Correlation,
+) -> (Range<usize>, Option<Span>) {
+    let (mut start, mut end) = window.into_inner();
+    let mut found = None;
+    loop {
+        if figure.fulfils(&rule.kind) {
+            found = Some((start, end, figure.shown()));
+        }
+        let time = entries[end].time;
+        if time <= entries[at].time {
+            return (start..end + 1, found);
+        }
+        while entries[end].time == time {
+            figure.remove(&entries[end]);
+            end -= 1;
+        }
+        let after = entries[end].time.saturating_sub(rule.span);
+        while start > 0 && entries[start - 1].time > after {
+            start -= 1;
+            figure.add(&entries[start]);
+        }
+    }
+}
+
 /// The smallest count that can fulfil all comparisons.
 fn needed(list: &[(Comparison, u64)]) -> u64 {
     let least = |&(comparison, count): &(Comparison, u64)| match comparison {
@@ -288,26 +307,14 @@ fn needed(list: &[(Comparison, u64)]) -> u64 {
     list.iter().map(least).max().unwrap_or(0)
 }
 
-fn fulfils(list: &[(Comparison, u64)], count: u64) -> bool {
-    list.iter().all(|&(comparison, wanted)| comparison.holds(count, wanted))
-}
-
-fn holds(node: &Node, seen: &dyn Fn(u32) -> bool) -> bool {
-    match node {
-        Node::All(nodes) => nodes.iter().all(|n| holds(n, seen)),
-        Node::Any(nodes) => nodes.iter().any(|n| holds(n, seen)),
-        Node::AtLeast(count, nodes) => nodes.iter().filter(|n| holds(n, seen)).count() >= *count,
-        Node::Not(node) => !holds(node, seen),
-        Node::Test(reference) => seen(*reference),
-        Node::Selection(_) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use pugmark_event::time::SECOND;
 
+    use super::super::{Aggregate, bits};
     use super::*;
+    use crate::rule::Node;
 
     fn rule(kind: Kind, span: Micros) -> Correlation {
         Correlation {
@@ -326,54 +333,97 @@ mod tests {
         vec![(Comparison::GreaterOrEqual, count)]
     }
 
+    /// An event: time, referenced rule, value.
+    type Event = (Micros, u32, u64);
+
+    fn entry(id: i64, (time, reference, value): Event) -> Entry {
+        Entry { time, id, source: 0, reference, value, evidence: None }
+    }
+
+    fn compare(list: &[(Comparison, u64)], number: f64) -> bool {
+        list.iter().all(|(comparison, wanted)| comparison.holds(number, *wanted as f64))
+    }
+
+    fn aggregate(aggregate: Aggregate, values: &mut [f64]) -> f64 {
+        let sum: f64 = values.iter().sum();
+        match aggregate {
+            Aggregate::Sum => sum,
+            Aggregate::Average => sum / values.len() as f64,
+            Aggregate::Percentile(rank) => {
+                values.sort_by(f64::total_cmp);
+                let place = f64::from(rank) / 100.0 * (values.len() - 1) as f64;
+                let (low, high) = (values[place.floor() as usize], values[place.ceil() as usize]);
+                low + (high - low) * place.fract()
+            }
+        }
+    }
+
     /// True when some window of `span` with the last event in it fulfils the kind, by trying all.
-    fn brute(kind: &Kind, span: Micros, events: &[(Micros, u32, u64)]) -> bool {
-        let (last, _, _) = events[events.len() - 1];
-        events.iter().any(|&(end, _, _)| {
-            let within: Vec<_> =
-                events.iter().enumerate().filter(|(_, e)| e.0 <= end && e.0 > end - span).collect();
-            let with_last = last <= end && last > end - span;
-            with_last
-                && match kind {
-                    Kind::EventCount(list) => fulfils(list, within.len() as u64),
-                    Kind::ValueCount(list) => {
-                        let mut values: Vec<_> = within.iter().map(|(_, e)| e.2).collect();
-                        values.sort_unstable();
-                        values.dedup();
-                        fulfils(list, values.len() as u64)
-                    }
-                    Kind::TemporalOrdered => within.iter().any(|(i, first)| {
-                        within.iter().any(|(j, second)| {
-                            let after = (first.0, *i) < (second.0, *j);
-                            let completes = (second.0, *j) >= (last, events.len() - 1);
-                            first.1 == 0 && second.1 == 1 && after && completes
-                        })
-                    }),
-                    Kind::Temporal(_) => (0..2).all(|r| within.iter().any(|(_, e)| e.1 == r)),
+    fn brute(kind: &Kind, span: Micros, events: &[(i64, Event)]) -> bool {
+        let &(id, (time, ..)) = &events[events.len() - 1];
+        let ends = events.iter().map(|(_, e)| e.0).filter(|end| *end >= time && *end < time + span);
+        ends.into_iter().any(|end| {
+            let within: Vec<&(i64, Event)> =
+                events.iter().filter(|(_, e)| e.0 <= end && e.0 > end - span).collect();
+            let mut values: Vec<u64> = within.iter().map(|(_, e)| e.2).collect();
+            let sees = |reference: u32| within.iter().any(|(_, e)| e.1 == reference);
+            match kind {
+                Kind::EventCount(list) => compare(list, within.len() as f64),
+                Kind::ValueCount(list) => {
+                    values.sort_unstable();
+                    values.dedup();
+                    compare(list, values.len() as f64)
                 }
+                Kind::Aggregate(of, list) => {
+                    let mut numbers: Vec<f64> = values.into_iter().map(f64::from_bits).collect();
+                    compare(list, aggregate(*of, &mut numbers))
+                }
+                Kind::TemporalOrdered => within.iter().any(|(i, first)| {
+                    within.iter().any(|(j, second)| {
+                        let after = (first.0, *i) < (second.0, *j);
+                        let completes = (second.0, *j) >= (time, id);
+                        first.1 == 0 && second.1 == 1 && after && completes
+                    })
+                }),
+                Kind::Temporal(_) => sees(0) && sees(1),
+            }
         })
+    }
+
+    fn kinds(least: u64) -> Vec<Kind> {
+        vec![
+            Kind::EventCount(at_least(least)),
+            Kind::ValueCount(at_least(least / 2)),
+            Kind::Temporal(Node::All(vec![Node::Test(0), Node::Test(1)])),
+            Kind::TemporalOrdered,
+            Kind::Aggregate(Aggregate::Sum, at_least(2 * least)),
+            Kind::Aggregate(Aggregate::Average, vec![(Comparison::Greater, 2)]),
+            Kind::Aggregate(Aggregate::Percentile(90), vec![(Comparison::Equal, 3)]),
+        ]
+    }
+
+    /// The value as the kind has it in an entry.
+    fn valued(kind: &Kind, value: u64) -> u64 {
+        if matches!(kind, Kind::Aggregate(..)) { bits(value as f64) } else { value }
     }
 
     proptest! {
         #[test]
         fn windows_agree_with_trying_all(
             events in prop::collection::vec((0i64..60, 0u32..2, 0u64..4), 1..40),
-            which in 0usize..4,
         ) {
-            let both = Node::All(vec![Node::Test(0), Node::Test(1)]);
-            let kind = || match which {
-                0 => Kind::EventCount(at_least(5)),
-                1 => Kind::ValueCount(at_least(3)),
-                2 => Kind::Temporal(both.clone()),
-                _ => Kind::TemporalOrdered,
-            };
-            let rule = rule(kind(), 20);
-            let mut window = Window::default();
-            for (i, &(time, reference, value)) in events.iter().enumerate() {
-                let entry =
-                    Entry { time, id: i as i64, source: 0, reference, value, evidence: None };
-                let found = window.add(&rule, entry);
-                prop_assert_eq!(found.is_some(), brute(&rule.kind, 20, &events[..=i]), "{}", i);
+            for kind in kinds(6) {
+                let events: Vec<(i64, Event)> = (0i64..)
+                    .zip(&events)
+                    .map(|(id, &(time, of, value))| (id, (time, of, valued(&kind, value))))
+                    .collect();
+                let rule = rule(kind, 20);
+                let mut window = Window::new(&rule);
+                for (at, &(id, event)) in events.iter().enumerate() {
+                    let found = window.add(&rule, entry(id, event)).is_some();
+                    let expected = brute(&rule.kind, 20, &events[..=at]);
+                    prop_assert_eq!(found, expected, "{:?} {}", rule.kind, at);
+                }
             }
         }
 
@@ -381,28 +431,55 @@ mod tests {
         fn what_is_kept_is_bounded(
             events in prop::collection::vec((0i64..1000, 0u32..2, any::<u64>()), 0..3000),
         ) {
-            for kind in [
-                Kind::EventCount(at_least(5)),
-                Kind::ValueCount(at_least(5)),
-                Kind::TemporalOrdered,
-            ] {
+            for kind in kinds(10) {
                 let rule = rule(kind, 20);
-                let mut window = Window::default();
-                for (i, &(time, reference, value)) in events.iter().enumerate() {
-                    let id = i as i64;
-                    let entry = Entry { time, id, source: 0, reference, value, evidence: None };
-                    window.add(&rule, entry);
+                let mut window = Window::new(&rule);
+                for (id, &(time, of, value)) in (0i64..).zip(&events) {
+                    window.add(&rule, entry(id, (time, of, valued(&rule.kind, value))));
                 }
-                prop_assert!(window.len() <= ENTRIES_MIN);
-                prop_assert!(window.values.len() <= ENTRIES_MIN);
+                let max = if matches!(rule.kind, Kind::Aggregate(..)) { NUMBERS_MAX } else { ENTRIES_MIN };
+                prop_assert!(window.len() <= max);
             }
+        }
+    }
+
+    /// Events of seconds, some out of order within the lateness, some twice: the model keeps what
+    /// an event on time can still meet, and knows of doubles.
+    #[test]
+    fn a_hundred_thousand_steps_agree_with_trying_all() {
+        for (seed, kind) in (1u64..).zip(kinds(24)) {
+            let rule = rule(kind, 20 * SECOND);
+            let mut window = Window::new(&rule);
+            let (mut known, mut now, mut chance) =
+                (Vec::new(), 0, seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+            let mut mismatches = 0;
+            for step in 0..100_000 / 7 {
+                chance ^= chance << 13;
+                chance ^= chance >> 7;
+                chance ^= chance << 17;
+                now += (chance % 3) as i64 * SECOND;
+                let late = if chance & 0x70 == 0 { (chance >> 8) % 299 } else { (chance >> 8) % 3 };
+                let value = valued(&rule.kind, (chance >> 20) % 16);
+                let event = (now - late as i64 * SECOND, (chance >> 30) as u32 % 2, value);
+                let again = chance >> 40 & 7 == 0 && rule.kind.counts();
+                let before: Option<&(i64, Event)> = known.last().filter(|_| again);
+                let (id, event) = before.copied().unwrap_or((step, event));
+                let found = window.add(&rule, entry(id, event)).is_some();
+                let expected = before.is_none() && {
+                    known.retain(|(_, e): &(i64, Event)| e.0 >= now - 20 * SECOND - LATENESS);
+                    known.push((id, event));
+                    brute(&rule.kind, rule.span, &known)
+                };
+                mismatches += usize::from(found != expected);
+            }
+            assert_eq!(mismatches, 0, "{:?}", rule.kind);
         }
     }
 
     #[test]
     fn one_report_per_window_then_it_arms_again() {
         let rule = Correlation { has_parents: false, ..rule(Kind::EventCount(at_least(3)), 100) };
-        let mut window = Window::default();
+        let mut window = Window::new(&rule);
         let mut reported = Vec::new();
         for i in 0..40 {
             let entry =

@@ -3,7 +3,8 @@
 
 mod modifier;
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use pugmark_event::Severity;
@@ -11,10 +12,13 @@ use pugmark_event::time::SECOND;
 use rsigma_parser::{
     ConditionExpr, ConditionOperator, CorrelationCondition, CorrelationType, Detection,
     DetectionItem, FilterRuleTarget, Level, LogSource, Modifier, Quantifier, SigmaCollection,
+    SigmaString, SigmaValue,
 };
 
 use self::modifier::Modifiers;
+use crate::correlation::Aggregate;
 use crate::detection::{RuleInfo, stable_id};
+use crate::placeholders::Placeholders;
 use crate::rule::{
     Body, Comparison, CorrelationKind, CorrelationRule, EventRule, KEYWORD_FIELD, Node, Pred, Rule,
     Test,
@@ -53,17 +57,23 @@ impl Fault {
 }
 
 /// Reads one YAML document. The second part lists what is odd about a rule that still works.
-pub(crate) fn read(path: &str, line: usize, text: &str) -> Result<(Rule, Vec<Fault>), Fault> {
+pub(crate) fn read(
+    path: &str,
+    line: usize,
+    text: &str,
+    placeholders: &Placeholders,
+) -> Result<(Rule, Vec<Fault>), Fault> {
     let SigmaCollection { rules, correlations, filters, errors, .. } =
         rsigma_parser::parse_sigma_yaml(text).map_err(|e| fault(&e.to_string()))?;
     let (info, name, body) = if let Some(rule) = rules.into_iter().next() {
-        let body = Body::Event(Arc::new(event_rule(&rule.detection)?));
+        let body = Body::Event(Arc::new(event_rule(&rule.detection, placeholders)?));
         let mut info = info(rule.title, rule.id, path, text);
         info.level = level(rule.level);
         info.description = rule.description.unwrap_or_default();
         info.author = rule.author.unwrap_or_default();
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
+        info.next_steps = next_steps(&rule.custom_attributes);
         info.tags = rule.tags;
         log_source(&mut info, rule.logsource);
         (info, rule.name, body)
@@ -75,6 +85,7 @@ pub(crate) fn read(path: &str, line: usize, text: &str) -> Result<(Rule, Vec<Fau
         info.author = rule.author.unwrap_or_default();
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
+        info.next_steps = next_steps(&rule.custom_attributes);
         info.tags = rule.tags;
         info.correlation = true;
         (info, rule.name, body)
@@ -83,7 +94,8 @@ pub(crate) fn read(path: &str, line: usize, text: &str) -> Result<(Rule, Vec<Fau
             FilterRuleTarget::Any => None,
             FilterRuleTarget::Specific(rules) => Some(rules),
         };
-        let body = Body::Filter { targets, body: Arc::new(event_rule(&filter.detection)?) };
+        let body =
+            Body::Filter { targets, body: Arc::new(event_rule(&filter.detection, placeholders)?) };
         let mut info = info(filter.title, filter.id, path, text);
         info.description = filter.description.unwrap_or_default();
         log_source(&mut info, filter.logsource.unwrap_or_default());
@@ -119,6 +131,7 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
         author: String::new(),
         references: Vec::new(),
         falsepositives: Vec::new(),
+        next_steps: String::new(),
         tags: Vec::new(),
         product: None,
         category: None,
@@ -128,6 +141,11 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
         text: text.to_string(),
         silent: false,
     }
+}
+
+/// The text of a key that Sigma does not know.
+fn next_steps(attributes: &HashMap<String, yaml_serde::Value>) -> String {
+    attributes.get("next_steps").and_then(|text| text.as_str()).unwrap_or_default().trim().into()
 }
 
 fn level(level: Option<Level>) -> Severity {
@@ -147,19 +165,22 @@ fn log_source(info: &mut RuleInfo, source: LogSource) {
 }
 
 /// Collects the tests of one rule.
-#[derive(Default)]
-struct Builder {
+struct Builder<'p> {
+    placeholders: &'p Placeholders,
     rule: EventRule,
     preds: usize,
     regexes: usize,
 }
 
-fn event_rule(detections: &rsigma_parser::Detections) -> Result<EventRule, Fault> {
+fn event_rule(
+    detections: &rsigma_parser::Detections,
+    placeholders: &Placeholders,
+) -> Result<EventRule, Fault> {
     if detections.timeframe.is_some() {
         return Err(Fault::new("`timeframe` in a detection is obsolete")
             .hint("write a correlation document with `timespan`"));
     }
-    let mut builder = Builder::default();
+    let mut builder = Builder { placeholders, rule: EventRule::default(), preds: 0, regexes: 0 };
     let named: BTreeMap<_, _> = detections.named.iter().collect();
     for (name, detection) in named {
         let node = builder
@@ -182,7 +203,7 @@ fn one_or(mut nodes: Vec<Node>, join: fn(Vec<Node>) -> Node) -> Node {
     }
 }
 
-impl Builder {
+impl Builder<'_> {
     fn detection(&mut self, detection: &Detection) -> Result<Node, Fault> {
         let nodes = |this: &mut Self, parts: &[Detection]| {
             parts.iter().map(|part| this.detection(part)).collect::<Result<Vec<_>, _>>()
@@ -213,6 +234,27 @@ impl Builder {
         }
     }
 
+    /// The values of an item, its placeholders filled in.
+    fn values<'i>(
+        &self,
+        item: &'i DetectionItem,
+        modifiers: &Modifiers<'_>,
+    ) -> Result<Cow<'i, [SigmaValue]>, Fault> {
+        if !modifiers.has(Modifier::Expand) {
+            return Ok(Cow::Borrowed(&item.values));
+        }
+        let mut values = Vec::new();
+        for value in &item.values {
+            let SigmaValue::String(string) = value else {
+                values.push(value.clone());
+                continue;
+            };
+            let texts = self.placeholders.fill(&string.original)?;
+            values.extend(texts.iter().map(|text| SigmaValue::String(SigmaString::new(text))));
+        }
+        Ok(Cow::Owned(values))
+    }
+
     fn item(&mut self, item: &DetectionItem) -> Result<Node, Fault> {
         // The parser escapes brackets, which in Sigma 2.1 are letters like any other.
         let name = item.field.name.as_ref().map(|n| n.replace("\\[", "[").replace("\\]", "]"));
@@ -225,8 +267,9 @@ impl Builder {
         if item.values.is_empty() {
             return Err(within(Fault::new("an empty list of values")));
         }
-        let mut alternatives = Vec::with_capacity(item.values.len());
-        for value in &item.values {
+        let values = self.values(item, &modifiers).map_err(within)?;
+        let mut alternatives = Vec::with_capacity(values.len());
+        for value in values.iter() {
             alternatives.push(modifiers.preds(value, keyword).map_err(within)?);
         }
         if !modifiers.has(Modifier::All) {
@@ -360,10 +403,39 @@ fn correlation_kind(rule: &rsigma_parser::CorrelationRule) -> Result<Correlation
             CorrelationCondition::Threshold { .. } => None,
         })),
         CorrelationType::TemporalOrdered => Ok(CorrelationKind::TemporalOrdered),
-        other => {
-            Err(Fault::new(format!("correlations of type {} do not exist yet", other.as_str()))
-                .hint("use event_count, value_count, temporal or temporal_ordered"))
-        }
+        CorrelationType::ValueSum => aggregate(rule, Aggregate::Sum),
+        CorrelationType::ValueAvg => aggregate(rule, Aggregate::Average),
+        CorrelationType::ValueMedian => aggregate(rule, Aggregate::Percentile(50)),
+        CorrelationType::ValuePercentile => aggregate(rule, Aggregate::Percentile(rank(rule)?)),
+    }
+}
+
+/// A correlation over the numbers in a field.
+fn aggregate(
+    rule: &rsigma_parser::CorrelationRule,
+    aggregate: Aggregate,
+) -> Result<CorrelationKind, Fault> {
+    let kind = rule.correlation_type.as_str();
+    let CorrelationCondition::Threshold { predicates, field, .. } = &rule.condition else {
+        return Err(Fault::new(format!("{kind} needs a number to compare with"))
+            .hint("write `condition: {field: bytes, gte: 1000000}`"));
+    };
+    let Some([field]) = field.as_deref() else {
+        return Err(Fault::new(format!(
+            "{kind} reads one field, and its condition names none or several"
+        ))
+        .hint("add `field:` with one name to the condition"));
+    };
+    let list = predicates.iter().map(|(operator, number)| (comparison(*operator), *number));
+    Ok(CorrelationKind::Aggregate(aggregate, list.collect(), field.clone()))
+}
+
+/// The percentile that the condition names; the middle if it names none.
+fn rank(rule: &rsigma_parser::CorrelationRule) -> Result<u8, Fault> {
+    let CorrelationCondition::Threshold { percentile, .. } = &rule.condition else { return Ok(50) };
+    match percentile.unwrap_or(50) {
+        rank @ 0..=100 => Ok(rank as u8),
+        rank => Err(Fault::new(format!("a percentile of {rank} is not within 0 and 100"))),
     }
 }
 

@@ -64,7 +64,6 @@ impl<'a> Modifiers<'a> {
                 Modifier::Week => read.set_operator(Operator::TimePart(TimePart::Week))?,
                 Modifier::Month => read.set_operator(Operator::TimePart(TimePart::Month))?,
                 Modifier::Year => read.set_operator(Operator::TimePart(TimePart::Year))?,
-                Modifier::Expand => return Err(placeholders()),
                 _ => {}
             }
         }
@@ -251,11 +250,6 @@ impl Form {
     fn anywhere(text: &str) -> Self {
         Self { place: Some(Place::Anywhere), ..Self::literal(text) }
     }
-}
-
-fn placeholders() -> Fault {
-    Fault::new("`expand` needs placeholder values, which this version does not have")
-        .hint("write the values into the rule")
 }
 
 fn plain(value: &SigmaValue) -> Result<String, Fault> {

@@ -43,6 +43,7 @@ pub(crate) async fn get(
         source: info.text.clone(),
         references: info.references.clone(),
         falsepositives: info.falsepositives.clone(),
+        next_steps: info.next_steps.clone(),
     }))
 }
 

@@ -17,6 +17,7 @@ import { count, plural } from '@/lib/number'
 import { usePrefs } from '@/lib/prefs'
 import { entityQuery } from '@/lib/query'
 import { duration, zoneLabel } from '@/lib/time'
+import { NextSteps } from './NextSteps'
 import { References } from './References'
 import { decide, VERDICTS, verdictWord } from './verdict'
 import { VerdictDialog } from './VerdictDialog'
@@ -309,6 +310,7 @@ function RuleNotes({ alert }: { alert: Alert }) {
       }
     >
       <div className="flex flex-col gap-2 p-3">
+        <NextSteps text={alert.rule.next_steps} />
         {alert.rule.falsepositives.length > 0 && (
           <div>
             <h3 className="text-muted">Known false positives</h3>

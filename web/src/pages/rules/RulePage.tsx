@@ -8,6 +8,7 @@ import { Ago } from '@/components/Time'
 import { Chip, Copy, ErrorBox, Loading, Section, Title } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { count } from '@/lib/number'
+import { NextSteps } from '../alerts/NextSteps'
 import { References } from '../alerts/References'
 import { logSource } from './Rules'
 import { tactics, techniques } from './tags'
@@ -49,6 +50,7 @@ export default function RulePage() {
                   </Chip>
                 ))}
               </div>
+              <NextSteps text={rule.next_steps} />
               {rule.falsepositives.length > 0 && (
                 <div>
                   <h3 className="text-muted">Known false positives</h3>
