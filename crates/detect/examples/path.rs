@@ -1,7 +1,10 @@
 //! Nanoseconds per event of the stages from a request body to detections, for files of logs.
 //! Run it by hand, on the files that `pugmark-bench corpus` writes:
 //!
-//! `cargo run --release -p pugmark-detect --example path -- [--stage NAME] [--rounds N] FILE...`
+//! `cargo run --release -p pugmark-detect --example path -- [--stage NAME] [--rounds N]
+//! [--rules FOLDER]... FILE...`
+//!
+//! Without folders of rules it uses ours. `match` is detection without correlations and reasons.
 //!
 //! Every figure is time on the processor, of the fastest round: what a stage costs, whatever else
 //! the machine does meanwhile. Where the system does not tell, it is time on the clock.
@@ -26,16 +29,18 @@ struct Args {
     /// Only this stage is repeated; the others run once. Empty: all.
     stage: String,
     rounds: usize,
+    /// Folders of rules; ours when there are none.
+    rules: Vec<PathBuf>,
     files: Vec<PathBuf>,
 }
 
 fn main() {
     let args = args();
     let parser = Parser::builtin().expect("the built-in packs compile");
-    let rules = rules();
+    let rules = rules(&args.rules);
     println!(
-        "{:24} {:>9} {:>6} {:>7} {:>7} {:>7} {:>10}",
-        "file", "events", "bytes", "frame", "parse", "detect", "detections"
+        "{:24} {:>9} {:>6} {:>7} {:>7} {:>7} {:>7} {:>10}",
+        "file", "events", "bytes", "frame", "parse", "match", "detect", "detections"
     );
     for file in &args.files {
         run(file, &args, &parser, &rules);
@@ -43,7 +48,8 @@ fn main() {
 }
 
 fn args() -> Args {
-    let mut args = Args { stage: String::new(), rounds: 5, files: Vec::new() };
+    let (rules, files) = (Vec::new(), Vec::new());
+    let mut args = Args { stage: String::new(), rounds: 5, rules, files };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -51,32 +57,45 @@ fn args() -> Args {
             "--rounds" => {
                 args.rounds = words.next().and_then(|n| n.parse().ok()).unwrap_or(args.rounds);
             }
+            "--rules" => args.rules.extend(words.next().map(PathBuf::from)),
             file => args.files.push(file.into()),
         }
     }
     args
 }
 
-/// The rules of `content/rules`.
-fn rules() -> Arc<RuleSet> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules");
+/// The rules of these folders, or of `content/rules`. Says what they cost.
+fn rules(folders: &[PathBuf]) -> Arc<RuleSet> {
+    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules");
+    let mut folders = if folders.is_empty() { vec![ours] } else { folders.to_vec() };
     let mut sources = Vec::new();
-    let mut folders = vec![folder];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(&folder).expect("the folder of rules can be read") {
             let path = entry.expect("its entries can be read").path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|e| e == "yaml") {
+            } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml") {
                 let text = std::fs::read_to_string(&path).expect("a rule can be read");
                 sources.push(RuleSource { path: path.display().to_string(), text });
             }
         }
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
-    let (rules, problems) = RuleSet::compile(pugmark_detect::load(&sources).rules);
-    assert!(problems.is_empty(), "{problems:?}");
-    Arc::new(rules)
+    let (took, rules) = fastest(1, || {
+        let loaded = pugmark_detect::load(&sources);
+        let (rules, problems) = RuleSet::compile(loaded.rules);
+        println!("{} files, {} problems", sources.len(), loaded.problems.len() + problems.len());
+        Arc::new(rules)
+    });
+    println!("{} rules, loaded and compiled in {took:.1?}, {}", rules.rules().len(), memory());
+    rules
+}
+
+/// The memory of this process.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS"));
+    line.map_or_else(|| "memory unknown".into(), |line| line.replace('\t', " "))
 }
 
 fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>) {
@@ -96,13 +115,17 @@ fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>) {
         let mut detector = Detector::new(rules.clone());
         batches.iter().map(|batch| detector.process(batch).len()).sum::<usize>()
     });
+    let (matched, _) = fastest(rounds("match"), || {
+        batches.iter().map(|batch| rules.matches(batch).len()).sum::<usize>()
+    });
     let per_event = |time: Duration| time.as_nanos() / events.max(1) as u128;
     println!(
-        "{:24} {events:9} {:6} {:7} {:7} {:7} {detections:10}",
+        "{:24} {events:9} {:6} {:7} {:7} {:7} {:7} {detections:10}",
         file.file_name().unwrap_or_default().to_string_lossy(),
         bytes.len() / events.max(1),
         per_event(framed),
         per_event(parsed),
+        per_event(matched),
         per_event(detected),
     );
 }

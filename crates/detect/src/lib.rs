@@ -17,6 +17,7 @@ mod matcher;
 mod pattern;
 mod placeholders;
 mod predicate;
+mod required;
 mod rule;
 mod ruleset;
 mod sigma;

@@ -3,12 +3,13 @@
 //! Each field has one automaton over the literals of all rules (and a second where case counts).
 //! It runs once per distinct value and gives the tests that hold. A rule is looked at only in rows
 //! where one of its witnesses held: a small set of tests of which at least one must hold if the
-//! rule does. What automata cannot answer (expressions, networks, numbers) is asked only then, and
-//! once per distinct value.
+//! rule does. What automata cannot answer (expressions, networks, numbers) is asked only then, once
+//! per distinct value, and not where the value lacks a text that it must have.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use hashbrown::HashMap;
 
+use crate::required::required;
 use crate::rule::{EventRule, Node, Place, Pred, Test};
 use crate::view::{Column, EventFields, FieldPlan, NONE, Value, View};
 
@@ -30,8 +31,16 @@ pub(crate) struct Partition {
 struct PartTest {
     field: u32,
     /// What automata do not answer.
-    rest: Vec<Pred>,
+    rest: Vec<Lazy>,
     negate: bool,
+}
+
+/// A predicate that is asked value by value.
+#[derive(Debug)]
+struct Lazy {
+    pred: Pred,
+    /// The test "the value has a text that this requires".
+    gate: Option<u32>,
 }
 
 #[derive(Debug)]
@@ -55,9 +64,15 @@ struct FieldMatcher {
 struct Literals {
     whole: HashMap<Box<str>, Vec<u32>>,
     automaton: Option<AhoCorasick>,
+    /// Where there are few: says much faster that a value has none of them.
+    any: Option<packed::Searcher>,
     /// Per pattern of the automaton, which tests want it where.
     wanted: Vec<Vec<(Place, u32)>>,
 }
+
+/// Bytes of literals up to which an automaton has a row of steps for each state: twice as fast, and
+/// about 256 bytes for each of these.
+const DFA_BYTES_MAX: usize = 16 << 10;
 
 impl Partition {
     /// Compiles `rules`; the number is the index in the rule set.
@@ -174,6 +189,9 @@ impl Literals {
             tests.extend_from_slice(found);
         }
         let Some(automaton) = &self.automaton else { return };
+        if self.any.as_ref().is_some_and(|any| any.find(text).is_none()) {
+            return;
+        }
         for found in automaton.find_overlapping_iter(text) {
             for &(place, test) in &self.wanted[found.pattern().as_usize()] {
                 let fits = match place {
@@ -225,20 +243,22 @@ impl Run<'_, '_> {
     }
 
     fn rest(&mut self, index: u32, test: &PartTest) -> bool {
-        if test.rest.is_empty() {
+        let open = |lazy: &Lazy| lazy.gate.is_none_or(|gate| self.held[gate as usize]);
+        if !test.rest.iter().any(open) {
             return false;
         }
         let column = self.columns[test.field as usize];
         let key = (index, column.ids[self.row]);
         // A value alone does not say what another field of the row holds.
-        let of_row = test.rest.iter().any(|pred| matches!(pred, Pred::FieldRef { .. }));
+        let of_row = test.rest.iter().any(|lazy| matches!(lazy.pred, Pred::FieldRef { .. }));
         if !of_row && let Some(&known) = self.memo.get(&key) {
             return known;
         }
         let event =
             EventFields { names: &self.partition.fields, columns: &self.columns, row: self.row };
         let value = column.at(self.row);
-        let held = test.rest.iter().any(|pred| pred.holds(value, event));
+        let open = |lazy: &Lazy| lazy.gate.is_none_or(|gate| self.held[gate as usize]);
+        let held = test.rest.iter().any(|lazy| open(lazy) && lazy.pred.holds(value, event));
         if !of_row {
             self.memo.insert(key, held);
         }
@@ -255,6 +275,9 @@ struct Builder<'t> {
     test_index: HashMap<&'t Test, u32>,
     tests: Vec<PartTest>,
     present: HashMap<u32, u32>,
+    /// Texts that predicates require, and the tests that stand for them.
+    gates: Vec<(Vec<String>, u32)>,
+    gate_costs: HashMap<u32, f64>,
 }
 
 impl<'t> Builder<'t> {
@@ -312,12 +335,25 @@ impl<'t> Builder<'t> {
                 self.field(field);
             }
         }
-        let rest = test.any.iter().filter(|pred| literal(pred).is_none()).cloned().collect();
+        let lazy = test.any.iter().filter(|pred| literal(pred).is_none());
+        let rest = lazy.map(|pred| Lazy { pred: pred.clone(), gate: self.gate(field, pred) });
+        let rest = rest.collect();
         let index = self.tests.len() as u32;
         self.tests.push(PartTest { field, rest, negate: test.negate });
         self.sources.push(Some(test));
         self.test_index.insert(test, index);
         index
+    }
+
+    /// The test "the field has a text that this requires", if it requires one.
+    fn gate(&mut self, field: u32, pred: &Pred) -> Option<u32> {
+        let texts = required(pred)?;
+        self.sources.push(None);
+        self.tests.push(PartTest { field, rest: Vec::new(), negate: false });
+        let index = self.tests.len() as u32 - 1;
+        self.gate_costs.insert(index, texts.iter().map(|text| cost(text)).sum());
+        self.gates.push((texts, index));
+        Some(index)
     }
 
     /// The cheapest set of tests of which one must hold where the node does. `None` when the node
@@ -349,11 +385,15 @@ impl<'t> Builder<'t> {
     fn test_witness(&mut self, index: u32) -> Option<Witness> {
         let test = &self.tests[index as usize];
         let source = self.sources[index as usize]?;
-        if !test.negate && test.rest.is_empty() {
-            let cost = source.any.iter().filter_map(literal).map(|(_, text)| cost(&text.text));
-            return Some(Witness { cost: cost.sum(), tests: vec![index] });
+        let gates: Option<Vec<u32>> = test.rest.iter().map(|lazy| lazy.gate).collect();
+        if let Some(gates) = gates.filter(|_| !test.negate) {
+            let literals = source.any.iter().filter_map(literal);
+            let mut sum: f64 = literals.map(|(_, text)| cost(&text.text)).sum();
+            sum += gates.iter().map(|gate| self.gate_costs[gate]).sum::<f64>();
+            let tests = gates.into_iter().chain([index]).collect();
+            return Some(Witness { cost: sum, tests });
         }
-        if !test.negate && test.rest.contains(&Pred::Absent) {
+        if !test.negate && test.rest.iter().any(|lazy| lazy.pred == Pred::Absent) {
             return None;
         }
         let field = test.field;
@@ -382,6 +422,13 @@ impl<'t> Builder<'t> {
                     .entry(text.needle().into_owned())
                     .or_default()
                     .push((place, index));
+            }
+        }
+        for (texts, index) in &self.gates {
+            let field = self.tests[*index as usize].field as usize;
+            for text in texts {
+                let places = literals[field][0].entry(text.clone()).or_default();
+                places.push((Place::Anywhere, *index));
             }
         }
         let mut matchers = Vec::with_capacity(literals.len());
@@ -415,7 +462,10 @@ impl Literals {
             }
         }
         if !patterns.is_empty() {
-            literals.automaton = Some(AhoCorasick::new(&patterns)?);
+            let bytes: usize = patterns.iter().map(String::len).sum();
+            let kind = (bytes <= DFA_BYTES_MAX).then_some(AhoCorasickKind::DFA);
+            literals.any = packed::Searcher::new(&patterns);
+            literals.automaton = Some(AhoCorasick::builder().kind(kind).build(&patterns)?);
         }
         Ok(literals)
     }
