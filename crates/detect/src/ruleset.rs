@@ -7,17 +7,15 @@ use hashbrown::HashMap;
 use pugmark_event::Batch;
 
 use crate::correlation::{self, Correlation};
-use crate::detection::{Reason, RuleInfo, cut};
+use crate::detection::RuleInfo;
 use crate::load::{Problem, find};
 use crate::logsource::{LogSource, groups};
 use crate::matcher::{Partition, Route};
-use crate::rule::{Body, EventRule, KEYWORD_FIELD, Node, Pred, Rule};
-use crate::view::{EventFields, FieldPlan, View};
+use crate::rule::{Body, EventRule, Node, Rule};
+use crate::view::View;
 
 /// Log sources whose routes are kept; past that they are worked out again each time.
 const ROUTES_MAX: usize = 1024;
-/// Most reasons that one explanation gives.
-const REASONS_MAX: usize = 32;
 
 /// A rule matched a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,9 +29,9 @@ pub struct Match {
 /// Rules compiled together. Matching depends on nothing but the batch and the set.
 #[derive(Debug)]
 pub struct RuleSet {
-    infos: Vec<Arc<RuleInfo>>,
+    pub(crate) infos: Vec<Arc<RuleInfo>>,
     /// `None` for correlations.
-    events: Vec<Option<Arc<EventRule>>>,
+    pub(crate) events: Vec<Option<Arc<EventRule>>>,
     partitions: Vec<Partition>,
     /// Product, category and service of each partition.
     sources: Vec<[String; 3]>,
@@ -89,24 +87,6 @@ impl RuleSet {
         }
         matches.sort_unstable();
         matches
-    }
-
-    /// The tests of an event rule that held for one row: selection, field, test and value.
-    pub fn explain(&self, rule: u32, batch: &Batch, row: usize) -> Vec<Reason> {
-        let Some(Some(body)) = self.events.get(rule as usize) else { return Vec::new() };
-        if row >= batch.rows() {
-            return Vec::new();
-        }
-        let one = batch.slice(row, 1);
-        let mut reasons = Vec::new();
-        with_event(&one, body, |event| {
-            let mut explain = Explain { body, event, reasons: &mut reasons, selection: "" };
-            if body.node(&body.condition, event) {
-                explain.node(&body.condition);
-            }
-        });
-        reasons.truncate(REASONS_MAX);
-        reasons
     }
 
     pub(crate) fn correlations(&self) -> &[Correlation] {
@@ -169,7 +149,7 @@ impl RuleSet {
             for (rule, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {
                 let Some(body) = body else { continue };
                 if LogSource::of(info).reads(&source)
-                    && with_event(&one, body, |event| body.holds(event))
+                    && crate::explain::with_event(&one, body, |event| body.holds(event))
                 {
                     matches.push(Match { row: row as u32, rule });
                 }
@@ -262,88 +242,4 @@ fn narrow(rule: &EventRule, filter: &EventRule, title: &str) -> EventRule {
     both.condition =
         Node::All(vec![rule.condition.clone(), shift(&filter.condition, tests, selections)]);
     both
-}
-
-/// Runs `with` with the fields of `body` in the only row of `one`.
-fn with_event<T>(one: &Batch, body: &EventRule, with: impl FnOnce(EventFields<'_, '_>) -> T) -> T {
-    let mut names: Vec<String> = Vec::new();
-    for test in &body.tests {
-        let others = test.any.iter().filter_map(|pred| match pred {
-            Pred::FieldRef { field, .. } => Some(field),
-            _ => None,
-        });
-        for name in others.chain([&test.field]) {
-            if !names.contains(name) {
-                names.push(name.clone());
-            }
-        }
-    }
-    let product = groups(one).first().map_or("", |(source, _)| source.product);
-    let plan = FieldPlan::new(product, names.clone());
-    let view = View::new(one, vec![0], &plan);
-    let columns: Vec<_> = view.columns.iter().collect();
-    with(EventFields { names: &names, columns: &columns, row: 0 })
-}
-
-/// Collects what held where the condition asked for it.
-struct Explain<'e, 'l, 'v> {
-    body: &'e EventRule,
-    event: EventFields<'l, 'v>,
-    reasons: &'e mut Vec<Reason>,
-    selection: &'e str,
-}
-
-impl Explain<'_, '_, '_> {
-    /// Only parts that hold are followed, and nothing under a negation.
-    fn node(&mut self, node: &Node) {
-        match node {
-            Node::All(nodes) | Node::Any(nodes) | Node::AtLeast(_, nodes) => {
-                for node in nodes {
-                    if self.body.node(node, self.event) {
-                        self.node(node);
-                    }
-                }
-            }
-            Node::Not(_) => {}
-            Node::Selection(index) => {
-                let (name, node) = &self.body.selections[*index as usize];
-                let outer = std::mem::replace(&mut self.selection, name);
-                self.node(node);
-                self.selection = outer;
-            }
-            Node::Test(index) => self.test(*index),
-        }
-    }
-
-    fn test(&mut self, index: u32) {
-        let test = &self.body.tests[index as usize];
-        let Some(pred) = test.held(self.event) else { return };
-        let shown = match test.negate {
-            true => format!("not {pred}"),
-            false => pred.to_string(),
-        };
-        let value = self.event.get(&test.field).map_or("", |value| value.text.as_ref());
-        let value = match (test.field.as_str(), pred) {
-            // The part of a long record that says why, not its first bytes.
-            (KEYWORD_FIELD, Pred::Text { text, .. }) => around(value, &text.text),
-            _ => value,
-        };
-        let reason = Reason {
-            selection: self.selection.to_string(),
-            field: test.field.clone(),
-            test: cut(&shown),
-            value: cut(value),
-        };
-        if self.reasons.len() < REASONS_MAX && !self.reasons.contains(&reason) {
-            self.reasons.push(reason);
-        }
-    }
-}
-
-/// A piece of `text` that starts a little before `part`.
-fn around<'t>(text: &'t str, part: &str) -> &'t str {
-    let Some(at) = text.to_ascii_lowercase().find(&part.to_ascii_lowercase()) else { return text };
-    let start = at.saturating_sub(120);
-    let start = (start..=at).find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-    &text[start..]
 }

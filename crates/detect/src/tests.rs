@@ -397,6 +397,53 @@ fn different_values_are_counted_once_each() {
 }
 
 #[test]
+fn a_verdict_says_what_is_lacking() {
+    let text = "title: T\nid: t\nlogsource: {product: windows, category: process_creation}\n\
+        detection:\n  img: {Image|endswith: [\\\\cmd.exe, \\\\sh.exe]}\n  cmd:\n    \
+        - CommandLine|contains: ' -enc '\n    - CommandLine|contains|all: [a1, b2, c3]\n  \
+        quiet: {User: svc}\n  condition: img and cmd and not quiet\n";
+    let set = rules(text);
+    #[track_caller]
+    fn check(set: &RuleSet, event: serde_json::Value, expected: &[&str]) {
+        let verdict = set.verdict(0, &batch(&[event]), 0).unwrap();
+        let shown: Vec<String> = verdict
+            .lacks
+            .iter()
+            .map(|lack| {
+                format!("{}: {} {} [{}]", lack.selection, lack.field, lack.test, lack.value)
+            })
+            .collect();
+        assert_eq!(shown, expected);
+        assert_eq!((verdict.fires, verdict.reads), (expected.is_empty(), true));
+        assert_eq!(verdict.distance(), (false, expected.len()));
+    }
+    use serde_json::json;
+    let event = |image: &str, line: &str, user: &str| json!({"Image": image, "CommandLine": line, "User": user});
+    check(&set, event("C:\\x\\cmd.exe", "cmd -enc x", "ines"), &[]);
+    check(
+        &set,
+        event("C:\\x\\cmd.exe", "cmd b2 c3", "svc"),
+        &["cmd: CommandLine contains ' -enc ' [cmd b2 c3]", "quiet: User not (is 'svc') [svc]"],
+    );
+    check(
+        &set,
+        json!({"CommandLine": "a1 b2 c3"}),
+        &["img: Image ends with '\\cmd.exe' or ends with '\\sh.exe' []"],
+    );
+    assert_eq!(set.verdict(1, &batch(&[json!({})]), 0), None);
+    assert_eq!(set.verdict(0, &batch(&[json!({})]), 1), None);
+}
+
+#[test]
+fn a_verdict_knows_other_log_sources() {
+    let text = "title: T\nid: t\nlogsource: {product: linux}\ndetection:\n  sel: {a: b}\n  \
+                condition: sel\n";
+    let verdict = rules(text).verdict(0, &batch(&[serde_json::json!({"a": "b"})]), 0).unwrap();
+    assert_eq!((verdict.fires, verdict.reads, verdict.lacks.len()), (false, false, 0));
+    assert_eq!(verdict.event_source, ["windows", "process_creation", "sysmon"]);
+}
+
+#[test]
 fn numbers_are_added_up() {
     #[track_caller]
     fn check(correlation: &str, sizes: &[serde_json::Value], expected: &[u64]) {

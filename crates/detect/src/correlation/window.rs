@@ -437,8 +437,9 @@ mod tests {
                 for (id, &(time, of, value)) in (0i64..).zip(&events) {
                     window.add(&rule, entry(id, (time, of, valued(&rule.kind, value))));
                 }
-                let max = if matches!(rule.kind, Kind::Aggregate(..)) { NUMBERS_MAX } else { ENTRIES_MIN };
-                prop_assert!(window.len() <= max);
+                let numbers = matches!(rule.kind, Kind::Aggregate(..));
+                let most = if numbers { NUMBERS_MAX } else { ENTRIES_MIN };
+                prop_assert!(window.len() <= most);
             }
         }
     }
