@@ -77,7 +77,7 @@ impl Detector {
     }
 
     /// A detector that gives detections of `rule` even if it only feeds a correlation.
-    pub(crate) fn for_rule(rules: Arc<RuleSet>, rule: u32) -> Self {
+    pub fn for_rule(rules: Arc<RuleSet>, rule: u32) -> Self {
         Self { loud: Some(rule), ..Self::new(rules) }
     }
 

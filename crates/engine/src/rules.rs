@@ -151,7 +151,12 @@ fn count_detections(set: &Arc<RuleSet>, parser: &Parser, test: &RuleTest) -> usi
         received: TEST_RECEIVED,
         format: None,
     };
-    let detections = Detector::new(set.clone()).process(&parser.parse(&input));
+    // A rule that only feeds a correlation is tested like any other.
+    let mut detector = match set.index_of(&test.rule_id) {
+        Some(rule) => Detector::for_rule(set.clone(), rule),
+        None => Detector::new(set.clone()),
+    };
+    let detections = detector.process(&parser.parse(&input));
     detections.iter().filter(|d| d.rule.id == test.rule_id).count()
 }
 

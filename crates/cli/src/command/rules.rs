@@ -1,4 +1,6 @@
-//! `pugmark rules`: checks rules and runs the tests in their files.
+//! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
+
+mod explain;
 
 use std::path::PathBuf;
 
@@ -8,7 +10,7 @@ use pugmark_engine::rules;
 use crate::error::{CliError, Exit};
 use crate::output::{printable, say};
 
-/// Check and test rules
+/// Check, test and explain rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -29,12 +31,22 @@ enum Verb {
         #[arg(value_name = "DIR")]
         path: PathBuf,
     },
+    /// Say why a rule fires on the records of a file, and where it does not, what is lacking
+    ///
+    /// The records that come nearest stand first.
+    ///
+    /// Examples:
+    ///   pugmark rules explain my-rules/shell.yaml audit.log
+    ///   pugmark rules explain sigma/rules --rule "Whoami Utility Execution" Security.evtx
+    #[command(verbatim_doc_comment)]
+    Explain(explain::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<Exit, CliError> {
     match args.verb {
         Verb::Check { path } => check(&path),
         Verb::Test { path } => test(&path),
+        Verb::Explain(args) => explain::run(&args),
     }
 }
 

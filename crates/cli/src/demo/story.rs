@@ -382,9 +382,11 @@ mod tests {
                 "Database dumped through sudo",
                 "Large transfer out of the network",
                 "New Windows account",
+                "Password hashes read by a program",
                 "Password hashes read through sudo",
                 "Path traversal in a URL",
                 "Port scan",
+                "Port scanner logs in over SSH",
                 "Root shell through sudo",
                 "SQL injection in a URL",
                 "SSH keys of an account changed",
@@ -395,6 +397,7 @@ mod tests {
                 "Shell history destroyed",
                 "System logs cleared",
                 "System logs cleared through sudo",
+                "Web attacker logs in over SSH",
                 "Web scanner at work",
             ]
         );
