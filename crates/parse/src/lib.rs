@@ -124,7 +124,8 @@ impl Parser {
         let mut found = formats::read(text, input.format, &context);
         let message = found.message.take().unwrap_or_default();
         let meaning = self.packs.meaning(context.source, &message, &mut found);
-        let stamp = found.stamp;
+        let times = meaning.as_ref().map_or(&[][..], |meaning| meaning.times);
+        let stamp = found.stamp.or_else(|| formats::json::take_time(&mut found, times, &context));
         write(found, &message, meaning, builder);
         end(stamp, builder);
     }

@@ -51,6 +51,9 @@ struct PackText {
     #[serde(default)]
     service: String,
     applies: Vec<Applies>,
+    /// Native names that hold the time, best first, where the format found none.
+    #[serde(default)]
+    times: Vec<String>,
     #[serde(default)]
     values: BTreeMap<String, String>,
     #[serde(default)]
@@ -196,6 +199,7 @@ struct Pack {
     category: String,
     service: String,
     applies: Vec<Applies>,
+    times: Vec<String>,
     values: Values,
     fields: Alsos,
     tables: Vec<Table>,
@@ -209,6 +213,8 @@ pub(crate) struct Meaning<'p, 'r> {
     pub(crate) product: &'p str,
     pub(crate) category: &'p str,
     pub(crate) service: &'p str,
+    /// Native names that hold the time where the format found none.
+    pub(crate) times: &'p [String],
     /// Constants, the most specific first.
     pub(crate) values: Vec<&'p Values>,
     /// Native names that also stand for a field.
@@ -324,6 +330,7 @@ impl Pack {
             product: &self.product,
             category: &self.category,
             service: &self.service,
+            times: &self.times,
             ..Meaning::default()
         };
         self.match_message(message, &mut meaning);
@@ -421,6 +428,7 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         category: text.category,
         service: text.service,
         applies: text.applies,
+        times: text.times,
         values: values(text.values),
         fields: also(text.fields),
         tables: tables.collect(),

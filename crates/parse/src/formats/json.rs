@@ -98,11 +98,11 @@ fn into_text(value: Val<'_>) -> Cow<'_, str> {
 /// Takes the first of `names` that holds a readable time; the others stay as they are.
 pub(crate) fn take_time(
     found: &mut Found<'_>,
-    names: &[&str],
+    names: &[impl AsRef<str>],
     context: &Context<'_>,
 ) -> Option<Stamp> {
     for name in names {
-        let Some(at) = found.pairs.iter().position(|p| p.name == *name) else { continue };
+        let Some(at) = found.pairs.iter().position(|p| p.name == name.as_ref()) else { continue };
         let value = &found.pairs[at].value;
         let (Val::Text(text) | Val::Number(text)) = value else { continue };
         if let Some(stamp) = time::value(text, context.received) {

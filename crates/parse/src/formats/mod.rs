@@ -7,7 +7,7 @@ use crate::found::Found;
 
 mod access;
 mod audit;
-mod json;
+pub(crate) mod json;
 mod keyvalue;
 mod plain;
 mod syslog;
