@@ -98,6 +98,25 @@ impl RuleSet {
         self.infos.iter().position(|info| info.id == id).map(|index| index as u32)
     }
 
+    /// True when the rule reads events of this product, category and service (empty where an event
+    /// has none); a correlation, when one of its rules does.
+    pub fn reads(&self, rule: u32, [product, category, service]: &[String; 3]) -> bool {
+        let mut open = vec![rule];
+        let source = LogSource { product, category, service };
+        while let Some(rule) = open.pop() {
+            match self.correlations.iter().find(|correlation| correlation.rule == rule) {
+                Some(correlation) => open.extend(&correlation.refs),
+                None => {
+                    let info = self.infos.get(rule as usize);
+                    if info.is_some_and(|info| LogSource::of(info).reads(&source)) {
+                        return true;
+                    }
+                }
+            }
+        }
+        false
+    }
+
     fn partition(&mut self, problems: &mut Vec<Problem>) {
         let mut by_source: BTreeMap<LogSource<'_>, Vec<(u32, &EventRule)>> = BTreeMap::new();
         for (index, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {

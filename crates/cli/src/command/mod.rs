@@ -117,7 +117,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Reparse(args) => runtime()?.block_on(reparse::run(args, settings()?)),
         Command::Audit(args) => runtime()?.block_on(audit::run(args, settings()?)),
         Command::Hunt(args) => hunt::run(args),
-        Command::Rules(args) => rules::run(args),
+        Command::Rules(args) => runtime()?.block_on(rules::run(args, settings()?)),
         Command::Config(args) => config::run(args, config),
         Command::Completions(args) => completions::run(args),
         Command::Docs(args) => docs::run(args),

@@ -1,5 +1,6 @@
 //! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
 
+mod coverage;
 mod explain;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use pugmark_engine::rules;
 
 use crate::error::{CliError, Exit};
 use crate::output::{printable, say};
+use crate::settings::Settings;
 
 /// Check, test and explain rules
 #[derive(Debug, clap::Args)]
@@ -40,13 +42,23 @@ enum Verb {
     ///   pugmark rules explain sigma/rules --rule "Whoami Utility Execution" Security.evtx
     #[command(verbatim_doc_comment)]
     Explain(explain::Args),
+    /// Say which techniques of ATT&CK the rules see, as a layer for the ATT&CK Navigator
+    ///
+    /// Each technique has the furthest step of its rules: written, tested, fed, fired.
+    ///
+    /// Examples:
+    ///   pugmark rules coverage --data pugmark-data > layer.json
+    ///   pugmark rules coverage my-rules --format table
+    #[command(verbatim_doc_comment)]
+    Coverage(coverage::Args),
 }
 
-pub(crate) fn run(args: Args) -> Result<Exit, CliError> {
+pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
     match args.verb {
         Verb::Check { path } => check(&path),
         Verb::Test { path } => test(&path),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Coverage(args) => coverage::run(args, settings).await,
     }
 }
 
