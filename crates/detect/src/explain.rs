@@ -64,13 +64,12 @@ impl RuleSet {
         let one = batch.slice(row, 1);
         let source = groups(&one).first().map(|(source, _)| *source)?;
         let reads = LogSource::of(info).reads(&source);
-        let lacks = with_event(&one, body, |event| {
+        let lacks: Vec<Reason> = with_event(&one, body, |event| {
             let lacking = Lacking { body, event };
             let changes = lacking.changes(&body.condition, true, "");
             changes.into_iter().take(REASONS_MAX).map(|change| lacking.reason(change)).collect()
         });
         let event_source = [source.product, source.category, source.service].map(String::from);
-        let lacks: Vec<Reason> = lacks;
         Some(Verdict { fires: reads && lacks.is_empty(), event_source, reads, lacks })
     }
 }

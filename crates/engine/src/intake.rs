@@ -221,8 +221,7 @@ mod tests {
     /// A store whose queue holds one record until it is processed.
     async fn narrow(dir: &std::path::Path) -> (Arc<Store>, impl Sized) {
         let options = Options { queue_bytes_max: 1, disk_free_bytes_min: 0, ..Options::default() };
-        let (store, blocks) = Store::open(dir, options).await.unwrap();
-        (store, blocks)
+        Store::open(dir, options).await.unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -246,6 +246,15 @@ impl File {
         }
     }
 
+    /// A sync that fails, that power cuts short, or that is done.
+    fn try_sync(&mut self, fails: bool, cut: bool, random: &mut Random) {
+        if fails {
+            self.fail_sync(random);
+        } else if !cut {
+            self.sync();
+        }
+    }
+
     /// Some pages reach the disk, the others are given up; some of those are forgotten at once.
     fn fail_sync(&mut self, random: &mut Random) {
         if random.chance(500) {
@@ -556,11 +565,7 @@ impl Disk for Session {
             // Before anything was changed.
         } else {
             open.cut(len as usize);
-            if fails {
-                open.fail_sync(&mut random);
-            } else if !cut {
-                open.sync();
-            }
+            open.try_sync(fails, cut, &mut random);
         }
         if cut {
             platter.lose_power();
@@ -576,11 +581,7 @@ impl Disk for Session {
         let (fails, cut) = (random.chance(platter.weather.sync), platter.power_goes());
         let open = platter.files.entry(file).or_default();
         open.dirty.extend(pages(offset as usize, open.live.len()));
-        if fails {
-            open.fail_sync(&mut random);
-        } else if !cut {
-            open.sync();
-        }
+        open.try_sync(fails, cut, &mut random);
         if cut {
             platter.lose_power();
             return Err(power_is_out());

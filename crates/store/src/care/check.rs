@@ -339,16 +339,9 @@ impl Files {
     /// The local tail and the object's size; in a deep check also the object's bytes and records.
     fn look_at_cold(&mut self, segment: &Arc<Segment>) {
         let deep = self.depth == Depth::Deep;
-        let (Some(tiers), Some(key)) = (&self.tiers, &segment.info.object) else {
-            self.report.remote += 1;
-            return;
-        };
-        if !deep {
-            self.report.remote += 1;
-        }
-        if self.depth == Depth::Light {
-            return;
-        }
+        let place = self.tiers.as_ref().zip(segment.info.object.as_ref());
+        self.report.remote += u64::from(!deep || place.is_none());
+        let Some((tiers, key)) = place.filter(|_| self.depth > Depth::Light) else { return };
         if let Some(problem) = tiers.problem(body(segment), key, deep) {
             let what = "a segment on object storage is not whole";
             return self.report.wrong(&segment.info.path, what, problem, FROM_STORAGE);
