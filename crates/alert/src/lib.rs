@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 /// A detection this far from the times of an alert opens a new one.
 pub const FOLD_GAP: Micros = DAY;
+/// Detections that an alert lists.
+pub const DETECTIONS_MAX: usize = 100;
 /// Reasons that an alert keeps.
 pub const WHY_MAX: usize = 32;
 /// Longest note of a verdict, in bytes.
@@ -45,12 +47,28 @@ pub struct Alert {
     pub attack: Attack,
     /// Event ids: the first 50 and the last 50.
     pub evidence: Vec<i64>,
+    /// The detections folded: the first 50 and the last 50.
+    #[serde(default)]
+    pub detections: Vec<Firing>,
     /// Why it first fired.
     pub why: Vec<Reason>,
     /// The last event folded; what is not beyond it is known.
     pub last_event_id: i64,
     /// When it was judged.
     pub closed_at: Option<Micros>,
+}
+
+/// What an alert keeps of a detection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// Its id: the same events give the same id.
+    pub id: String,
+    /// Event time of the event, or of the end of the window.
+    pub time: Micros,
+    /// The event that completed it.
+    pub event_id: i64,
+    /// Events (or different values) that the rule counted.
+    pub count: u64,
 }
 
 /// The parts of a rule that an alert keeps.
@@ -177,6 +195,7 @@ pub fn open(detection: &Detection) -> Alert {
         last_seen: detection.time,
         attack: attack(&rule.tags),
         evidence: Vec::new(),
+        detections: Vec::new(),
         why: detection.why.iter().take(WHY_MAX).cloned().collect(),
         last_event_id: i64::MIN,
         closed_at: None,
@@ -195,6 +214,15 @@ pub fn fold(alert: &mut Alert, detection: &Detection) -> bool {
     alert.first_seen = alert.first_seen.min(detection.time);
     alert.last_seen = alert.last_seen.max(detection.time);
     alert.severity = alert.severity.max(detection.rule.level);
+    if alert.detections.len() == DETECTIONS_MAX {
+        alert.detections.remove(DETECTIONS_MAX / 2);
+    }
+    alert.detections.push(Firing {
+        id: detection.id.clone(),
+        time: detection.time,
+        event_id: detection.event_id,
+        count: detection.count,
+    });
     for &event in &detection.events {
         // Windows overlap, so neighbouring detections name the same events.
         if alert.evidence.contains(&event) {
@@ -302,6 +330,7 @@ mod tests {
     fn detection(event_id: i64, time: Micros) -> Detection {
         let rule = RuleInfo {
             id: "r1".into(),
+            version: String::new(),
             title: "Password guessing".into(),
             level: Severity::High,
             description: String::new(),
@@ -357,6 +386,8 @@ mod tests {
         assert_eq!(alert.evidence.len(), EVIDENCE_MAX);
         assert_eq!((alert.evidence[0], alert.evidence[49]), (999, 1048));
         assert_eq!(alert.evidence.last(), Some(&1213));
+        let listed: Vec<i64> = alert.detections.iter().map(|firing| firing.event_id).collect();
+        assert_eq!((listed.len(), listed[49], listed[50]), (DETECTIONS_MAX, 1049, 1164));
         assert_eq!(alert.attack.tactics, ["credential-access"]);
         assert_eq!(alert.attack.techniques, ["T1110.001"]);
     }

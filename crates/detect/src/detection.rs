@@ -17,6 +17,9 @@ pub const REASON_VALUE_BYTES_MAX: usize = 512;
 pub struct RuleInfo {
     /// Id, stable over versions; derived from path and title when the rule has none.
     pub id: String,
+    /// Hash of what decides when it fires: its text, and that of the rules it refers to.
+    #[serde(default)]
+    pub version: String,
     /// One line.
     pub title: String,
     /// How bad it is; medium when the rule does not say.
@@ -66,7 +69,7 @@ pub struct Reason {
 /// A rule fired.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Detection {
-    /// Hash of rule id, key and completing event: the same event always gives the same id.
+    /// Hash of rule id, version, key and completing event: the same events always give the same id.
     pub id: String,
     /// The rule.
     pub rule: Arc<RuleInfo>,
@@ -89,6 +92,11 @@ pub struct Detection {
 pub fn stable_id(parts: &[&str]) -> String {
     let digest = digest(parts);
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The version of a rule out of the texts that decide when it fires: 48 bits of the same hash.
+pub(crate) fn version(texts: &[&str]) -> String {
+    digest(texts)[..6].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The first 64 bits of the same hash, for comparing values that an attacker chooses.

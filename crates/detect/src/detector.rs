@@ -1,84 +1,81 @@
 //! Batches in, detections out: event rules and correlations together.
 //!
 //! Correlations work in event time and in the order in which events come, so the same events give
-//! the same detections however they are cut into batches.
+//! the same detections however they are cut into batches. What they know at some event can be kept
+//! as a [`Checkpoint`] and taken up again, also with other rules.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-use pugmark_event::fields::{self, FieldId};
 use pugmark_event::time::{DAY, HOUR, MINUTE, Micros, SECOND};
 use pugmark_event::{Batch, Entity};
 
+use crate::checkpoint::Checkpoint;
 use crate::correlation::state::State;
 use crate::correlation::window::{Entry, Found};
-use crate::correlation::{Correlation, Kind, bits};
-use crate::detection::{Detection, Reason, RuleInfo, cut, stable_hash, stable_id};
+use crate::correlation::{Correlation, Kind};
+use crate::detection::{Detection, Reason, RuleInfo, cut, stable_id};
 use crate::entity;
-use crate::logsource::groups;
-use crate::rule::{Comparison, Number};
-use crate::ruleset::{Match, RuleSet};
-use crate::view::{FieldPlan, View};
+use crate::hit::{Hit, Input, KeyPart, value_of};
+use crate::rule::Comparison;
+use crate::ruleset::RuleSet;
 
 /// Events below a firing that the correlation above keeps as evidence.
 const EVIDENCE_BELOW_MAX: usize = 20;
 
-/// Runs a rule set over a stream of batches, in their order. It holds what correlations know.
+/// Runs a rule set over a stream of events, in the order of their ids. It holds what correlations
+/// know.
 #[derive(Debug)]
 pub struct Detector {
     rules: Arc<RuleSet>,
     states: Vec<State>,
-    /// Per rule, the correlations that refer to it and at which place.
-    feeds: HashMap<u32, Vec<(usize, u32)>>,
-    /// Fields that correlations read.
-    names: Arc<[String]>,
-    /// A rule whose detections count although it is silent.
-    loud: Option<u32>,
+}
+
+/// A detection, and the event rule that says more about the event that completed it.
+#[derive(Debug)]
+pub struct Firing {
+    /// The detection; of its reasons only those that correlations give.
+    pub detection: Detection,
+    /// The rule to ask with [`RuleSet::explain`] for what the event itself shows.
+    pub matched: u32,
 }
 
 /// What comes to a correlation: a match of an event rule, or a firing of a correlation below.
-struct Input {
+struct Arrival<'h> {
     entry: Entry,
-    /// Values of the fields it groups by.
-    key: Vec<(Option<FieldId>, String)>,
+    key: Vec<KeyPart>,
     /// The event rule that matched.
-    matched: Option<u32>,
-}
-
-/// One row of the batch at hand.
-struct Row<'r, 'b> {
-    batch: &'r Batch,
-    row: usize,
-    time: Micros,
-    id: i64,
-    source: u64,
-    fields: &'r RowFields<'b>,
+    matched: u32,
+    /// Who the event is about.
+    entity: &'h Entity,
 }
 
 impl Detector {
     /// A detector that has seen nothing.
     pub fn new(rules: Arc<RuleSet>) -> Self {
-        let mut feeds: HashMap<u32, Vec<(usize, u32)>> = HashMap::new();
-        let mut names: Vec<String> = Vec::new();
-        for (index, correlation) in rules.correlations().iter().enumerate() {
-            for (place, &rule) in (0u32..).zip(&correlation.refs) {
-                feeds.entry(rule).or_default().push((index, place));
-            }
-            let fields = correlation.group_fields.iter().chain(&correlation.value_fields);
-            for name in fields.flatten() {
-                if !names.contains(name) {
-                    names.push(name.clone());
-                }
-            }
-        }
         let states = rules.correlations().iter().map(|_| State::default()).collect();
-        Self { rules, states, feeds, names: names.into(), loud: None }
+        Self { rules, states }
     }
 
-    /// A detector that gives detections of `rule` even if it only feeds a correlation.
-    pub fn for_rule(rules: Arc<RuleSet>, rule: u32) -> Self {
-        Self { loud: Some(rule), ..Self::new(rules) }
+    /// A detector that goes on where another was, and the indices of the correlations of which the
+    /// checkpoint knows nothing: rules that are new, or read otherwise than then.
+    pub fn resume(rules: Arc<RuleSet>, checkpoint: &Checkpoint) -> (Self, Vec<u32>) {
+        let mut detector = Self::new(rules.clone());
+        let mut fresh = Vec::new();
+        for (rule, state) in rules.correlations().iter().zip(&mut detector.states) {
+            match checkpoint.state(rules.rules()[rule.rule as usize].as_ref(), rule) {
+                Some(known) => *state = known,
+                None => fresh.push(rule.rule),
+            }
+        }
+        (detector, fresh)
+    }
+
+    /// What it knows, before the event with the id `next`.
+    pub fn checkpoint(&self, next: i64) -> Checkpoint {
+        let rules = self.rules.correlations().iter();
+        let known = rules.map(|rule| self.info(rule.rule).as_ref()).zip(&self.states);
+        Checkpoint::new(next, known)
     }
 
     /// The rules it runs.
@@ -97,102 +94,87 @@ impl Detector {
 
     /// The detections that the events of a batch complete, in the order of the rows.
     pub fn process(&mut self, batch: &Batch) -> Vec<Detection> {
-        let (rules, names) = (self.rules.clone(), self.names.clone());
-        let matches = rules.matches(batch);
+        let rules = self.rules.clone();
         let mut detections = Vec::new();
-        if matches.is_empty() {
-            return detections;
-        }
-        let fed = matches.iter().filter(|m| self.feeds.contains_key(&m.rule)).map(|m| m.row);
-        let fields = RowFields::new(batch, &names, fed);
-        for of_row in matches.chunk_by(|a, b| a.row == b.row) {
-            self.row(batch, of_row, &fields, &mut detections);
+        for hit in rules.hits(batch) {
+            for Firing { mut detection, matched } in self.follow(&hit) {
+                detection.why.extend(rules.explain(matched, batch, hit.row as usize));
+                detections.push(detection);
+            }
         }
         detections
     }
 
-    fn row(
-        &mut self,
-        batch: &Batch,
-        matches: &[Match],
-        fields: &RowFields<'_>,
-        out: &mut Vec<Detection>,
-    ) {
-        let row = matches[0].row as usize;
-        let (Some(&time), Some(&id)) = (batch.event_times().get(row), batch.ids().get(row)) else {
-            return;
-        };
-        let source = source_hash(batch, row);
-        let row = Row { batch, row, time, id, source, fields };
+    /// The detections that one event completes. Events come in the order of their ids.
+    pub fn follow(&mut self, hit: &Hit) -> Vec<Firing> {
+        let mut out = Vec::new();
         // Correlations stand in an order in which each comes after those below it.
-        let mut open: BTreeMap<usize, Vec<Input>> = BTreeMap::new();
-        for found in matches {
-            if self.speaks(found.rule) {
-                out.push(self.event_detection(found.rule, &row));
+        let mut open: BTreeMap<u32, Vec<Arrival<'_>>> = BTreeMap::new();
+        for matched in &hit.matched {
+            if !self.info(matched.rule).silent {
+                let detection = self.event_detection(matched.rule, &matched.entity, hit);
+                out.push(Firing { detection, matched: matched.rule });
             }
-            for &(correlation, place) in self.feeds.get(&found.rule).into_iter().flatten() {
-                let rule = &self.rules.correlations()[correlation];
-                if let Some(input) = event_input(rule, place, found.rule, &row) {
-                    open.entry(correlation).or_default().push(input);
-                }
+            for input in &matched.inputs {
+                let (matched, entity) = (matched.rule, &matched.entity);
+                let arrival =
+                    Arrival { entry: entry(hit, input), key: input.key.clone(), matched, entity };
+                open.entry(input.correlation).or_default().push(arrival);
             }
         }
-        while let Some((correlation, inputs)) = open.pop_first() {
-            self.correlate(correlation, inputs, &row, &mut open, out);
+        while let Some((correlation, arrivals)) = open.pop_first() {
+            self.correlate(correlation as usize, arrivals, hit, &mut open, &mut out);
         }
+        out
     }
 
-    /// Gives the inputs of one row to a correlation; it fires at most once.
-    fn correlate(
+    /// Gives what one event brings to a correlation; it fires at most once.
+    fn correlate<'h>(
         &mut self,
         index: usize,
-        inputs: Vec<Input>,
-        row: &Row<'_, '_>,
-        open: &mut BTreeMap<usize, Vec<Input>>,
-        out: &mut Vec<Detection>,
+        arrivals: Vec<Arrival<'h>>,
+        hit: &'h Hit,
+        open: &mut BTreeMap<u32, Vec<Arrival<'h>>>,
+        out: &mut Vec<Firing>,
     ) {
         let rules = self.rules.clone();
         let rule = &rules.correlations()[index];
-        let received = row.batch.received_times().get(row.row).copied().unwrap_or(row.time);
         let mut spoke = false;
-        for input in inputs {
-            let key = joined(&input.key);
-            let found = self.states[index].add(rule, &key, input.entry.clone(), received);
+        for arrival in arrivals {
+            let key = joined(&arrival.key);
+            let found = self.states[index].add(rule, &key, arrival.entry.clone(), hit.received);
             let Some(found) = found else { continue };
-            for &(above, place) in self.feeds.get(&rule.rule).into_iter().flatten() {
-                let parent = &rules.correlations()[above];
+            for &(above, place) in rules.feeds().of(rule.rule) {
+                let parent = &rules.correlations()[above as usize];
                 if (found.fresh || !parent.kind.counts())
-                    && let Some(input) = firing_input(rule, parent, place, &input, &found)
+                    && let Some(arrival) = raised(rule, parent, place, &arrival, &found)
                 {
-                    open.entry(above).or_default().push(input);
+                    open.entry(above).or_default().push(arrival);
                 }
             }
-            if found.fresh && !spoke && self.speaks(rule.rule) {
+            if found.fresh && !spoke && !self.info(rule.rule).silent {
                 spoke = true;
-                out.push(self.correlation_detection(rule, &key, &input, found, row));
+                let detection = self.correlation_detection(rule, &key, &arrival, found, hit);
+                out.push(Firing { detection, matched: arrival.matched });
             }
         }
-    }
-
-    fn speaks(&self, rule: u32) -> bool {
-        !self.info(rule).silent || self.loud == Some(rule)
     }
 
     fn info(&self, rule: u32) -> &Arc<RuleInfo> {
         &self.rules.rules()[rule as usize]
     }
 
-    fn event_detection(&self, rule: u32, row: &Row<'_, '_>) -> Detection {
+    fn event_detection(&self, rule: u32, entity: &Entity, hit: &Hit) -> Detection {
         let info = self.info(rule);
         Detection {
-            id: stable_id(&[&info.id, "event", &row.id.to_string()]),
+            id: stable_id(&[&info.id, &info.version, "event", &hit.id.to_string()]),
             rule: info.clone(),
-            time: row.time,
-            event_id: row.id,
-            entity: entity::of_event(info, row.batch, row.row),
-            events: vec![row.id],
+            time: hit.time,
+            event_id: hit.id,
+            entity: entity.clone(),
+            events: vec![hit.id],
             count: 1,
-            why: self.rules.explain(rule, row.batch, row.row),
+            why: Vec::new(),
         }
     }
 
@@ -200,9 +182,9 @@ impl Detector {
         &self,
         rule: &Correlation,
         key: &str,
-        input: &Input,
+        arrival: &Arrival<'_>,
         found: Found,
-        row: &Row<'_, '_>,
+        hit: &Hit,
     ) -> Detection {
         let info = self.info(rule.rule);
         let mut why: Vec<Reason> = vec![Reason {
@@ -211,27 +193,21 @@ impl Detector {
             test: test_of(rule),
             value: found.count.to_string(),
         }];
-        for (name, (_, value)) in rule.group_by.iter().zip(&input.key) {
+        for (name, part) in rule.group_by.iter().zip(&arrival.key) {
             why.push(Reason {
                 selection: "correlation".into(),
                 field: name.clone(),
                 test: "is the same".into(),
-                value: cut(value),
+                value: cut(&part.value),
             });
         }
-        if let Some(matched) = input.matched {
-            why.extend(self.rules.explain(matched, row.batch, row.row));
-        }
-        let entity = entity::of_group(&input.key).unwrap_or_else(|| match input.matched {
-            Some(matched) => entity::of_event(self.info(matched), row.batch, row.row),
-            None => Entity::none(),
-        });
         Detection {
-            id: stable_id(&[&info.id, key, &row.id.to_string()]),
+            // The event that completes it says which window of the key it is.
+            id: stable_id(&[&info.id, &info.version, key, &hit.id.to_string()]),
             rule: info.clone(),
             time: found.time,
-            event_id: row.id,
-            entity,
+            event_id: hit.id,
+            entity: entity::of_group(&arrival.key).unwrap_or_else(|| arrival.entity.clone()),
             events: found.events,
             count: found.count,
             why,
@@ -239,76 +215,50 @@ impl Detector {
     }
 }
 
-/// A match of an event rule as input. Events without a field that the rule groups by (or counts)
-/// belong to no key and are left out.
-fn event_input(rule: &Correlation, place: u32, matched: u32, row: &Row<'_, '_>) -> Option<Input> {
-    let mut key = Vec::with_capacity(rule.group_by.len());
-    for name in &rule.group_fields[place as usize] {
-        key.push(row.fields.get(row.row, name)?);
-    }
-    let mut values = Vec::new();
-    for name in &rule.value_fields[place as usize] {
-        values.push(row.fields.get(row.row, name)?.1);
-    }
-    let value = value_of(rule, &values)?;
-    let entry = Entry {
-        time: row.time,
-        id: row.id,
-        source: row.source,
-        reference: place,
-        value,
+fn entry(hit: &Hit, input: &Input) -> Entry {
+    Entry {
+        time: hit.time,
+        id: hit.id,
+        source: hit.source,
+        reference: input.place,
+        value: input.value,
         evidence: None,
-    };
-    Some(Input { entry, key, matched: Some(matched) })
+    }
 }
 
-/// A firing as input of the correlation above: its fields are those that it grouped by.
-fn firing_input(
+/// What a firing brings to the correlation above: its fields are those that it grouped by.
+fn raised<'h>(
     below: &Correlation,
     above: &Correlation,
     place: u32,
-    input: &Input,
+    arrival: &Arrival<'h>,
     found: &Found,
-) -> Option<Input> {
+) -> Option<Arrival<'h>> {
     let get = |name: &String| {
         let index = below.group_by.iter().position(|known| known == name)?;
-        input.key.get(index).cloned()
+        arrival.key.get(index)
     };
-    let key = above.group_fields[place as usize].iter().map(get).collect::<Option<Vec<_>>>()?;
-    let values = above.value_fields[place as usize].iter().map(get).collect::<Option<Vec<_>>>()?;
-    let values: Vec<String> = values.into_iter().map(|(_, value)| value).collect();
+    let key = above.group_fields[place as usize].iter().map(|name| get(name).cloned());
+    let key = key.collect::<Option<Vec<_>>>()?;
+    let values = above.value_fields[place as usize].iter();
+    let values = values.map(|name| Some(get(name)?.value.as_str())).collect::<Option<Vec<_>>>()?;
     let last = found.events.len().saturating_sub(EVIDENCE_BELOW_MAX);
     let entry = Entry {
         time: found.time,
-        id: input.entry.id,
-        source: input.entry.source,
+        id: arrival.entry.id,
+        source: arrival.entry.source,
         reference: place,
         value: value_of(above, &values)?,
         evidence: Some(found.events[last..].into()),
     };
-    Some(Input { entry, key, matched: input.matched })
-}
-
-/// What the correlation counts of an event; `None` when it adds numbers and this is none.
-fn value_of(rule: &Correlation, values: &[String]) -> Option<u64> {
-    match (&rule.kind, values) {
-        (Kind::Aggregate(..), [value]) => Some(bits(Number::read(value)?.float())),
-        (_, []) => Some(0),
-        (_, values) => Some(stable_hash(&values.iter().map(String::as_str).collect::<Vec<_>>())),
-    }
-}
-
-fn source_hash(batch: &Batch, row: usize) -> u64 {
-    use arrow::array::Array;
-    let source = batch.text(fields::EVENT_SOURCE).filter(|column| column.is_valid(row));
-    source.map_or(0, |column| stable_hash(&[column.value(row)]))
+    Some(Arrival { entry, key, matched: arrival.matched, entity: arrival.entity })
 }
 
 /// Values of one key as one text; lengths keep `a,bc` and `ab,c` apart.
-fn joined(key: &[(Option<FieldId>, String)]) -> String {
+fn joined(key: &[KeyPart]) -> String {
     use std::fmt::Write;
     let mut text = String::new();
-    for (_, value) in key {
+    for KeyPart { value, .. } in key {
         let _ = write!(text, "{}:{value};", value.len());
     }
     text
@@ -355,45 +305,4 @@ fn span(span: Micros) -> String {
         }
     }
     format!("{}s", span / SECOND)
-}
-
-/// The fields that correlations read, over the rows that feed them.
-struct RowFields<'b> {
-    names: &'b [String],
-    /// Per product: its name and the view.
-    views: Vec<(&'b str, View<'b>)>,
-    /// Row of the batch to view and row of the view.
-    rows: HashMap<usize, (usize, usize)>,
-}
-
-impl<'b> RowFields<'b> {
-    fn new(batch: &'b Batch, names: &'b [String], fed: impl Iterator<Item = u32>) -> Self {
-        let fed: hashbrown::HashSet<u32> = fed.collect();
-        let mut views: Vec<(&str, View<'_>)> = Vec::new();
-        let mut rows = HashMap::new();
-        if fed.is_empty() || names.is_empty() {
-            return Self { names, views, rows };
-        }
-        for (source, mut of_source) in groups(batch) {
-            of_source.retain(|row| fed.contains(row));
-            if of_source.is_empty() {
-                continue;
-            }
-            for (at, &row) in of_source.iter().enumerate() {
-                rows.insert(row as usize, (views.len(), at));
-            }
-            let plan = FieldPlan::new(source.product, names.to_vec());
-            views.push((source.product, View::new(batch, of_source, &plan)));
-        }
-        Self { names, views, rows }
-    }
-
-    /// The value of a field, with what the registry calls it.
-    fn get(&self, row: usize, name: &str) -> Option<(Option<FieldId>, String)> {
-        let &(view, at) = self.rows.get(&row)?;
-        let index = self.names.iter().position(|known| known == name)?;
-        let (product, view) = &self.views[view];
-        let value = view.columns[index].at(at).filter(|v| !v.null && !v.text.is_empty())?;
-        Some((fields::resolve(product, name), value.text.clone().into_owned()))
-    }
 }

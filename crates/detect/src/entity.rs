@@ -16,6 +16,7 @@ use pugmark_event::fields::{self, FieldId};
 use pugmark_event::{Batch, Entity};
 
 use crate::detection::RuleInfo;
+use crate::hit::KeyPart;
 
 /// Longest name of an entity, in bytes.
 const ENTITY_BYTES_MAX: usize = 256;
@@ -71,13 +72,12 @@ pub(crate) fn of_event(rule: &RuleInfo, batch: &Batch, row: usize) -> Entity {
         .unwrap_or_else(Entity::none)
 }
 
-/// The entity of a correlation that grouped by these fields.
-pub(crate) fn of_group(keys: &[(Option<FieldId>, String)]) -> Option<Entity> {
-    let role = |field: &Option<FieldId>| field.and_then(|f| f.field().role);
-    let named = keys.iter().find_map(|(field, value)| Some((role(field)?, value)));
+/// The entity of a correlation that grouped by these values.
+pub(crate) fn of_group(key: &[KeyPart]) -> Option<Entity> {
+    let named = key.iter().find_map(|part| Some((part.kind?, &part.value)));
     match named {
-        Some((role, value)) => Some(entity(role.into(), value)),
-        None => keys.first().map(|(_, value)| entity(EntityKind::Resource, value)),
+        Some((kind, value)) => Some(entity(kind, value)),
+        None => key.first().map(|part| entity(EntityKind::Resource, &part.value)),
     }
 }
 

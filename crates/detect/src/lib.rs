@@ -7,11 +7,13 @@
 //! `view.rs`; which rules read which events in `logsource.rs`.
 
 mod check;
+mod checkpoint;
 mod correlation;
 pub mod detection;
 mod detector;
 mod entity;
 mod explain;
+mod hit;
 mod load;
 mod logsource;
 mod matcher;
@@ -28,10 +30,12 @@ mod view;
 mod tests;
 
 pub use check::{CheckError, check_test};
+pub use checkpoint::{Checkpoint, CheckpointError};
 pub use correlation::LATENESS;
 pub use detection::{Detection, EVIDENCE_MAX, Reason, RuleInfo, stable_id};
-pub use detector::Detector;
+pub use detector::{Detector, Firing};
 pub use explain::Verdict;
+pub use hit::Hit;
 pub use load::{Loaded, Problem, RULE_FILE_BYTES_MAX, RuleSource, RuleTest, load};
 pub use rule::Rule;
 pub use ruleset::{Match, RuleSet};

@@ -8,6 +8,7 @@ use pugmark_event::Batch;
 
 use crate::correlation::{self, Correlation};
 use crate::detection::RuleInfo;
+use crate::hit::Feeds;
 use crate::load::{Problem, find};
 use crate::logsource::{LogSource, groups};
 use crate::matcher::{Partition, Route};
@@ -36,6 +37,7 @@ pub struct RuleSet {
     /// Product, category and service of each partition.
     sources: Vec<[String; 3]>,
     correlations: Vec<Correlation>,
+    feeds: Feeds,
     routes: RwLock<HashMap<[String; 3], Arc<Route>>>,
 }
 
@@ -59,6 +61,7 @@ impl RuleSet {
             events,
             partitions: Vec::new(),
             sources: Vec::new(),
+            feeds: Feeds::new(&correlations),
             correlations,
             routes: RwLock::default(),
         };
@@ -91,6 +94,17 @@ impl RuleSet {
 
     pub(crate) fn correlations(&self) -> &[Correlation] {
         &self.correlations
+    }
+
+    pub(crate) fn feeds(&self) -> &Feeds {
+        &self.feeds
+    }
+
+    /// Makes detections of a rule that only feeds a correlation, as if nothing referred to it.
+    pub fn unsilence(&mut self, rule: u32) {
+        if let Some(info) = self.infos.get_mut(rule as usize) {
+            Arc::make_mut(info).silent = false;
+        }
     }
 
     /// Index of a rule by its id.

@@ -6,6 +6,7 @@ use crate::detection::RuleInfo;
 pub(crate) fn info(category: &str) -> RuleInfo {
     RuleInfo {
         id: "r".into(),
+        version: String::new(),
         title: "R".into(),
         level: pugmark_event::Severity::Medium,
         description: String::new(),
@@ -31,7 +32,10 @@ use proptest::prelude::*;
 use pugmark_event::time::{MINUTE, Micros, SECOND};
 use pugmark_event::{Batch, BatchBuilder, Value, fields};
 
-use crate::{Detection, Detector, Loaded, RuleSet, RuleSource, check_test, load};
+use crate::{
+    Checkpoint, CheckpointError, Detection, Detector, Hit, Loaded, RuleSet, RuleSource, check_test,
+    load,
+};
 
 /// 2026-11-23T10:00:00Z.
 const NOW: Micros = 1_795_428_000_000_000;
@@ -477,7 +481,9 @@ fn tests_of_rules_count_their_own_detections() {
          records: x, detections: 3, rule: failure}}\n  - {{name: c, records: x, detections: 9}}\n"
     );
     let loaded = load(&[RuleSource { path: "t.yaml".into(), text }]);
-    let rules = Arc::new(RuleSet::compile(loaded.rules).0);
+    let mut rules = RuleSet::compile(loaded.rules).0;
+    rules.unsilence(rules.index_of("failure").unwrap());
+    let rules = Arc::new(rules);
     let batch = attempts(&[(0, 7, "r", false), (1, 7, "r", false), (2, 7, "r", false)]);
     let outcome = loaded.tests.iter().map(|t| check_test(&rules, t, std::slice::from_ref(&batch)));
     let outcome: Vec<_> = outcome.map(|o| o.err().map(|e| e.to_string())).collect();
@@ -586,15 +592,33 @@ proptest! {
         let set = rules(CHAIN);
         let whole = attempts(&tries);
         let expected = Detector::new(set.clone()).process(&whole);
-        let mut detector = Detector::new(set);
-        let (mut at, mut found) = (0, Vec::new());
+        let mut detector = Detector::new(set.clone());
+        let (mut at, mut found, mut hits) = (0, Vec::new(), Vec::new());
         for cut in cuts.iter().cycle() {
             if at == whole.rows() { break; }
             let rows = (*cut).min(whole.rows() - at);
-            found.extend(detector.process(&whole.slice(at, rows)));
+            let part = whole.slice(at, rows);
+            found.extend(detector.process(&part));
+            hits.extend(set.hits(&part).iter().map(|hit| postcard::to_allocvec(hit).unwrap()));
             at += rows;
+            // A process ends here, and the next one goes on.
+            let kept = detector.checkpoint(at as i64 + 1).to_bytes().unwrap();
+            let kept = Checkpoint::from_bytes(&kept).unwrap();
+            let (resumed, fresh) = Detector::resume(set.clone(), &kept);
+            prop_assert_eq!(resumed.checkpoint(at as i64 + 1), kept);
+            prop_assert_eq!(fresh, Vec::<u32>::new());
+            detector = resumed;
         }
         prop_assert_eq!(&found, &expected);
+        // Hits may be found in any order, and kept elsewhere until they are looked at.
+        hits.reverse();
+        let mut hits: Vec<Hit> = hits.iter().map(|h| postcard::from_bytes(h).unwrap()).collect();
+        hits.sort_by_key(|hit| hit.id);
+        let mut detector = Detector::new(set);
+        let followed = hits.iter().flat_map(|hit| detector.follow(hit));
+        let followed: Vec<String> = followed.map(|firing| firing.detection.id).collect();
+        let expected: Vec<String> = expected.into_iter().map(|detection| detection.id).collect();
+        prop_assert_eq!(followed, expected);
         let ids: BTreeSet<_> = found.iter().map(|d| &d.id).collect();
         prop_assert_eq!(ids.len(), found.len(), "ids are unique");
     }
@@ -609,4 +633,40 @@ fn events_out_of_order_within_the_lateness_still_count() {
     assert_eq!(detector.process(&batch).len(), usize::from(late < window));
     let batch = attempts(&[(200, 8, "r", false), (0, 8, "r", false), (1, 8, "r", false)]);
     assert_eq!(shown(&detector.process(&batch)), ["guessing 203.0.113.8 200 n=3 [1, 2, 3]"]);
+}
+
+#[test]
+fn a_rule_that_changed_starts_anew_and_the_others_go_on() {
+    let mut detector = Detector::new(rules(CHAIN));
+    let two = attempts(&[(0, 7, "r", false), (1, 7, "s", false)]);
+    assert_eq!(detector.process(&two), []);
+    let kept = detector.checkpoint(3);
+    let third = attempts(&[(0, 9, "q", false), (0, 9, "q", true), (2, 7, "t", false)]).slice(2, 1);
+    #[track_caller]
+    fn check(text: &str, kept: &Checkpoint, third: &Batch, fresh: &[&str], expected: &[&str]) {
+        let set = rules(text);
+        let (mut detector, anew) = Detector::resume(set.clone(), kept);
+        let anew: Vec<_> =
+            anew.iter().map(|&rule| set.rules()[rule as usize].id.as_str()).collect();
+        assert_eq!(anew, fresh);
+        let found = detector.process(third);
+        let found: Vec<_> = found.iter().map(|detection| detection.rule.id.as_str()).collect();
+        assert_eq!(found, expected);
+    }
+    check(CHAIN, &kept, &third, &[], &["guessing", "spraying"]);
+    let higher = CHAIN.replace("{gte: 3, field", "{gte: 2, field");
+    check(&higher, &kept, &third, &["spraying"], &["guessing"]);
+    // What a rule refers to is part of it.
+    let other = CHAIN.replace("event.outcome: failure}", "event.outcome: [failure]}");
+    check(&other, &kept, &third, &["guessing", "spraying", "both", "guessed"], &[]);
+}
+
+#[test]
+fn bytes_that_are_no_checkpoint_are_refused() {
+    let bytes = Detector::new(rules(CHAIN)).checkpoint(7).to_bytes().unwrap();
+    let read = Checkpoint::from_bytes;
+    assert_eq!(read(&bytes).unwrap().next, 7);
+    assert!(matches!(read(&bytes[..bytes.len() - 1]), Err(CheckpointError::Damaged(_))));
+    let newer = [&[9], &bytes[1..]].concat();
+    assert!(matches!(read(&newer), Err(CheckpointError::Format(9))));
 }

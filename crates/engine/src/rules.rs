@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pugmark_detect::{Detector, Problem, RuleSet, RuleSource, RuleTest};
+use pugmark_detect::{Detector, Problem, Rule, RuleSet, RuleSource, RuleTest};
 use pugmark_event::Records;
 use pugmark_parse::{Input, Parser};
 use rust_embed::RustEmbed;
@@ -123,22 +123,29 @@ pub fn run_tests(sources: &[RuleSource], parser: &Parser) -> (Vec<TestResult>, V
     let (mut results, mut problems) = (Vec::new(), Vec::new());
     for source in sources {
         let loaded = pugmark_detect::load(std::slice::from_ref(source));
-        let (set, more) = RuleSet::compile(loaded.rules);
-        let set = Arc::new(set);
+        problems.extend(RuleSet::compile(loaded.rules.clone()).1);
         problems.extend(loaded.problems);
-        problems.extend(more);
-        for test in loaded.tests {
-            let found = count_detections(&set, parser, &test);
-            results.push(TestResult {
-                path: test.path,
-                rule_id: test.rule_id,
-                name: test.name,
+        for tests in loaded.tests.chunk_by(|a, b| a.rule_id == b.rule_id) {
+            let set = Arc::new(speaking(loaded.rules.clone(), &tests[0].rule_id));
+            results.extend(tests.iter().map(|test| TestResult {
+                path: test.path.clone(),
+                rule_id: test.rule_id.clone(),
+                name: test.name.clone(),
                 expected: test.detections,
-                found,
-            });
+                found: count_detections(&set, parser, test),
+            }));
         }
     }
     (results, problems)
+}
+
+/// The rules, of which one makes detections even if it only feeds a correlation.
+fn speaking(rules: Vec<Rule>, rule_id: &str) -> RuleSet {
+    let (mut set, _) = RuleSet::compile(rules);
+    if let Some(rule) = set.index_of(rule_id) {
+        set.unsilence(rule);
+    }
+    set
 }
 
 fn count_detections(set: &Arc<RuleSet>, parser: &Parser, test: &RuleTest) -> usize {
@@ -151,12 +158,7 @@ fn count_detections(set: &Arc<RuleSet>, parser: &Parser, test: &RuleTest) -> usi
         received: TEST_RECEIVED,
         format: None,
     };
-    // A rule that only feeds a correlation is tested like any other.
-    let mut detector = match set.index_of(&test.rule_id) {
-        Some(rule) => Detector::for_rule(set.clone(), rule),
-        None => Detector::new(set.clone()),
-    };
-    let detections = detector.process(&parser.parse(&input));
+    let detections = Detector::new(set.clone()).process(&parser.parse(&input));
     detections.iter().filter(|d| d.rule.id == test.rule_id).count()
 }
 

@@ -140,6 +140,7 @@ fn reason(finding: &Finding) -> Reason {
 fn rule() -> RuleInfo {
     RuleInfo {
         id: RULE_ID.into(),
+        version: String::new(),
         title: "Stored records do not add up".into(),
         level: Severity::Critical,
         description: "Pugmark checks its own books: what was received must be stored, sampled, \

@@ -10,6 +10,7 @@ use pugmark_event::time::{MINUTE, Micros};
 use rsigma_parser::{ConditionExpr, Quantifier};
 
 pub(crate) use self::figure::{Aggregate, bits};
+use crate::detection::version;
 use crate::load::{Problem, find};
 use crate::rule::{Body, Comparison, CorrelationKind, CorrelationRule, Node, Rule};
 
@@ -74,6 +75,19 @@ pub(crate) fn compile(rules: &mut Vec<Rule>, problems: &mut Vec<Problem>) -> Vec
             _ => None,
         })
         .collect();
+    for correlation in &correlations {
+        // In this order, what is below has its version already.
+        let below: Vec<String> = correlation
+            .refs
+            .iter()
+            .map(|&rule| rules[rule as usize].info.version.clone())
+            .collect();
+        let info = &mut rules[correlation.rule as usize].info;
+        let parts: Vec<&str> = std::iter::once(info.version.as_str())
+            .chain(below.iter().map(String::as_str))
+            .collect();
+        info.version = version(&parts);
+    }
     let referred: HashSet<u32> = correlations.iter().flat_map(|c| c.refs.clone()).collect();
     let loud: HashSet<u32> = correlations
         .iter()

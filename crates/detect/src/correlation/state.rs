@@ -9,6 +9,7 @@ use pugmark_event::time::Micros;
 
 use super::window::{Entry, Found, Window};
 use super::{Correlation, LATENESS};
+use crate::checkpoint::StateImage;
 
 /// Keys kept per rule.
 const KEYS_MAX: usize = 50_000;
@@ -71,6 +72,30 @@ impl State {
             self.evicted += 1;
         }
         found
+    }
+
+    /// What it knows, to be kept.
+    pub(crate) fn image(&self) -> StateImage {
+        let keys = self.stalest.values().filter_map(|key| {
+            let kept = self.keys.get(key)?;
+            Some(kept.window.image(key.clone(), kept.received))
+        });
+        StateImage { keys: keys.collect(), evicted: self.evicted }
+    }
+
+    /// The state that an image was made of.
+    pub(crate) fn of(rule: &Correlation, image: &StateImage) -> Self {
+        let mut state = State { evicted: image.evicted, ..State::default() };
+        for key in &image.keys {
+            let position = state.next;
+            state.next += 1;
+            let window = Window::of(rule, key);
+            state.entries += window.len();
+            state.stalest.insert(position, key.key.clone());
+            let kept = Kept { window, position, received: key.received };
+            state.keys.insert(key.key.clone(), kept);
+        }
+        state
     }
 
     /// Drops keys whose last event was received so long ago that no event on time can follow.

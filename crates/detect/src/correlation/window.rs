@@ -14,9 +14,11 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use pugmark_event::time::Micros;
+use serde::{Deserialize, Serialize};
 
 use super::figure::Figure;
 use super::{Correlation, Kind, LATENESS};
+use crate::checkpoint::KeyImage;
 use crate::detection::EVIDENCE_MAX;
 use crate::rule::Comparison;
 
@@ -30,7 +32,7 @@ const ENTRIES_PER_REF: usize = 256;
 const FIRED_MAX: usize = 8;
 
 /// One event, or one firing of a correlation below.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     pub(crate) time: Micros,
     pub(crate) id: i64,
@@ -78,6 +80,21 @@ impl Window {
     pub(crate) fn new(rule: &Correlation) -> Self {
         let figure = Figure::new(&rule.kind, rule.refs.len());
         Self { entries: VecDeque::new(), start: 0, figure, fired: VecDeque::new() }
+    }
+
+    /// What it knows of `key`, to be kept.
+    pub(crate) fn image(&self, key: Arc<str>, received: Micros) -> KeyImage {
+        KeyImage { key, received, entries: self.entries.clone(), fired: self.fired.clone() }
+    }
+
+    /// The window that an image was made of.
+    pub(crate) fn of(rule: &Correlation, image: &KeyImage) -> Self {
+        let mut window = Window { fired: image.fired.clone(), ..Window::new(rule) };
+        for entry in &image.entries {
+            let at = window.entries.len();
+            window.place(at, entry.clone(), rule.span);
+        }
+        window
     }
 
     /// Entries kept.

@@ -17,7 +17,7 @@ use rsigma_parser::{
 
 use self::modifier::Modifiers;
 use crate::correlation::Aggregate;
-use crate::detection::{RuleInfo, stable_id};
+use crate::detection::{RuleInfo, stable_id, version};
 use crate::placeholders::Placeholders;
 use crate::rule::{
     Body, Comparison, CorrelationKind, CorrelationRule, EventRule, KEYWORD_FIELD, Node, Pred, Rule,
@@ -125,6 +125,7 @@ fn fault(message: &str) -> Fault {
 fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
     RuleInfo {
         id: id.unwrap_or_else(|| stable_id(&["rule", path, &title])),
+        version: version(&[text]),
         title,
         level: Severity::Medium,
         description: String::new(),
