@@ -5,6 +5,7 @@
 mod bad_input;
 mod care;
 mod crash;
+mod detection;
 mod harness;
 mod hunt;
 mod main_path;

@@ -213,13 +213,16 @@ const pages = [
   ['explore-error', `/explore?q=${encodeURIComponent('(open bracket')}`],
   ['start', '/start'],
   ['rules', '/rules'],
+  ['rule-new', '/rules/new'],
   ['data', '/data'],
   ['settings', '/settings'],
   ['api-docs', '/api-docs'],
   ['not-found', '/no-such-page'],
 ]
 if (alerts[0]) pages.push(['alert', `/alerts/${encodeURIComponent(alerts[0].id)}`])
-if (rules[0]) pages.push(['rule', `/rules/${encodeURIComponent(rules[0].id)}`])
+if (rules[0]) pages.push(['rule', `/rules/${encodeURIComponent(rules[0].id)}`], ['rule-edit', `/rules/${encodeURIComponent(rules[0].id)}/edit`])
+const off = rules.find((rule) => rule.off)
+if (off) pages.push(['rule-off', `/rules/${encodeURIComponent(off.id)}`])
 
 for (const mode of ['dark', 'light']) {
   for (const [name, path] of pages) {
@@ -475,6 +478,152 @@ await step('an alert is read, closed with a verdict, and reopened by undo', asyn
   expect(now.status === 'open' && now.verdict === null, `undo left ${now.status} ${now.verdict}`)
   await page.click('a:has-text("Explore around it")')
   await page.waitForURL(/\/explore\?.*from=/)
+})
+
+// --- rules --------------------------------------------------------------------------------------------------------------
+
+const onRule = rules.find((rule) => !rule.off)
+const rulePath = `/rules/${encodeURIComponent(onRule?.id ?? '')}`
+/** Puts a text in place of all that is in the editor, as pasting does: typing would indent by itself. */
+async function paste(text) {
+  await page.click('[data-ruletext] .cm-content')
+  await page.keyboard.press('Control+A')
+  await page.evaluate((value) => {
+    const data = new DataTransfer()
+    data.setData('text/plain', value)
+    document.querySelector('[data-ruletext] .cm-content').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
+  }, text)
+}
+
+await step('rules that cannot be used are named with their reasons', async () => {
+  const { problems } = await api('GET', '/rules')
+  await goto('/rules')
+  await page.waitForSelector('[role=table][aria-label=Rules] a')
+  const banner = page.locator('button:has-text("cannot be used")')
+  if (problems.length === 0) {
+    expect((await banner.count()) === 0, 'there is a banner without problems')
+    return
+  }
+  await banner.click()
+  await page.waitForSelector('ul[aria-label=Reasons] li')
+  for (const mode of ['dark', 'light']) {
+    await theme(mode)
+    await page.reload()
+    await page.click('button:has-text("cannot be used")')
+    await page.waitForSelector('ul[aria-label=Reasons] li')
+    await accessible(`rule problems ${mode}`)
+    await page.screenshot({ path: `${shots}rule-problems-${mode}.png` })
+  }
+})
+
+await step('a rule is switched off with a reason, and on again', async () => {
+  await goto(rulePath)
+  await page.click('button:has-text("Switch off…")')
+  await page.waitForSelector('[role=dialog] [name=reason]')
+  const submit = page.locator('[role=dialog] button[type=submit]')
+  expect(await submit.isDisabled(), 'it can be switched off without a reason')
+  await page.fill('[role=dialog] [name=reason]', '   ')
+  expect(await submit.isDisabled(), 'blanks are taken for a reason')
+  await accessible('switch off dialog')
+  await page.screenshot({ path: `${shots}rule-switch.png` })
+  await page.fill('[role=dialog] [name=reason]', `${mark} <b>noise</b>`)
+  await submit.click()
+  await page.waitForSelector(`[role=note]:has-text("${mark} <b>noise</b>")`)
+  const now = await api('GET', rulePath)
+  expect(now.off?.reason === `${mark} <b>noise</b>` && now.off.actor === user, `the server says ${JSON.stringify(now.off)}`)
+  await accessible('rule that is off')
+  await goto(`/rules?q=${encodeURIComponent(onRule.id)}`)
+  await page.waitForSelector('[data-off] >> text=off')
+  await goto(rulePath)
+  await page.click('button:has-text("Switch on")')
+  await page.waitForSelector('button:has-text("Switch off…")')
+  expect((await api('GET', rulePath)).off === null, 'it is still off')
+})
+
+await step('the editor says what is wrong, asks before changes are lost, saves, and the rule is removed', async () => {
+  await goto('/rules')
+  await page.click('a:has-text("New rule")')
+  await page.waitForSelector('[data-check=checked]:has-text("Nothing wrong")')
+  await paste('title: Broken\ndetection: [\n  }')
+  const problem = page.locator('ul[aria-label="Problems of this text"] li')
+  await problem.first().waitFor()
+  await accessible('editor with a problem')
+  await page.screenshot({ path: `${shots}rule-broken.png` })
+  await problem.first().locator('button:has-text("Line")').click()
+  await page.waitForSelector('[data-ruletext] .cm-focused')
+  await page.click('button[type=submit]:has-text("Save")')
+  await page.waitForSelector('[role=alert]:has-text("Not saved")')
+  await page.click('nav[aria-label=Main] a:has-text("Alerts")')
+  await page.waitForSelector('[role=dialog]:has-text("Leave without saving")')
+  await accessible('leave dialog')
+  await page.click('[role=dialog] button:has-text("Stay here")')
+  await page.waitForSelector('[role=dialog]', { state: 'detached' })
+  expect(page.url() === `${url}/rules/new`, `it left to ${page.url()}`)
+  await paste(`title: ${mark} rule\nid: ${mark}\nlogsource:\n  product: linux\ndetection:\n  selection:\n    user.name: nobody-${mark}\n  condition: selection\nlevel: low\n`)
+  await page.waitForSelector('[data-check=checked]:has-text("Nothing wrong")')
+  await page.fill('[name=reason]', 'A test of the editor')
+  await page.keyboard.press('Control+s')
+  await page.waitForURL(`${url}/rules/${mark}`)
+  await page.waitForSelector('header >> text=written here')
+  expect((await api('GET', `/rules/${mark}`)).source.includes(`nobody-${mark}`), 'the text was not kept')
+  await page.click('button:has-text("Remove…")')
+  await page.waitForSelector('[role=dialog] >> text=in force again')
+  await accessible('remove dialog')
+  await page.click('[role=dialog] button:has-text("Remove the rule")')
+  await page.waitForURL(`${url}/rules`)
+  expect(!(await api('GET', '/rules')).rules.some((rule) => rule.id === mark), 'the rule is still there')
+})
+
+await step('a changed rule is told apart from the version in force, in the editor', async () => {
+  await goto(`${rulePath}/edit`)
+  await page.waitForSelector('[data-check=checked]')
+  await page.click('[data-ruletext] .cm-content')
+  await page.keyboard.press('Control+End')
+  await page.keyboard.type('\n# changed')
+  await page.selectOption('[aria-label="Time to try it on"]', { label: 'Everything' })
+  await page.keyboard.press('Control+Enter')
+  await page.waitForSelector('[data-backtest=done]')
+  await page.keyboard.press('Control+End')
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    await page.waitForTimeout(200)
+    await accessible(`editor with a report ${mode}`)
+    await page.screenshot({ path: `${shots}rule-editor-${mode}.png` })
+  }
+  await page.setViewportSize({ width: 1280, height: 720 })
+  await fits('editor with a report')
+  await page.setViewportSize({ width: 1440, height: 900 })
+})
+
+await step('a backtest shows its result and can be cancelled', async () => {
+  // Leaving the page of the step before would ask, and that is tested above.
+  page.once('dialog', (dialog) => void dialog.accept())
+  await goto(rulePath)
+  await page.selectOption('[aria-label="Time to try it on"]', { label: 'Everything' })
+  await page.click('button:has-text("Try on history")')
+  await page.waitForSelector('[data-backtest=done] dt:has-text("Alerts")')
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    const why = page.locator('[aria-label="The newest detections"] button').first()
+    if ((await why.count()) && (await why.getAttribute('aria-expanded')) === 'false') await why.click()
+    await page.waitForTimeout(200)
+    await accessible(`backtest ${mode}`)
+    await page.screenshot({ path: `${shots}rule-backtest-${mode}.png`, fullPage: true })
+  }
+  // A small store is read in no time: the request is held, so that there is something to cancel.
+  let release = () => {}
+  await page.route('**/api/v1/rules/backtest', async (route) => {
+    await new Promise((resolve) => (release = resolve))
+    await route.continue().catch(() => {})
+  })
+  await page.click('button:has-text("Try on history")')
+  await page.waitForSelector('[data-backtest=running] [role=progressbar]')
+  await accessible('backtest that runs')
+  const [request] = await Promise.all([page.waitForEvent('requestfailed'), page.click('button:has-text("Cancel")')])
+  await page.waitForSelector('[data-backtest=cancelled]')
+  expect(request.url().endsWith('/rules/backtest'), `${request.url()} was ended in its place`)
+  release()
+  await page.unroute('**/api/v1/rules/backtest')
 })
 
 await step('a token is revoked', async () => {

@@ -110,6 +110,15 @@ const rules = [
   ['new-local-account', 'New local account', 'medium', 'event', ['attack.persistence', 'attack.t1136.001'], 'windows', null, 'security', 'A local account was made.'],
 ].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'] }))
 const yaml = (rule) => `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndescription: ${rule.description}\ntags:\n${rule.tags.map((tag) => `  - ${tag}`).join('\n')}\nlogsource:\n${Object.entries(rule.logsource).filter(([, v]) => v).map(([k, v]) => `  ${k}: ${v}`).join('\n')}\ndetection:\n  selection:\n    message|contains: 'Failed password'\n  condition: selection\n`
+for (const [i, rule] of rules.entries()) Object.assign(rule, { origin: rule.id === 'large-upload' ? 'folder' : rule.id === 'sudo-shell' ? 'product' : 'builtin', version: `9f2c${(i * 7919 + 4096).toString(16)}`, off: null, next_steps: 'Look at what the address or user did in the minutes around it.', source: yaml(rule) })
+rules.find((rule) => rule.id === 'port-scan').off = { reason: 'The scanner of the audit runs until Friday', actor: 'ines', since: iso(started - 26 * 36e5) }
+const problems = EMPTY ? [] : [
+  { path: 'my-rules/legacy/proxy.yaml', line: 1, rule: null, message: 'collections with `action` are obsolete', hint: 'write each document in full' },
+  { path: 'my-rules/vpn.yaml', line: 12, rule: 'vpn-new-country', message: 'the placeholder `office_networks` has no values', hint: 'write its values into placeholders.yaml beside the rule' },
+  { path: 'product/old-rule.yaml', line: 1, rule: 'old-rule', message: 'not YAML: mapping values are not allowed in this context at line 7 column 22 <b>\u202E', hint: '' },
+]
+/** What a rule written here stands in for. */
+const originals = new Map()
 
 const alerts = []
 function makeAlert(ruleId, entity, summary, list, why, count = list.length) {
@@ -235,7 +244,7 @@ const streams = new Set()
 function status() {
   const open = Object.fromEntries(['critical', 'high', 'medium', 'low', 'informational'].map((level) => [level, alerts.filter((a) => a.status === 'open' && a.severity === level).length]))
   const raw = events.reduce((sum, event) => sum + event['event.original'].length, 0)
-  return { version: '0.1.0', started: iso(started), uptime_seconds: Math.round((Date.now() - started) / 1000), events: events.length, events_per_second: EMPTY ? 0 : 18.4, raw_bytes: raw * 1000, disk_bytes: Math.round(raw * 62), wal_bytes: 1_482_000, segments: 41, rules: rules.length, open_alerts: open, sources: sources().length, listen: { http: `127.0.0.1:${PORT}`, syslog_udp: '127.0.0.1:5514', syslog_tcp: '127.0.0.1:5514' }, taking_logs: true, problem: null }
+  return { version: '0.1.0', started: iso(started), uptime_seconds: Math.round((Date.now() - started) / 1000), events: events.length, events_per_second: EMPTY ? 0 : 18.4, raw_bytes: raw * 1000, disk_bytes: Math.round(raw * 62), wal_bytes: 1_482_000, segments: 41, rules: rules.length, detections: 312, not_understood: 3, forgotten: EMPTY ? [] : [{ rule: 'port-scan', title: 'Many ports of one host tried', keys: 18_204 }], open_alerts: open, sources: sources().length, listen: { http: `127.0.0.1:${PORT}`, syslog_udp: '127.0.0.1:5514', syslog_tcp: '127.0.0.1:5514' }, taking_logs: true, problem: null }
 }
 function sources() {
   const names = [...new Set(events.map((event) => event['event.source']))]
@@ -392,11 +401,7 @@ function route(path, url, body, raw, request, response, cookie) {
     return response.end((rows ?? left.toReversed()).slice(0, body.limit ?? 1000).map((row) => `${JSON.stringify(row)}\n`).join(''))
   }
   if (first === 'events') { const event = events.find((each) => each['event.id'] === second); return event ? json(response, event) : fail(response, 404, { message: 'No such event' }) }
-  if (first === 'rules') {
-    if (!second) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, ...rest }) => rest) })
-    const rule = rules.find((each) => each.id === second)
-    return rule ? json(response, { ...rule, source: yaml(rule) }) : fail(response, 404, { message: 'No such rule' })
-  }
+  if (first === 'rules') return ruleRoute(second, third, body, request, response)
   if (first === 'alerts') return alertRoute(second, third, url, body, response)
   if (first === 'stream') {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
@@ -406,6 +411,82 @@ function route(path, url, body, raw, request, response, cookie) {
     return request.socket.on('close', () => streams.delete(response))
   }
   fail(response, 404, { code: 'not_found', message: `There is no ${path}` })
+}
+
+function ruleRoute(id, verb, body, request, response) {
+  if (!id) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, source: _s, next_steps: _n, ...rest }) => rest), problems })
+  if (id === 'check') return json(response, check(body.text))
+  if (id === 'backtest') return backtest(body, response)
+  const at = rules.findIndex((each) => each.id === id)
+  if (request.method === 'PUT') return putRule(id, at, body, response)
+  const broken = problems.findIndex((each) => each.path === `product/${id}.yaml`)
+  if (request.method === 'DELETE' && broken >= 0) { problems.splice(broken, 1); return response.writeHead(204).end() }
+  const rule = rules[at]
+  if (!rule) return fail(response, 404, { code: 'not_found', message: 'There is no rule with this id' })
+  if (request.method === 'DELETE') {
+    if (rule.origin !== 'product') return fail(response, 404, { message: 'there is no rule with this id that was written here', hint: 'a rule from elsewhere can be switched off' })
+    rules.splice(at, 1, ...(originals.has(id) ? [originals.get(id)] : []))
+    return response.writeHead(204).end()
+  }
+  if (verb === 'switch') {
+    if (!body.on && !body.reason?.trim()) return fail(response, 400, { message: 'a rule is switched off with a reason' })
+    rule.off = body.on ? null : { reason: body.reason, actor: account?.user ?? 'a token', since: iso(Date.now()) }
+    return response.writeHead(204).end()
+  }
+  json(response, rule)
+}
+
+/** A little of what the real check says: lines that are no YAML, and the parts that a rule must have. */
+function check(text) {
+  const id = /^id:\s*(\S+)/m.exec(text)?.[1]
+  const wrong = text.split('\n').findIndex((line) => line.trim() !== '' && !/^\s*(#|-|[^:]+:(\s|$))/.test(line))
+  const problem = (message, hint) => ({ ids: [], problems: [{ path: 'product/rule.yaml', line: 1, rule: id ?? null, message, hint }] })
+  if (wrong >= 0) return problem(`not YAML: could not find expected ':' at line ${wrong + 1} column 1`, 'look at the line before it too')
+  for (const key of ['title', 'logsource', 'detection']) if (!new RegExp(`^${key}:`, 'm').test(text)) return problem(`the rule has no \`${key}\``, `write \`${key}\` at the left edge`)
+  return { ids: [id ?? 'made-up-by-the-server'], problems: [] }
+}
+
+function putRule(id, at, { text }, response) {
+  const checked = check(text)
+  if (checked.problems[0]) return fail(response, 400, checked.problems[0])
+  if (checked.ids[0] !== id) return fail(response, 400, { message: `the text must be one rule with the id ${id}` })
+  const old = rules[at]
+  if (old && old.origin !== 'product') originals.set(id, old)
+  const base = old ?? { id, level: 'medium', description: '', tags: [], logsource: { product: null, category: null, service: null }, kind: 'event', alerts: 0, references: [], falsepositives: [], next_steps: '', off: null }
+  rules.splice(at < 0 ? rules.length : at, at < 0 ? 0 : 1, { ...base, title: /^title:\s*(.+)/m.exec(text)[1], level: /^level:\s*(\w+)/m.exec(text)?.[1] ?? base.level, origin: 'product', version: randomBytes(4).toString('hex'), source: text })
+  json(response, checked)
+}
+
+function backtest({ rule: id, text, from }, response) {
+  const known = rules.find((each) => each.id === (id ?? check(text).ids[0]))
+  if (text !== undefined && check(text).problems[0]) return fail(response, 400, { code: 'bad_request', message: `there is no rule to try: ${check(text).problems[0].message}` })
+  const since = time(from, -Infinity)
+  const read = events.filter((event) => Date.parse(event['@timestamp']) >= since)
+  const hits = read.filter((event) => event['event.severity'] >= 3)
+  const line = (value) => response.write(`${JSON.stringify(value)}\n`)
+  response.writeHead(200, { 'content-type': 'application/x-ndjson' })
+  let step = 0
+  const timer = setInterval(() => {
+    step += 1
+    if (step <= 20) return line({ progress: { done: Math.round((read.length * step) / 20), events: read.length, hits: Math.round((hits.length * step) / 20) } })
+    clearInterval(timer)
+    line({ report: reportOf(known, text, read, hits) })
+    response.end()
+  }, 80)
+  response.on('close', () => clearInterval(timer))
+}
+
+function reportOf(rule, text, read, hits) {
+  const tally = (key) => [...hits.reduce((map, event) => map.set(key(event), (map.get(key(event)) ?? 0) + 1), new Map())]
+  const days = tally((event) => event['@timestamp'].slice(0, 10)).map(([day, detections]) => ({ day, detections, alerts: Math.ceil(detections / 9) }))
+  for (let back = 2; back < 24; back += 1) if (back % 4) days.unshift({ day: iso(started - back * 864e5).slice(0, 10), detections: 9 * ((back * 7) % 11), alerts: (back * 7) % 11 })
+  const entity = (event) => (event['source.ip'] ? { kind: 'address', value: event['source.ip'] } : { kind: 'user', value: event['user.name'] ?? 'nobody' })
+  const entities = tally((event) => JSON.stringify(entity(event))).sort((a, b) => b[1] - a[1]).map(([key, detections]) => ({ entity: JSON.parse(key), detections }))
+  const changed = rule && text !== undefined && text !== rule.source
+  const samples = hits.toReversed().slice(0, 20).map((event) => ({ time: event['@timestamp'], event: event['event.id'], entity: entity(event), count: 1, why: [{ selection: 'selection', field: 'message', value: event.message, test: "contains 'Failed password'" }] }))
+  const sum = (key) => days.reduce((total, day) => total + day[key], 0)
+  const found = { id: rule?.id ?? 'new', title: rule?.title ?? 'New rule', level: rule?.level ?? 'high', version: 'a11c', detections: sum('detections'), alerts: sum('alerts'), days, entities: entities.slice(0, 10), entities_total: entities.length, samples, difference: changed ? { before: rule.version, both: hits.length - 4, only_now: 31, only_before: 4, lost_events: hits.slice(0, 4).map((event) => event['event.id']) } : null }
+  return { events: read.length, hits: hits.length, seconds: 1.7, problems: [], rules: [found] }
 }
 
 function alertRoute(id, verb, url, body, response) {
@@ -420,7 +501,9 @@ function alertRoute(id, verb, url, body, response) {
     tellAll('alert', alert)
     return json(response, { alert })
   }
-  json(response, { alert, events: alert.evidence.map((each) => events.find((event) => event['event.id'] === each)).filter(Boolean) })
+  const full = Array.from({ length: alert.count }, (_, i) => { const event = alert.evidence[Math.min(i, alert.evidence.length - 1)]; return { id: `${alert.id}-${i}`, time: iso(Date.parse(alert.first_seen) + i * 1_100), event, count: alert.rule.id.includes('brute') ? 10 + (i % 7) : 1 } })
+  const detections = full.length > 100 ? [...full.slice(0, 50), ...full.slice(-50)] : full
+  json(response, { alert, detections, events: alert.evidence.map((each) => events.find((event) => event['event.id'] === each)).filter(Boolean) })
 }
 
 function file(pathname, response) {

@@ -56,6 +56,10 @@ pub struct Alert {
     pub last_event_id: i64,
     /// When it was judged.
     pub closed_at: Option<Micros>,
+    /// True when it stands for all that the rule found beyond its noise budget: its detections are
+    /// about many.
+    #[serde(default)]
+    pub over_budget: bool,
 }
 
 /// What an alert keeps of a detection.
@@ -162,6 +166,24 @@ pub fn apply(open_alert: Option<Alert>, detection: &Detection) -> Applied {
     }
 }
 
+/// The same for a detection that was found when stored events were looked at again: events after
+/// it may have been folded already.
+pub fn apply_late(newest: Option<Alert>, detection: &Detection) -> Applied {
+    let known = |alert: &Alert| alert.detections.iter().any(|firing| firing.id == detection.id);
+    match newest {
+        Some(alert) if known(&alert) => Applied::Known,
+        Some(mut alert) if belongs(&alert, detection) => {
+            add(&mut alert, detection);
+            Applied::Folded(alert)
+        }
+        // A judged alert is of what was known then.
+        Some(alert) if detection.event_id <= alert.last_event_id && !is_far(&alert, detection) => {
+            Applied::Known
+        }
+        _ => Applied::Opened(open(detection)),
+    }
+}
+
 /// What detections must share to be one alert: the rule's id and the entity.
 pub fn key(detection: &Detection) -> (&str, &Entity) {
     (&detection.rule.id, &detection.entity)
@@ -172,8 +194,12 @@ pub fn key(detection: &Detection) -> (&str, &Entity) {
 pub fn belongs(alert: &Alert, detection: &Detection) -> bool {
     alert.status == Status::Open
         && (alert.rule.id.as_str(), &alert.entity) == key(detection)
-        && detection.time <= alert.last_seen.saturating_add(FOLD_GAP)
-        && detection.time >= alert.first_seen.saturating_sub(FOLD_GAP)
+        && !is_far(alert, detection)
+}
+
+fn is_far(alert: &Alert, detection: &Detection) -> bool {
+    detection.time > alert.last_seen.saturating_add(FOLD_GAP)
+        || detection.time < alert.first_seen.saturating_sub(FOLD_GAP)
 }
 
 /// Opens an alert from its first detection.
@@ -199,17 +225,35 @@ pub fn open(detection: &Detection) -> Alert {
         why: detection.why.iter().take(WHY_MAX).cloned().collect(),
         last_event_id: i64::MIN,
         closed_at: None,
+        over_budget: false,
     };
     fold(&mut alert, detection);
     alert
 }
 
+/// The detection as it counts once its rule has opened all the alerts of its noise budget: about
+/// nobody in particular, so that one alert takes them all.
+pub fn beyond_budget(detection: &Detection) -> Detection {
+    Detection { entity: Entity::none(), ..detection.clone() }
+}
+
+/// Says of an alert that it stands for what is beyond the noise budget.
+pub fn mark_over_budget(alert: &mut Alert) {
+    alert.over_budget = true;
+    alert.summary = summary(alert);
+}
+
 /// Adds a detection to its alert. False when it was added before, which changes nothing.
 pub fn fold(alert: &mut Alert, detection: &Detection) -> bool {
-    if detection.event_id <= alert.last_event_id {
-        return false;
+    let new = detection.event_id > alert.last_event_id;
+    if new {
+        add(alert, detection);
     }
-    alert.last_event_id = detection.event_id;
+    new
+}
+
+fn add(alert: &mut Alert, detection: &Detection) {
+    alert.last_event_id = alert.last_event_id.max(detection.event_id);
     alert.count += 1;
     alert.first_seen = alert.first_seen.min(detection.time);
     alert.last_seen = alert.last_seen.max(detection.time);
@@ -234,7 +278,6 @@ pub fn fold(alert: &mut Alert, detection: &Detection) -> bool {
         alert.evidence.push(event);
     }
     alert.summary = summary(alert);
-    true
 }
 
 /// Records what somebody judged at `now`. A verdict closes the alert; none opens it again.
@@ -291,7 +334,9 @@ fn summary(alert: &Alert) -> String {
         1 => "1 detection".to_string(),
         n => format!("{n} detections"),
     };
-    if !alert.entity.value.is_empty() {
+    if alert.over_budget {
+        text.push_str(" beyond the noise budget of the rule");
+    } else if !alert.entity.value.is_empty() {
         text.push_str(" for ");
         text.push_str(&alert.entity.value);
     }
@@ -338,6 +383,7 @@ mod tests {
             references: vec![],
             falsepositives: vec![],
             next_steps: String::new(),
+            noise_budget: None,
             tags: vec!["attack.credential_access".into(), "attack.t1110.001".into()],
             product: None,
             category: None,
@@ -393,6 +439,29 @@ mod tests {
     }
 
     #[test]
+    fn a_detection_that_was_found_late_is_folded_once() {
+        #[track_caller]
+        fn check(newest: Option<Alert>, late: &Detection, expected: Option<(u64, i64)>) {
+            let found = match apply_late(newest, late) {
+                Applied::Opened(alert) | Applied::Folded(alert) => {
+                    Some((alert.count, alert.last_event_id))
+                }
+                Applied::Known => None,
+            };
+            assert_eq!(found, expected);
+        }
+        let (first, later) = (detection(5, 0), detection(9, MINUTE));
+        let mut alert = open(&first);
+        fold(&mut alert, &later);
+        check(Some(alert.clone()), &detection(7, 30 * SECOND), Some((3, 9)));
+        check(Some(alert.clone()), &first, None);
+        check(Some(alert.clone()), &detection(7, 3 * FOLD_GAP), Some((1, 7)));
+        check(None, &detection(7, 0), Some((1, 7)));
+        judge(&mut alert, Some(Verdict::Benign), "", 0);
+        check(Some(alert), &detection(7, 0), None);
+    }
+
+    #[test]
     fn after_a_day_of_silence_a_new_alert_opens() {
         let detections = [detection(5, 0), detection(6, FOLD_GAP), detection(7, 3 * FOLD_GAP)];
         let (alerts, _) = run(&detections, None);
@@ -409,6 +478,17 @@ mod tests {
         judge(&mut alert, None, &"é".repeat(NOTE_BYTES_MAX), 10);
         assert_eq!((alert.status, alert.closed_at), (Status::Open, None));
         assert!(alert.note.len() <= NOTE_BYTES_MAX);
+    }
+
+    #[test]
+    fn what_is_beyond_the_budget_becomes_one_alert() {
+        let mut other = detection(6, MINUTE);
+        other.entity.value = "203.0.113.8".into();
+        let mut alert = open(&beyond_budget(&detection(5, 0)));
+        mark_over_budget(&mut alert);
+        assert!(fold(&mut alert, &beyond_budget(&other)));
+        let expected = "2 detections beyond the noise budget of the rule in 1 min";
+        assert_eq!((alert.count, alert.summary.as_str()), (2, expected));
     }
 
     #[test]

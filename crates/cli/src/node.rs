@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pugmark_detect::RuleSet;
 use pugmark_engine::engine::{Options, Parts};
 use pugmark_engine::retention::{self, ClassSettings};
-use pugmark_engine::{Engine, SystemClock, rules};
+use pugmark_engine::rulebook::Origin;
+use pugmark_engine::{Engine, RuleBook, SystemClock};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
 use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
@@ -28,20 +28,38 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         );
     }
     // Rules and parsers come first: when they are wrong, nothing was opened yet.
-    let rules = load_rules(settings)?;
+    let origin = origin(settings);
+    let found = origin.read().map_err(|error| {
+        CliError::usage(error.to_string()).hint("change rules.dirs in the settings")
+    })?;
     let parser = parser()?;
     let (store, blocks) = Store::open(dir, options).await.map_err(store_error)?;
+    let kept = store.kept_rules().list().await.map_err(store_error)?;
+    let rules = RuleBook::compile(found, &kept);
+    rules.report();
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
         parser,
-        rules: Arc::new(rules),
+        rules,
+        origin,
         clock: Arc::new(SystemClock),
     };
     let flush_interval = Duration::from_secs(settings.store.flush_interval_seconds.max(1));
-    Ok(Engine::start(parts, Options { flush_interval, compaction: settings.store.compaction }))
+    let checkpoint_interval = Duration::from_secs(settings.rules.checkpoint_interval_seconds);
+    let reload_interval = Duration::from_secs(settings.rules.reload_interval_seconds);
+    let compaction = settings.store.compaction;
+    let noise_budget = settings.rules.noise_budget_alerts_per_day;
+    let options = Options {
+        flush_interval,
+        compaction,
+        checkpoint_interval,
+        reload_interval,
+        noise_budget,
+    };
+    Ok(Engine::start(parts, options))
 }
 
 /// Opens `dir` for questions only; a running server is not disturbed. Records that are still in
@@ -139,24 +157,9 @@ fn search_options(settings: &Settings) -> pugmark_search::Options {
     }
 }
 
-/// The rules that the settings ask for. A rule that cannot be used is reported and left out.
-fn load_rules(settings: &Settings) -> Result<RuleSet, CliError> {
-    let mut sources = if settings.rules.builtin { rules::builtin() } else { Vec::new() };
-    let mut problems = Vec::new();
-    for dir in &settings.rules.dirs {
-        let (more, broken) = rules::read_folder(dir).map_err(|error| {
-            CliError::usage(format!("cannot read rules from {}: {error}", dir.display()))
-                .hint("change rules.dirs in the settings")
-        })?;
-        sources.extend(more);
-        problems.extend(broken);
-    }
-    let (set, more) = rules::compile(&sources);
-    problems.extend(more);
-    for problem in problems {
-        tracing::warn!(path = problem.path, "rule left out: {}", problem.message);
-    }
-    Ok(set)
+/// Where the settings say that rules come from.
+pub(crate) fn origin(settings: &Settings) -> Origin {
+    Origin { builtin: settings.rules.builtin, dirs: settings.rules.dirs.clone() }
 }
 
 fn store_error(error: pugmark_store::StoreError) -> CliError {

@@ -75,6 +75,9 @@ pub(crate) struct Syslog {
 pub(crate) struct Rules {
     pub(crate) builtin: bool,
     pub(crate) dirs: Vec<PathBuf>,
+    pub(crate) reload_interval_seconds: u64,
+    pub(crate) checkpoint_interval_seconds: u64,
+    pub(crate) noise_budget_alerts_per_day: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

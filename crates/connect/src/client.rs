@@ -109,6 +109,27 @@ impl Client {
             .and_then(|v| v.to_str().ok())
             .map(|v| v.split(',').map(decode_percent).collect())
             .unwrap_or_default();
+        Ok((self.bytes(response), columns))
+    }
+
+    /// Sends JSON to a resource whose answer streams as NDJSON bytes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn stream(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<BoxStream<'static, Result<Vec<u8>, ClientError>>, ClientError> {
+        let url = format!("{}{path}", self.server);
+        let response = self.send(self.http.post(url).json(body)).await?;
+        Ok(self.bytes(response))
+    }
+
+    fn bytes(
+        &self,
+        response: reqwest::Response,
+    ) -> BoxStream<'static, Result<Vec<u8>, ClientError>> {
         let server = self.server.clone();
         let bytes = response.bytes_stream().map(move |chunk| match chunk {
             Ok(bytes) => Ok(bytes.to_vec()),
@@ -117,7 +138,7 @@ impl Client {
                 cause: format!("the answer broke off: {error}"),
             }),
         });
-        Ok((bytes.boxed(), columns))
+        bytes.boxed()
     }
 
     /// Reads a JSON resource, such as `/api/v1/alerts`.

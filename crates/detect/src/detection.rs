@@ -35,6 +35,10 @@ pub struct RuleInfo {
     /// What to look at and do first, from the key `next_steps`, which is ours; may be empty.
     #[serde(default)]
     pub next_steps: String,
+    /// Alerts that it may open in a day, from the key `noise_budget`, which is ours; beyond them
+    /// one alert stands for the rest. `None` leaves it to the settings.
+    #[serde(default)]
+    pub noise_budget: Option<u64>,
     /// Tags such as `attack.t1110`.
     pub tags: Vec<String>,
     /// Product of the log source it reads, if it names one.

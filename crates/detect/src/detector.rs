@@ -78,6 +78,22 @@ impl Detector {
         Checkpoint::new(next, known)
     }
 
+    /// Takes over what another detector of the same rules knows of these correlations.
+    pub fn adopt(&mut self, rules: &[u32], mut other: Detector) {
+        let all = self.rules.correlations().iter().zip(&mut self.states).zip(&mut other.states);
+        for ((rule, state), known) in all {
+            if rules.contains(&rule.rule) {
+                *state = std::mem::take(known);
+            }
+        }
+    }
+
+    /// The longest time that these correlations look back, in microseconds.
+    pub fn span(&self, rules: &[u32]) -> Micros {
+        let all = self.rules.correlations().iter().filter(|rule| rules.contains(&rule.rule));
+        all.map(|rule| rule.span).max().unwrap_or_default()
+    }
+
     /// The rules it runs.
     pub fn rules(&self) -> &Arc<RuleSet> {
         &self.rules
@@ -94,10 +110,16 @@ impl Detector {
 
     /// The detections that the events of a batch complete, in the order of the rows.
     pub fn process(&mut self, batch: &Batch) -> Vec<Detection> {
+        let hits = self.rules.hits(batch);
+        self.process_hits(batch, &hits)
+    }
+
+    /// The same where the hits of the batch are known.
+    pub fn process_hits(&mut self, batch: &Batch, hits: &[Hit]) -> Vec<Detection> {
         let rules = self.rules.clone();
         let mut detections = Vec::new();
-        for hit in rules.hits(batch) {
-            for Firing { mut detection, matched } in self.follow(&hit) {
+        for hit in hits {
+            for Firing { mut detection, matched } in self.follow(hit) {
                 detection.why.extend(rules.explain(matched, batch, hit.row as usize));
                 detections.push(detection);
             }

@@ -54,6 +54,11 @@ const SYSTEM_ACCOUNTS: &[&str] = &[
     "unknown",
 ];
 
+/// The fields in which an entity is looked for.
+pub(crate) fn fields() -> impl Iterator<Item = FieldId> {
+    NETWORK_FIRST.iter().chain(USER_FIRST).copied()
+}
+
 /// The entity of an event rule's detection.
 pub(crate) fn of_event(rule: &RuleInfo, batch: &Batch, row: usize) -> Entity {
     let text = |field| text(batch, field, row);

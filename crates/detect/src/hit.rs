@@ -4,6 +4,8 @@
 //! by whoever reads stored events. [`Detector::follow`](crate::Detector::follow) takes the hits in
 //! the order of their ids.
 
+use std::collections::BTreeMap;
+
 use arrow::array::Array;
 use hashbrown::{HashMap, HashSet};
 use pugmark_event::entity::EntityKind;
@@ -111,6 +113,13 @@ impl Feeds {
     }
 }
 
+impl Hit {
+    /// A hash of the source that the event came from.
+    pub fn source(&self) -> u64 {
+        self.source
+    }
+}
+
 impl RuleSet {
     /// The events of a batch that rules matched, in the order of the rows.
     pub fn hits(&self, batch: &Batch) -> Vec<Hit> {
@@ -122,6 +131,25 @@ impl RuleSet {
         let fields = RowFields::new(batch, self.feeds().names(), fed);
         let of_row = matches.chunk_by(|a, b| a.row == b.row);
         of_row.filter_map(|matches| self.hit(batch, matches, &fields)).collect()
+    }
+
+    /// The correlations that an event may complete, also through others, as indices into
+    /// [`RuleSet::rules`], each with how far from the event in time its windows reach.
+    pub fn reached(&self, hit: &Hit) -> Vec<(u32, Micros)> {
+        let inputs = hit.matched.iter().flat_map(|matched| &matched.inputs);
+        let mut open: BTreeMap<u32, Micros> = inputs.map(|input| (input.correlation, 0)).collect();
+        let mut reached = Vec::new();
+        // Correlations stand in an order in which each comes after those below it.
+        while let Some((index, below)) = open.pop_first() {
+            let correlation = &self.correlations()[index as usize];
+            let reach = below.saturating_add(correlation.span);
+            reached.push((correlation.rule, reach));
+            for &(above, _) in self.feeds().of(correlation.rule) {
+                let known = open.entry(above).or_default();
+                *known = reach.max(*known);
+            }
+        }
+        reached
     }
 
     fn hit(&self, batch: &Batch, matches: &[Match], fields: &RowFields<'_>) -> Option<Hit> {

@@ -54,6 +54,12 @@ impl<'a> LogSource<'a> {
     }
 }
 
+/// Categories of the events that rules of a category read.
+pub(crate) fn events_of(category: &str) -> impl Iterator<Item = &str> + Clone {
+    let implied = IMPLIED.iter().filter(move |(_, rule)| *rule == category);
+    std::iter::once(category).chain(implied.map(|(event, _)| *event))
+}
+
 /// Rows of a batch by log source, in order of first appearance.
 pub(crate) fn groups(batch: &Batch) -> Vec<(LogSource<'_>, Vec<u32>)> {
     let columns = [fields::PRODUCT, fields::CATEGORY, fields::SERVICE].map(|id| batch.text(id));

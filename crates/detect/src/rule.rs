@@ -23,7 +23,17 @@ pub struct Rule {
     pub line: usize,
     /// A short name that correlations may use instead of the id.
     pub(crate) name: Option<String>,
+    /// It makes no detections, as somebody decided; correlations may still need it.
+    pub(crate) off: bool,
     pub(crate) body: Body,
+}
+
+impl Rule {
+    /// Switches it off: it makes no detections, and is not even looked at unless a correlation
+    /// needs it.
+    pub fn switch_off(&mut self) {
+        self.off = true;
+    }
 }
 
 /// What a rule does.

@@ -96,6 +96,16 @@ impl RuleSet {
         &self.correlations
     }
 
+    /// Product, category and service that rules read, empty where a rule names none.
+    pub(crate) fn sources(&self) -> &[[String; 3]] {
+        &self.sources
+    }
+
+    /// Names of the fields that rules test.
+    pub(crate) fn field_names(&self) -> impl Iterator<Item = &str> {
+        self.partitions.iter().flat_map(|partition| partition.fields.iter().map(String::as_str))
+    }
+
     pub(crate) fn feeds(&self) -> &Feeds {
         &self.feeds
     }
@@ -134,7 +144,8 @@ impl RuleSet {
     fn partition(&mut self, problems: &mut Vec<Problem>) {
         let mut by_source: BTreeMap<LogSource<'_>, Vec<(u32, &EventRule)>> = BTreeMap::new();
         for (index, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {
-            if let Some(body) = body {
+            let wanted = !info.silent || !self.feeds.of(index).is_empty();
+            if let Some(body) = body.as_ref().filter(|_| wanted) {
                 by_source.entry(LogSource::of(info)).or_default().push((index, body));
             }
         }

@@ -14,6 +14,7 @@ pub(crate) fn info(category: &str) -> RuleInfo {
         references: vec![],
         falsepositives: vec![],
         next_steps: String::new(),
+        noise_budget: None,
         tags: vec![],
         product: None,
         category: (!category.is_empty()).then(|| category.into()),
@@ -669,4 +670,22 @@ fn bytes_that_are_no_checkpoint_are_refused() {
     assert!(matches!(read(&bytes[..bytes.len() - 1]), Err(CheckpointError::Damaged(_))));
     let newer = [&[9], &bytes[1..]].concat();
     assert!(matches!(read(&newer), Err(CheckpointError::Format(9))));
+}
+
+#[test]
+fn an_event_reaches_through_chains() {
+    #[track_caller]
+    fn check(success: bool, expected: &[(&str, i64)]) {
+        let set = rules(CHAIN);
+        let hits = set.hits(&attempts(&[(0, 7, "r", success)]));
+        let reached = set.reached(&hits[0]);
+        let mut reached: Vec<_> = reached
+            .into_iter()
+            .map(|(rule, reach)| (set.rules()[rule as usize].id.as_str(), reach / MINUTE))
+            .collect();
+        reached.sort_unstable();
+        assert_eq!(reached, expected);
+    }
+    check(false, &[("both", 1), ("guessed", 15), ("guessing", 5), ("spraying", 5)]);
+    check(true, &[("both", 1), ("guessed", 10)]);
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::Receiver;
+use arc_swap::ArcSwap;
+use crossbeam_channel::{Receiver, Sender};
 use parking_lot::Mutex;
 use pugmark_alert::{Alert, Verdict};
 use pugmark_detect::RuleSet;
@@ -20,6 +21,8 @@ use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
 use crate::pipeline::Pipeline;
+use crate::reloader;
+use crate::rulebook::{Origin, OriginError, RuleBook};
 use crate::self_check::SelfCheck;
 use crate::status::{Counters, Status};
 
@@ -34,11 +37,23 @@ pub struct Options {
     pub flush_interval: Duration,
     /// Whether small segments are merged in the background.
     pub compaction: bool,
+    /// Time between two checkpoints of rules over time, at least.
+    pub checkpoint_interval: Duration,
+    /// How often folders with rules are looked at for changes; zero for never.
+    pub reload_interval: Duration,
+    /// Alerts that a rule may open in a day, unless it says otherwise; 0 for any number.
+    pub noise_budget: u64,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { flush_interval: Duration::from_secs(10), compaction: true }
+        Self {
+            flush_interval: Duration::from_secs(10),
+            compaction: true,
+            checkpoint_interval: Duration::from_secs(10),
+            reload_interval: Duration::from_secs(5),
+            noise_budget: 100,
+        }
     }
 }
 
@@ -58,6 +73,9 @@ pub enum EngineError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A folder with rules cannot be read.
+    #[error(transparent)]
+    Rules(#[from] OriginError),
     /// One reparse at a time.
     #[error("another reparse is under way; try again when it is done")]
     Busy,
@@ -74,7 +92,9 @@ pub struct Parts {
     /// Turns records into events.
     pub parser: Arc<Parser>,
     /// Watches the events.
-    pub rules: Arc<RuleSet>,
+    pub rules: RuleBook,
+    /// Where these rules come from; looked at for changes.
+    pub origin: Origin,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -85,11 +105,16 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(crate) struct Inner {
     store: Arc<Store>,
     search: Arc<dyn Search>,
     parser: Arc<Parser>,
-    rules: Arc<RuleSet>,
+    rules: ArcSwap<RuleBook>,
+    pub(crate) origin: Origin,
+    /// One reload at a time.
+    reloading: tokio::sync::Mutex<()>,
+    /// Brings other rules to the pipeline.
+    change: Sender<Arc<RuleBook>>,
     clock: Arc<dyn Clock>,
     intake: Intake,
     reparse: Mutex<ReparseState>,
@@ -100,6 +125,12 @@ struct Inner {
     pipeline: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
 
+impl From<Arc<Inner>> for Engine {
+    fn from(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+}
+
 impl Engine {
     /// Starts the pipeline on a thread of its own and the flusher on the current runtime.
     ///
@@ -108,19 +139,24 @@ impl Engine {
     pub fn start(parts: Parts, options: Options) -> Engine {
         let (notices, _) = broadcast::channel(NOTICES_MAX);
         let (stop, stopped) = watch::channel(false);
+        let watched = stopped.clone();
         let counters = Arc::new(Counters::default());
+        let rules = Arc::new(parts.rules);
         let pipeline = Pipeline {
             store: parts.store.clone(),
             parser: parts.parser.clone(),
-            rules: parts.rules.clone(),
+            rules: rules.clone(),
             notices: notices.clone(),
             counters: counters.clone(),
             runtime: tokio::runtime::Handle::current(),
+            checkpoint_interval: options.checkpoint_interval,
+            noise_budget: options.noise_budget,
         };
+        let (change, changed) = crossbeam_channel::unbounded();
         let blocks = parts.blocks;
         let thread = std::thread::Builder::new()
             .name("pipeline".into())
-            .spawn(move || pipeline.run(&blocks))
+            .spawn(move || pipeline.run(&blocks, changed))
             .expect("the system gives a thread at the start");
         if options.compaction {
             tokio::spawn(compactor::run(parts.store.clone(), stopped.clone()));
@@ -139,7 +175,10 @@ impl Engine {
             store: parts.store,
             search: parts.search,
             parser: parts.parser,
-            rules: parts.rules,
+            rules: ArcSwap::new(rules),
+            origin: parts.origin,
+            reloading: tokio::sync::Mutex::default(),
+            change,
             clock: parts.clock,
             reparse: Mutex::default(),
             notices,
@@ -147,7 +186,12 @@ impl Engine {
             stop,
             pipeline: Mutex::new(Some(thread)),
         };
-        Engine { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        if !options.reload_interval.is_zero() {
+            let engine = Arc::downgrade(&inner);
+            tokio::spawn(reloader::run(engine, options.reload_interval, watched));
+        }
+        Engine { inner }
     }
 
     /// Takes records of a source; the answer comes when they are on disk.
@@ -180,7 +224,35 @@ impl Engine {
 
     /// The rules that watch the stream.
     pub fn rules(&self) -> Arc<RuleSet> {
-        self.inner.rules.clone()
+        self.inner.rules.load().rules.clone()
+    }
+
+    /// The same, with those that do not run and why.
+    pub fn rule_book(&self) -> Arc<RuleBook> {
+        self.inner.rules.load_full()
+    }
+
+    /// Reads all rules again and watches the stream with them from the next block on. Rules over
+    /// time that did not change keep what they know.
+    ///
+    /// # Errors
+    /// When they cannot be read; the rules of before go on then.
+    pub async fn reload_rules(&self) -> Result<(), EngineError> {
+        let _one = self.inner.reloading.lock().await;
+        let kept = self.inner.store.kept_rules().list().await?;
+        let origin = self.inner.origin.clone();
+        let compiled =
+            tokio::task::spawn_blocking(move || Ok(RuleBook::compile(origin.read()?, &kept))).await;
+        let failed = |error: tokio::task::JoinError| {
+            EngineError::Store(StoreError::State { what: "rules", message: error.to_string() })
+        };
+        let book: RuleBook = compiled.map_err(failed)?.map_err(EngineError::Rules)?;
+        book.report();
+        // The pipeline has gone only when the engine stops.
+        let book = Arc::new(book);
+        let _ = self.inner.change.send(book.clone());
+        self.inner.rules.store(book);
+        Ok(())
     }
 
     /// What turns records into events.
@@ -228,9 +300,11 @@ impl Engine {
             disk_bytes: usage.disk_bytes,
             wal_bytes: usage.wal_bytes,
             segments: usage.segments,
-            rules: inner.rules.rules().iter().filter(|rule| !rule.silent).count() as u64,
+            rules: inner.rules.load().rules.rules().iter().filter(|rule| !rule.silent).count()
+                as u64,
             detections: inner.counters.detections(),
             not_understood: inner.counters.not_understood(),
+            forgotten: inner.counters.forgotten(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,
             taking_logs: problem.is_none(),

@@ -7,15 +7,19 @@
 //! the query engine behind it.
 
 pub mod aging;
+pub mod backtest;
 pub mod care;
 pub mod clock;
 pub mod compactor;
 pub mod engine;
 pub mod flusher;
+pub mod history;
 pub mod hunt;
 pub mod intake;
 pub mod pipeline;
+mod reloader;
 pub mod retention;
+pub mod rulebook;
 pub mod rules;
 pub mod self_check;
 pub mod status;
@@ -24,4 +28,5 @@ pub use care::{ReparseState, Replayed};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineError, Notice, Options};
 pub use intake::{IngestError, Receipt};
+pub use rulebook::RuleBook;
 pub use status::Status;

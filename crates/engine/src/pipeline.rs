@@ -7,57 +7,82 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
-use crossbeam_channel::Receiver;
-use pugmark_detect::{Detection, Detector, RuleSet};
+use crossbeam_channel::{Receiver, never, select};
+use pugmark_detect::Detection;
 use pugmark_event::Batch;
-use pugmark_event::time::{HOUR, Micros};
 use pugmark_parse::{Input, Parser};
-use pugmark_store::{Block, Scan, Store};
+use pugmark_store::{Block, Store};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::engine::Notice;
-use crate::pipeline::alerts::AlertBook;
+use crate::pipeline::alerts::{AlertBook, Order};
+use crate::pipeline::watch::Watch;
+use crate::rulebook::RuleBook;
 use crate::status::Counters;
 
 mod alerts;
+mod late;
+mod watch;
 
-/// How far back stored events are read at a start, so that rules over time know what came before.
-const WARM_UP: Micros = HOUR;
-/// Events read for the warm-up at most; a start must not wait for a huge hour.
-const WARM_UP_EVENTS_MAX: usize = 500_000;
+/// How often what is not urgent is looked at.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Everything a block passes through.
 pub(crate) struct Pipeline {
     pub(crate) store: Arc<Store>,
     pub(crate) parser: Arc<Parser>,
-    pub(crate) rules: Arc<RuleSet>,
+    pub(crate) rules: Arc<RuleBook>,
     pub(crate) notices: broadcast::Sender<Arc<Notice>>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) runtime: Handle,
+    pub(crate) checkpoint_interval: Duration,
+    pub(crate) noise_budget: u64,
 }
 
 impl Pipeline {
-    /// Runs until the store closes its end of `blocks`. Blocks the thread it is called on.
-    pub(crate) fn run(self, blocks: &Receiver<Block>) {
-        let mut detector = Detector::new(self.rules.clone());
-        self.warm_up(&mut detector);
-        let book = AlertBook::new(self.store.clone());
-        for block in blocks {
-            self.process(&block, &mut detector, &book);
+    /// Runs until the store closes its end of `blocks`; other rules come through `rules`. Blocks
+    /// the thread it is called on.
+    pub(crate) fn run(self, blocks: &Receiver<Block>, mut rules: Receiver<Arc<RuleBook>>) {
+        let mut watch =
+            Watch::start(self.store.clone(), self.rules.clone(), self.checkpoint_interval);
+        let mut book = AlertBook::new(self.store.clone(), self.noise_budget);
+        let ticks = crossbeam_channel::tick(TICK);
+        loop {
+            select! {
+                recv(blocks) -> block => match block {
+                    Ok(block) => self.process(&block, &mut watch, &mut book),
+                    Err(_) => break,
+                },
+                recv(rules) -> new => match new {
+                    Ok(new) => watch.change_rules(new),
+                    Err(_) => rules = never(),
+                },
+                recv(watch.reviewed()) -> reviewed => {
+                    let late = reviewed.map_or_else(|_| Vec::new(), |found| watch.review(found));
+                    self.counters.count_detections(late.len());
+                    self.fold(&late, &mut book, Order::Late);
+                },
+                recv(ticks) -> _ => watch.review_if_due(),
+            }
+            if watch.keep_if_due() {
+                self.counters.set_forgotten(watch.forgotten());
+            }
         }
+        watch.keep();
     }
 
-    fn process(&self, block: &Block, detector: &mut Detector, book: &AlertBook) {
+    fn process(&self, block: &Block, watch: &mut Watch, book: &mut AlertBook) {
         let end = block.first_id + block.records.len() as i64;
         if let Some(reason) = &block.quarantine {
             self.store.quarantine(block, 0..block.records.len(), reason);
-            return self.store.processed(end);
+            return self.done(end, watch);
         }
         let Some(batch) = self.parse(block) else {
             self.store.quarantine(block, 0..block.records.len(), "the parser failed on this block");
-            return self.store.processed(end);
+            return self.done(end, watch);
         };
         self.counters.count_issues(&batch);
         self.store.insert(batch.clone());
@@ -65,9 +90,15 @@ impl Pipeline {
             // A listener that has gone meanwhile is fine.
             let _ = self.notices.send(Arc::new(Notice::Events(batch.clone())));
         }
-        let detections = self.detect(&batch, detector);
+        let detections = watch.detect(&batch);
         self.counters.count_detections(detections.len());
-        self.fold(detections, book);
+        self.fold(&detections, book, Order::Stream);
+        self.done(end, watch);
+    }
+
+    /// The WAL may forget what is below `end`.
+    fn done(&self, end: i64, watch: &mut Watch) {
+        watch.seen(end);
         self.store.processed(end);
     }
 
@@ -86,28 +117,13 @@ impl Pipeline {
             .ok()
     }
 
-    fn detect(&self, batch: &Batch, detector: &mut Detector) -> Vec<Detection> {
-        match catch_unwind(AssertUnwindSafe(|| detector.process(batch))) {
-            Ok(detections) => detections,
-            Err(_) => {
-                tracing::error!(
-                    first_event = batch.ids().first(),
-                    "BUG: detection panicked; the events are stored, rules missed this block"
-                );
-                // State that a panic may have torn is not trusted.
-                *detector = Detector::new(self.rules.clone());
-                Vec::new()
-            }
-        }
-    }
-
     /// Folds detections into alerts, and waits until the alerts are stored.
-    fn fold(&self, detections: Vec<Detection>, book: &AlertBook) {
+    fn fold(&self, detections: &[Detection], book: &mut AlertBook, order: Order) {
         if detections.is_empty() {
             return;
         }
         loop {
-            match self.runtime.block_on(book.fold(&detections)) {
+            match self.runtime.block_on(book.fold(detections, order)) {
                 Ok(changed) => {
                     for alert in changed {
                         let _ = self.notices.send(Arc::new(Notice::Alert(alert)));
@@ -124,42 +140,5 @@ impl Pipeline {
                 }
             }
         }
-    }
-
-    /// Shows the detector the newest stored events again, without raising anything: their
-    /// detections were folded before. What it learns is the open windows of rules over time.
-    fn warm_up(&self, detector: &mut Detector) {
-        if !self.rules.rules().iter().any(|rule| rule.correlation) {
-            return;
-        }
-        let snapshot = self.store.snapshot();
-        let Some(newest) = snapshot.newest_event_time() else { return };
-        let scan = Scan { from: Some(newest - WARM_UP), ..Scan::default() };
-        let mut batches: Vec<Batch> = Vec::new();
-        let mut rows = 0;
-        for part in snapshot.scan(scan) {
-            for batch in part.read() {
-                match batch
-                    .map_err(|e| e.to_string())
-                    .and_then(|b| Batch::new(b).map_err(|e| e.to_string()))
-                {
-                    Ok(batch) => {
-                        rows += batch.rows();
-                        batches.push(batch);
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot read stored events for the warm-up")
-                    }
-                }
-            }
-            if rows > WARM_UP_EVENTS_MAX {
-                break;
-            }
-        }
-        batches.sort_by_key(|batch| batch.ids().first().copied());
-        for batch in &batches {
-            self.detect(batch, detector);
-        }
-        tracing::debug!(rows, "rules over time have seen the newest stored events");
     }
 }

@@ -34,9 +34,7 @@ pub fn builtin() -> Vec<RuleSource> {
 /// # Errors
 /// When `path` itself cannot be read; a file inside that cannot is a problem in the list.
 pub fn read_folder(path: &Path) -> std::io::Result<(Vec<RuleSource>, Vec<Problem>)> {
-    let mut files = Vec::new();
-    collect(path, &mut files, 0)?;
-    files.sort();
+    let files = files(path)?;
     let (mut sources, mut problems) = (Vec::new(), Vec::new());
     for file in files {
         match read_file(&file) {
@@ -51,6 +49,14 @@ pub fn read_folder(path: &Path) -> std::io::Result<(Vec<RuleSource>, Vec<Problem
         }
     }
     Ok((sources, problems))
+}
+
+/// The files with rules under `path`, by their names.
+pub(crate) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    collect(path, &mut files, 0)?;
+    files.sort();
+    Ok(files)
 }
 
 fn read_file(path: &Path) -> Result<RuleSource, String> {

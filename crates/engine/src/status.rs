@@ -35,6 +35,8 @@ pub struct Status {
     pub detections: u64,
     /// Records since the start that no format understood.
     pub not_understood: u64,
+    /// Rules over time that ran out of room.
+    pub forgotten: Vec<Forgotten>,
     /// Open alerts by severity.
     pub open_alerts: BTreeMap<String, u64>,
     /// Sources that have sent something.
@@ -45,9 +47,21 @@ pub struct Status {
     pub problem: Option<String>,
 }
 
+/// A rule over time that had to forget what it was counting for want of room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Forgotten {
+    /// Id of the rule.
+    pub rule: String,
+    /// Its title.
+    pub title: String,
+    /// Keys (addresses, users: what it groups by) that it dropped before their time was over.
+    pub keys: u64,
+}
+
 /// Counters that the pipeline keeps.
 #[derive(Debug, Default)]
 pub struct Counters {
+    forgotten: Mutex<Vec<Forgotten>>,
     events: AtomicU64,
     detections: AtomicU64,
     not_understood: AtomicU64,
@@ -72,6 +86,15 @@ impl Counters {
 
     pub(crate) fn count_detections(&self, count: usize) {
         self.detections.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_forgotten(&self, forgotten: Vec<Forgotten>) {
+        *self.forgotten.lock() = forgotten;
+    }
+
+    /// Rules over time that ran out of room.
+    pub fn forgotten(&self) -> Vec<Forgotten> {
+        self.forgotten.lock().clone()
     }
 
     /// Events processed since the start.

@@ -302,6 +302,14 @@ pub fn by_ecs_name(name: &str) -> Option<FieldId> {
     INDEX.by_ecs_name.get(name).copied()
 }
 
+/// The fields that some product may mean by a name: the one that is called so, and those with this
+/// native name.
+pub fn meanings(name: &str) -> Vec<FieldId> {
+    let native = |alias: &&str| alias.split_once(':').is_some_and(|(_, native)| native == name);
+    let means = |field: &Field| field.name == name || field.aliases.iter().any(native);
+    (0u16..).map(FieldId).zip(FIELDS).filter(|(_, f)| means(f)).map(|(id, _)| id).collect()
+}
+
 /// Finds a field as people name it in a query: ECS name, column name, or a short
 /// form (`source`, `host`, `user`).
 pub fn by_name(name: &str) -> Option<FieldId> {

@@ -200,6 +200,7 @@ impl From<EngineError> for ApiError {
             EngineError::Busy => Self::new(StatusCode::CONFLICT, "busy", error.to_string())
                 .hint("GET /api/v1/reparse says how far it is"),
             EngineError::Store(error) => error.into(),
+            EngineError::Rules(error) => Self::internal(error),
         }
     }
 }

@@ -28,6 +28,7 @@ use pugmark_engine::Engine;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+pub use api::rules::backtest::BacktestReport;
 pub use auth::{NewToken, Purpose, create_token, setup_token};
 pub use listen::serve;
 pub use openapi::openapi_json;

@@ -44,6 +44,10 @@ pub(crate) fn render(
     page.value("pugmark_detections_total", &[], status.detections);
     page.about("pugmark_records_not_understood_total", "counter", "Records of no known format.");
     page.value("pugmark_records_not_understood_total", &[], status.not_understood);
+    page.about("pugmark_rule_keys_forgotten_total", "counter", "Keys that a rule had no room for.");
+    for rule in &status.forgotten {
+        page.value("pugmark_rule_keys_forgotten_total", &[("rule", &rule.rule)], rule.keys);
+    }
     page.about("pugmark_open_alerts", "gauge", "Open alerts.");
     for (severity, count) in &status.open_alerts {
         page.value("pugmark_open_alerts", &[("severity", severity)], count);

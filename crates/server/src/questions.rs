@@ -91,7 +91,8 @@ impl App {
         Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    /// Waits for a place among the questions answered at once.
+    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let waiting = tokio::time::timeout(TURN_TIME, self.questions.clone().acquire_owned());
         waiting.await.ok().and_then(Result::ok).ok_or_else(|| {
             let message = "too many questions at once";

@@ -325,6 +325,8 @@ pub(crate) struct Alerts {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AlertDetail {
     pub(crate) alert: Alert,
+    /// The detections that were folded: the first 50 and the last 50.
+    pub(crate) detections: Vec<AlertDetection>,
     /// Evidence, at most 100 events.
     #[schema(value_type = Vec<Object>)]
     pub(crate) events: Vec<Box<serde_json::value::RawValue>>,
@@ -359,6 +361,18 @@ pub(crate) struct Alert {
     /// Ids of events.
     pub(crate) evidence: Vec<String>,
     pub(crate) why: Vec<Reason>,
+}
+
+/// A detection that was folded into an alert.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct AlertDetection {
+    /// The same events give the same id.
+    pub(crate) id: String,
+    pub(crate) time: String,
+    /// The event that completed it.
+    pub(crate) event: String,
+    /// Events, or different values, that the rule counted.
+    pub(crate) count: u64,
 }
 
 /// The parts of a rule that an alert keeps.
@@ -406,6 +420,17 @@ pub(crate) enum Verdict {
     TruePositive,
     FalsePositive,
     Benign,
+}
+
+impl From<&pugmark_alert::Firing> for AlertDetection {
+    fn from(firing: &pugmark_alert::Firing) -> Self {
+        Self {
+            id: firing.id.clone(),
+            time: time::format(firing.time),
+            event: firing.event_id.to_string(),
+            count: firing.count,
+        }
+    }
 }
 
 impl From<Verdict> for pugmark_alert::Verdict {
@@ -456,10 +481,7 @@ impl From<&pugmark_alert::Alert> for Alert {
             status: alert.status.name().into(),
             verdict: alert.verdict.map(Into::into),
             note: alert.note.clone(),
-            entity: Entity {
-                kind: alert.entity.kind.name().into(),
-                value: alert.entity.value.clone(),
-            },
+            entity: (&alert.entity).into(),
             summary: alert.summary.clone(),
             count: alert.count,
             first_seen: time::format(alert.first_seen),
@@ -471,6 +493,12 @@ impl From<&pugmark_alert::Alert> for Alert {
             evidence: alert.evidence.iter().map(ToString::to_string).collect(),
             why: alert.why.iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl From<&pugmark_event::Entity> for Entity {
+    fn from(entity: &pugmark_event::Entity) -> Self {
+        Self { kind: entity.kind.name().into(), value: entity.value.clone() }
     }
 }
 
@@ -489,6 +517,32 @@ impl From<&pugmark_detect::Reason> for Reason {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Rules {
     pub(crate) rules: Vec<Rule>,
+    /// Rules that cannot be used, and why.
+    pub(crate) problems: Vec<RuleProblem>,
+}
+
+/// Something wrong with a rule.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleProblem {
+    /// The file.
+    pub(crate) path: String,
+    /// Line where the rule starts.
+    #[schema(required)]
+    pub(crate) line: Option<u64>,
+    /// Id of the rule, if it got so far.
+    #[schema(required)]
+    pub(crate) rule: Option<String>,
+    pub(crate) message: String,
+    /// What to do about it; may be empty.
+    pub(crate) hint: String,
+}
+
+/// Why a rule does not run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RuleOff {
+    pub(crate) reason: String,
+    pub(crate) actor: String,
+    pub(crate) since: String,
 }
 
 /// A rule.
@@ -502,6 +556,13 @@ pub(crate) struct Rule {
     pub(crate) logsource: LogSource,
     /// event or correlation.
     pub(crate) kind: &'static str,
+    /// Where it comes from: builtin, folder or product.
+    pub(crate) origin: &'static str,
+    /// Changes when what it detects may change.
+    pub(crate) version: String,
+    /// Who switched it off and why; null while it runs.
+    #[schema(required)]
+    pub(crate) off: Option<RuleOff>,
     /// Alerts of this rule.
     pub(crate) alerts: u64,
 }
@@ -550,6 +611,8 @@ pub(crate) struct Status {
     pub(crate) detections: u64,
     /// Records since the start that no format understood.
     pub(crate) not_understood: u64,
+    /// Rules over time that had to forget what they were counting for want of room.
+    pub(crate) forgotten: Vec<Forgotten>,
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
@@ -558,6 +621,21 @@ pub(crate) struct Status {
     /// Why logs are not taken.
     #[schema(required)]
     pub(crate) problem: Option<String>,
+}
+
+/// A rule over time that ran out of room.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Forgotten {
+    pub(crate) rule: String,
+    pub(crate) title: String,
+    /// Addresses, users or whatever it groups by, dropped before their time was over.
+    pub(crate) keys: u64,
+}
+
+impl From<pugmark_engine::status::Forgotten> for Forgotten {
+    fn from(forgotten: pugmark_engine::status::Forgotten) -> Self {
+        Self { rule: forgotten.rule, title: forgotten.title, keys: forgotten.keys }
+    }
 }
 
 /// Where the server listens.
@@ -589,6 +667,7 @@ impl Status {
             rules: status.rules,
             detections: status.detections,
             not_understood: status.not_understood,
+            forgotten: status.forgotten.into_iter().map(Into::into).collect(),
             open_alerts,
             sources: status.sources,
             listen: Listen {

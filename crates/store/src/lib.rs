@@ -10,6 +10,7 @@
 
 mod audit;
 mod care;
+mod checkpoint;
 mod codec;
 mod compact;
 mod derived;
@@ -57,6 +58,7 @@ pub use segment::counts::Counts;
 pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
+pub use state::rules::{KeptRule, KeptRules};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};
 pub use tier::{
     Cold, ColdUsage, ObjectError, ObjectStorage, Objects, StorageError, StorageSettings,

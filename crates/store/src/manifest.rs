@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use pugmark_event::time::Micros;
 
+pub(crate) use change::add_audit;
 pub use gate::Gate;
 pub(crate) use gate::open as open_gate;
 pub use place::{ManifestAt, PostgresAt};

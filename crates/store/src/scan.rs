@@ -1,6 +1,7 @@
 //! Reading: a snapshot cut into independent parts, each a plain blocking iterator.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
@@ -55,6 +56,9 @@ pub struct Scan {
     pub records: Vec<Arc<dyn RecordTest>>,
     /// Smallest and largest event id, both inclusive.
     pub ids: Option<(i64, i64)>,
+    /// Which attributes the column `attributes` is asked for, by their names in ASCII lower case;
+    /// others may be missing from it then. `None` asks for all.
+    pub attributes: Option<Arc<BTreeSet<String>>>,
     /// Text may come as dictionaries of 32-bit keys, where it is stored so: each value is there
     /// once, and batches one after the other share the values.
     pub dictionaries: bool,

@@ -29,6 +29,7 @@ use crate::segment::write::SegmentWriter;
 use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
+use crate::state::rules::KeptRules;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
 use crate::undecided::{Swap, Undecided};
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
@@ -433,6 +434,26 @@ impl Store {
         }
     }
 
+    /// Id after the last durable record.
+    pub fn durable_end(&self) -> i64 {
+        let writing = self.inner.writing.as_ref();
+        let durable = writing.map(|writing| writing.queue.durable.load(Ordering::SeqCst));
+        durable.unwrap_or_else(|| self.inner.state.lock().processed)
+    }
+
+    /// Id after the last record whose events are in segments: the WAL has those from here on.
+    pub fn mark(&self) -> i64 {
+        self.inner.state.lock().mark
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.inner.dir
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.inner.options.disk
+    }
+
     /// True when every acknowledged record has been processed.
     pub fn is_settled(&self) -> bool {
         let Some(writing) = &self.inner.writing else { return true };
@@ -616,6 +637,11 @@ impl Store {
     /// Alerts.
     pub fn alerts(&self) -> Alerts {
         Alerts::new(self.inner.manifest.clone())
+    }
+
+    /// Rules that people write in the product.
+    pub fn kept_rules(&self) -> KeptRules {
+        KeptRules::new(self.inner.manifest.clone())
     }
 
     /// Users, sessions and tokens.

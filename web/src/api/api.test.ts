@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { search } from './client'
+import { backtest, search } from './client'
 import { type FromHub, Hub } from './hub'
 
 class FakeSource {
@@ -83,14 +83,18 @@ describe('hub', () => {
   })
 })
 
+function streamOf(chunks: string[]) {
+  return new ReadableStream({
+    start(controller) {
+      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
+      controller.close()
+    },
+  })
+}
+
 describe('search', () => {
   async function ask(chunks: string[]) {
-    const body = new ReadableStream({
-      start(controller) {
-        for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
-        controller.close()
-      },
-    })
+    const body = streamOf(chunks)
     vi.stubGlobal('fetch', async () => new Response(body, { headers: { 'x-pugmark-kind': 'table', 'x-pugmark-columns': 'a%2Cb,count()' } }))
     const rows: unknown[] = []
     let head: unknown
@@ -108,5 +112,25 @@ describe('search', () => {
 
   it('takes an error line at the end, but not an event with a key of that name', async () => {
     expect(await ask(['{"error":"disk"}\n', '{"error":{"code":"busy","message":"stopped"}}\n'])).toMatchObject({ rows: [{ error: 'disk' }], error: 'stopped' })
+  })
+})
+
+describe('backtest', () => {
+  const progress = (done: number) => `${JSON.stringify({ progress: { done, events: 10, hits: 1 } })}\n`
+  const report = `${JSON.stringify({ report: { events: 10, hits: 1, seconds: 0.1, problems: [], rules: [] } })}\n`
+  it.each<[string, string[], number[], string]>([
+    ['progress, then the report', [progress(1), progress(5), report], [1, 5], '10 events'],
+    ['lines cut by chunks', [progress(1).slice(0, 9), progress(1).slice(9) + report.slice(0, 20), report.slice(20)], [1], '10 events'],
+    ['only the newest progress of a chunk', [progress(1) + progress(2) + progress(3) + report], [3], '10 events'],
+    ['no line break at the end', [report.trimEnd()], [], '10 events'],
+    ['an error in place of the report', [progress(4), '{"error":{"code":"internal","message":"a segment cannot be read"}}\n'], [4], 'a segment cannot be read'],
+    ['an end without a report', [progress(4)], [4], 'The answer ended before its report'],
+    ['nothing at all', [], [], 'The answer ended before its report'],
+  ])('%s', async (_, chunks, seen, end) => {
+    vi.stubGlobal('fetch', async () => new Response(streamOf(chunks)))
+    const done: number[] = []
+    const answer = backtest({ rule: 'r', from: null }, new AbortController().signal, (next) => done.push(next.done))
+    expect(await answer.then((report) => `${report.events} events`, (error: Error) => error.message)).toBe(end)
+    expect(done).toEqual(seen)
   })
 })

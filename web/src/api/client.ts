@@ -1,4 +1,5 @@
 /** Every call to /api/v1 goes through here: errors in one shape, the CSRF header, NDJSON as a stream. */
+import type { BacktestProgress, BacktestReport } from './types'
 
 /** What the server said went wrong, in the words to show. `from` and `to` are byte offsets in a query. */
 export class ApiError extends Error {
@@ -41,6 +42,10 @@ export function get<T>(path: string, signal?: AbortSignal): Promise<T> {
 
 export function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<T> {
   return call<T>('POST', path, body, signal)
+}
+
+export function put<T>(path: string, body: unknown): Promise<T> {
+  return call<T>('PUT', path, body)
 }
 
 export function del(path: string): Promise<void> {
@@ -131,6 +136,26 @@ function decode(name: string): string {
   } catch {
     return name
   }
+}
+
+export interface BacktestRequest {
+  /** Id of a rule in force; or `text`. */
+  rule?: string
+  text?: string
+  from: string | null
+}
+
+/** Tries rules on what is stored: `onProgress` now and then, the report at the end. Aborting stops the server's work. */
+export async function backtest(request: BacktestRequest, signal: AbortSignal, onProgress: (progress: BacktestProgress) => void): Promise<BacktestReport> {
+  const response = await send('POST', '/rules/backtest', request, signal)
+  const reports: BacktestReport[] = []
+  await ndjson(response, (lines) => {
+    const progress = lines.findLast((line) => line.progress !== undefined)?.progress
+    if (progress) onProgress(progress as BacktestProgress)
+    for (const line of lines) if (line.report !== undefined) reports.push(line.report as BacktestReport)
+  })
+  if (reports[0]) return reports[0]
+  throw new ApiError(200, { code: 'cut', message: 'The answer ended before its report', hint: 'The server may have stopped: look at its log, then try again.' })
 }
 
 async function ndjson(response: Response, onRows: (rows: Record<string, unknown>[]) => void) {

@@ -1,6 +1,6 @@
 /** What pages ask, as TanStack Query options: one key per question. */
 import { QueryClient, queryOptions } from '@tanstack/react-query'
-import { ApiError, get, post } from './client'
+import { ApiError, del, get, post, put } from './client'
 import type * as T from './types'
 
 export const queryClient = new QueryClient({
@@ -50,13 +50,23 @@ export const tokens = queryOptions({
 
 export const rules = queryOptions({
   queryKey: ['rules'],
-  queryFn: async ({ signal }) => (await get<{ rules: T.Rule[] }>('/rules', signal)).rules,
+  queryFn: ({ signal }) => get<T.Rules>('/rules', signal),
 })
 
 export const rule = (id: string) =>
   queryOptions({
     queryKey: ['rule', id],
     queryFn: ({ signal }) => get<T.RuleDetail>(`/rules/${encodeURIComponent(id)}`, signal),
+  })
+
+export const ruleCheck = (text: string) =>
+  queryOptions({
+    queryKey: ['rule-check', text],
+    queryFn: ({ signal }) => post<T.RuleCheck>('/rules/check', { text }, signal),
+    // What was wrong stays on the screen until the new answer is there.
+    placeholderData: (before) => before,
+    staleTime: 60_000,
+    gcTime: 60_000,
   })
 
 export const fields = queryOptions({
@@ -112,6 +122,33 @@ export async function setVerdict(id: string, verdict: T.Verdict | null, note: st
   putAlert(answer.alert)
   await queryClient.invalidateQueries({ queryKey: ['alerts'] })
   return answer.alert
+}
+
+/** Keeps a rule that was written here; it watches at once. */
+export async function saveRule(id: string, text: string, reason: string) {
+  await put<T.RuleCheck>(`/rules/${encodeURIComponent(id)}`, { text, reason })
+  await rulesChanged(id)
+}
+
+export async function switchRule(id: string, on: boolean, reason: string) {
+  await post<void>(`/rules/${encodeURIComponent(id)}/switch`, { on, reason })
+  await rulesChanged(id)
+}
+
+/** Forgets a rule that was written here. True when one with its id from elsewhere is in force again. */
+export async function removeRule(id: string): Promise<boolean> {
+  await del(`/rules/${encodeURIComponent(id)}`)
+  const left = await get<T.RuleDetail>(`/rules/${encodeURIComponent(id)}`).catch((cause: unknown) => {
+    if (cause instanceof ApiError && cause.status === 404) return null
+    throw cause
+  })
+  if (left) queryClient.setQueryData(rule(id).queryKey, left)
+  await queryClient.invalidateQueries({ queryKey: rules.queryKey })
+  return left !== null
+}
+
+async function rulesChanged(id: string) {
+  await Promise.all([queryClient.invalidateQueries({ queryKey: rules.queryKey }), queryClient.invalidateQueries({ queryKey: rule(id).queryKey })])
 }
 
 /** Replaces one alert wherever it is cached. */

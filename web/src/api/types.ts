@@ -119,10 +119,40 @@ export interface Alert {
   why: WhyRow[]
 }
 
+/** One detection of an alert. */
+export interface AlertDetection {
+  id: string
+  time: string
+  /** The event that completed it. */
+  event: string
+  /** Events, or different values, that the rule counted. */
+  count: number
+}
+
 export interface AlertDetail {
   alert: Alert
+  /** The first 50 and the last 50. */
+  detections: AlertDetection[]
   events: LogEvent[]
 }
+
+export interface Rules {
+  rules: Rule[]
+  problems: RuleProblem[]
+}
+
+export interface RuleProblem {
+  /** The file. */
+  path: string
+  /** Line where the rule starts. */
+  line: number | null
+  rule: string | null
+  message: string
+  /** What to do about it; may be empty. */
+  hint: string
+}
+
+export type RuleOrigin = 'builtin' | 'folder' | 'product'
 
 export interface Rule {
   id: string
@@ -132,6 +162,11 @@ export interface Rule {
   tags: string[]
   logsource: { product?: string | null; category?: string | null; service?: string | null }
   kind: 'event' | 'correlation'
+  origin: RuleOrigin
+  /** Changes when what it detects may change. */
+  version: string
+  /** Who switched it off and why; null while it runs. */
+  off: { reason: string; actor: string; since: string } | null
   alerts: number
 }
 
@@ -140,6 +175,78 @@ export interface RuleDetail extends Rule {
   references: string[]
   falsepositives: string[]
   next_steps: string
+}
+
+/** Whether a text is a rule. */
+export interface RuleCheck {
+  ids: string[]
+  problems: RuleProblem[]
+}
+
+export interface BacktestProgress {
+  /** Events looked at or left out. */
+  done: number
+  events: number
+  hits: number
+}
+
+export interface BacktestReport {
+  events: number
+  hits: number
+  seconds: number
+  problems: RuleProblem[]
+  /** The rule with the most alerts first. */
+  rules: BacktestRule[]
+}
+
+export interface BacktestRule {
+  id: string
+  title: string
+  level: Level
+  version: string
+  detections: number
+  alerts: number
+  /** Days (UTC) with detections, in their order. */
+  days: BacktestDay[]
+  /** The most frequent first, at most ten. */
+  entities: { entity: Alert['entity']; detections: number }[]
+  entities_total: number
+  /** The newest detections. */
+  samples: BacktestSample[]
+  /** Against the version in force; null when that is the same, or there is none. */
+  difference: BacktestDifference | null
+}
+
+export interface BacktestDay {
+  day: string
+  detections: number
+  alerts: number
+}
+
+export interface BacktestSample {
+  time: string
+  event: string
+  entity: Alert['entity']
+  count: number
+  why: WhyRow[]
+}
+
+export interface BacktestDifference {
+  /** The version in force. */
+  before: string
+  both: number
+  only_now: number
+  only_before: number
+  /** Events of some that only the version in force found. */
+  lost_events: string[]
+}
+
+/** A rule over time that ran out of room. */
+export interface Forgotten {
+  rule: string
+  title: string
+  /** Addresses, users or whatever it groups by, dropped before their time was over. */
+  keys: number
 }
 
 export interface Status {
@@ -153,6 +260,11 @@ export interface Status {
   wal_bytes: number
   segments: number
   rules: number
+  /** Since the start. */
+  detections: number
+  /** Records since the start that no format understood. */
+  not_understood: number
+  forgotten: Forgotten[]
   open_alerts: Record<Level, number>
   sources: number
   listen: { http: string; syslog_udp: string | null; syslog_tcp: string | null }

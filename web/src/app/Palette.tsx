@@ -100,7 +100,7 @@ function useItems(text: string, onHelp: () => void, onLogout: () => void): Item[
       { label: 'Keyboard shortcuts', detail: '?', icon: 'menu', run: onHelp },
       { label: 'Sign out', detail: 'action', icon: 'user', run: onLogout },
     ]
-    const ruleItems: Item[] = (data ?? []).map((rule) => ({
+    const ruleItems: Item[] = (data?.rules ?? []).map((rule) => ({
       label: visible(rule.title),
       detail: 'rule',
       icon: 'rules',

@@ -43,7 +43,7 @@ export default function Shell() {
       <div className="flex min-w-0 flex-1 flex-col">
         <TopBar onPalette={() => setOpen('palette')} onHelp={() => setOpen('help')} />
         <Problem />
-        <main id="main" tabIndex={-1} className="min-h-0 flex-1 overflow-auto outline-none">
+        <main id="main" tabIndex={-1} className="relative min-h-0 flex-1 overflow-auto outline-none">
           <Outlet />
         </main>
       </div>

@@ -67,4 +67,11 @@ export const SHORTCUTS: { group: string; keys: [string, string][] }[] = [
       ['w', 'Wrap long lines'],
     ],
   },
+  {
+    group: 'Rule editor',
+    keys: [
+      ['Mod+Enter', 'Try the text on history'],
+      ['Mod+S', 'Save the rule'],
+    ],
+  },
 ]

@@ -90,12 +90,14 @@ const rules = createRoute({
   component: lazyRouteComponent(() => import('@/pages/rules/Rules')),
 })
 const rule = createRoute({ getParentRoute: () => shell, path: '/rules/$id', component: lazyRouteComponent(() => import('@/pages/rules/RulePage')) })
+const newRule = createRoute({ getParentRoute: () => shell, path: '/rules/new', component: lazyRouteComponent(() => import('@/pages/rules/RuleEditor'), 'NewRule') })
+const editRule = createRoute({ getParentRoute: () => shell, path: '/rules/$id/edit', component: lazyRouteComponent(() => import('@/pages/rules/RuleEditor'), 'EditRule') })
 const data = createRoute({ getParentRoute: () => shell, path: '/data', component: lazyRouteComponent(() => import('@/pages/data/Sources')) })
 const settings = createRoute({ getParentRoute: () => shell, path: '/settings', component: lazyRouteComponent(() => import('@/pages/settings/Settings')) })
 const apiDocs = createRoute({ getParentRoute: () => shell, path: '/api-docs', component: lazyRouteComponent(() => import('@/pages/apidocs/ApiDocs')) })
 
 export const router = createRouter({
-  routeTree: root.addChildren([login, setup, shell.addChildren([home, alerts, alert, explore, start, rules, rule, data, settings, apiDocs])]),
+  routeTree: root.addChildren([login, setup, shell.addChildren([home, alerts, alert, explore, start, rules, newRule, rule, editRule, data, settings, apiDocs])]),
   defaultPreload: 'intent',
   scrollRestoration: false,
   // Plain text in the address, so that a link written by hand keeps its quotes: ?q="failed password".

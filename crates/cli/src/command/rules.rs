@@ -1,5 +1,6 @@
 //! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
 
+mod backtest;
 mod coverage;
 mod explain;
 
@@ -33,6 +34,17 @@ enum Verb {
         #[arg(value_name = "DIR")]
         path: PathBuf,
     },
+    /// Try rules on everything that is stored, before they are trusted
+    ///
+    /// The matcher and the correlations are those of the stream, so this is what the stream would
+    /// have found: detections, alerts a day, who they are about, and what changes against the
+    /// version in force.
+    ///
+    /// Examples:
+    ///   pugmark rules backtest my-rules/shell.yaml --data pugmark-data
+    ///   pugmark rules backtest "SSH password guessing" --from now-30d --server http://127.0.0.1:7700 --token-file t
+    #[command(verbatim_doc_comment)]
+    Backtest(backtest::Args),
     /// Say why a rule fires on the records of a file, and where it does not, what is lacking
     ///
     /// The records that come nearest stand first.
@@ -57,6 +69,7 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
     match args.verb {
         Verb::Check { path } => check(&path),
         Verb::Test { path } => test(&path),
+        Verb::Backtest(args) => backtest::run(args, settings).await,
         Verb::Explain(args) => explain::run(&args),
         Verb::Coverage(args) => coverage::run(args, settings).await,
     }

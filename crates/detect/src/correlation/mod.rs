@@ -95,7 +95,7 @@ pub(crate) fn compile(rules: &mut Vec<Rule>, problems: &mut Vec<Problem>) -> Vec
         .flat_map(|c| c.refs.clone())
         .collect();
     for (index, rule) in (0u32..).zip(rules.iter_mut()) {
-        rule.info.silent = referred.contains(&index) && !loud.contains(&index);
+        rule.info.silent = rule.off || referred.contains(&index) && !loud.contains(&index);
     }
     for correlation in &mut correlations {
         correlation.has_parents = referred.contains(&correlation.rule);

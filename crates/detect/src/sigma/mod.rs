@@ -74,6 +74,7 @@ pub(crate) fn read(
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
         info.next_steps = next_steps(&rule.custom_attributes);
+        info.noise_budget = noise_budget(&rule.custom_attributes)?;
         info.tags = rule.tags;
         log_source(&mut info, rule.logsource);
         (info, rule.name, body)
@@ -86,6 +87,7 @@ pub(crate) fn read(
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
         info.next_steps = next_steps(&rule.custom_attributes);
+        info.noise_budget = noise_budget(&rule.custom_attributes)?;
         info.tags = rule.tags;
         info.correlation = true;
         (info, rule.name, body)
@@ -105,7 +107,7 @@ pub(crate) fn read(
         return Err(fault(message));
     };
     let odd = errors.iter().map(|error| fault(error)).collect();
-    Ok((Rule { info, line, name, body }, odd))
+    Ok((Rule { info, line, name, off: false, body }, odd))
 }
 
 fn fault(message: &str) -> Fault {
@@ -133,6 +135,7 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
         references: Vec::new(),
         falsepositives: Vec::new(),
         next_steps: String::new(),
+        noise_budget: None,
         tags: Vec::new(),
         product: None,
         category: None,
@@ -147,6 +150,17 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
 /// The text of a key that Sigma does not know.
 fn next_steps(attributes: &HashMap<String, yaml_serde::Value>) -> String {
     attributes.get("next_steps").and_then(|text| text.as_str()).unwrap_or_default().trim().into()
+}
+
+/// A number, from a key that Sigma does not know.
+fn noise_budget(
+    attributes: &HashMap<String, yaml_serde::Value>,
+) -> Result<Option<u64>, Fault> {
+    let Some(value) = attributes.get("noise_budget") else { return Ok(None) };
+    let odd = || {
+        Fault::new("noise_budget is no whole number of alerts a day").hint("such as noise_budget: 20")
+    };
+    value.as_u64().map(Some).ok_or_else(odd)
 }
 
 fn level(level: Option<Level>) -> Severity {

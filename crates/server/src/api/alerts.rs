@@ -92,7 +92,8 @@ pub(crate) async fn get(
     let events = app.events(ids).await?;
     let events: Result<Vec<_>, _> = events.into_iter().map(RawValue::from_string).collect();
     let events = events.map_err(ApiError::internal)?;
-    Ok(Answer(AlertDetail { alert: Alert::from(&alert), events }))
+    let detections = alert.detections.iter().map(Into::into).collect();
+    Ok(Answer(AlertDetail { alert: Alert::from(&alert), detections, events }))
 }
 
 /// Judge an alert: a verdict closes it, none opens it again.

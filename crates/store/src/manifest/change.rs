@@ -464,7 +464,7 @@ async fn take_from_quarantine(
     Ok(taken)
 }
 
-async fn add_audit(tx: &mut Tx, entry: Option<&AuditEntry>) -> Result<(), StoreError> {
+pub(crate) async fn add_audit(tx: &mut Tx, entry: Option<&AuditEntry>) -> Result<(), StoreError> {
     const SQL: &str =
         "INSERT INTO audit (time, actor, action, subject, detail) VALUES ($1, $2, $3, $4, $5)";
     if let Some(entry) = entry {

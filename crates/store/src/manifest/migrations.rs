@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0002_state.sql"),
     include_str!("../migrations/0003_tiers.sql"),
     include_str!("../migrations/0004_alert_rules.sql"),
+    include_str!("../migrations/0005_rules.sql"),
 ];
 
 /// The version that this program writes.

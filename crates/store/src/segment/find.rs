@@ -128,10 +128,12 @@ impl Lookup {
         self.by_text.get(text).map(|at| &self.templates[*at].template)
     }
 
-    /// Columns of the file that the attribute is put together from, where it is; with no name those
-    /// of all attributes.
-    pub(crate) fn attribute_columns(&self, name: Option<&str>) -> impl Iterator<Item = &String> {
-        let asked = move |known: &str| name.is_none_or(|name| name == known);
+    /// Columns of the file that those attributes are put together from which templates make up and
+    /// which are asked for by name.
+    pub(crate) fn attribute_columns(
+        &self,
+        asked: &dyn Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &String> {
         self.attributes.iter().filter(move |(known, _)| asked(known)).flat_map(|(_, c)| c)
     }
 

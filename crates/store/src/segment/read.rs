@@ -332,14 +332,12 @@ impl SegmentScan {
                     }
                 }
                 None if [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(name) => {
-                    let promoted = self.tail.layout.promoted.iter().map(|p| p.column.clone());
-                    columns.extend(promoted);
-                    columns.extend([ATTRIBUTES.into(), ATTRIBUTE_KINDS.column().into()]);
-                    self.made_attributes(None, &mut columns);
+                    self.attributes(self.scan.attributes.as_deref(), &mut columns);
                 }
                 None => match conflicts_of(name) {
                     Some(id) if self.tail.index.as_ref().is_none_or(|i| i.conflicts(id)) => {
-                        columns.extend(self.needed(&[ATTRIBUTES, ISSUES.column()]));
+                        self.attributes(None, &mut columns);
+                        columns.insert(ISSUES.column().to_string());
                     }
                     Some(_) => {}
                     None => self.stored(name, &mut columns),
@@ -357,16 +355,30 @@ impl SegmentScan {
             Some(name) => {
                 let map_has = |name: &str| self.map_has(name);
                 attribute_columns(name, &self.tail.layout, map_has, columns);
-                self.made_attributes(Some(name), columns);
+                self.made_attributes(&|made| made == name, columns);
             }
             None => drop(columns.insert(name.to_string())),
         }
     }
 
-    /// Adds the columns that templates make this attribute up of, or all attributes.
-    fn made_attributes(&self, name: Option<&str>, columns: &mut BTreeSet<String>) {
+    /// Adds the columns of these attributes, named in lower case, or of all. Which other names the
+    /// map has is not known, so it is among them.
+    fn attributes(&self, asked: Option<&BTreeSet<String>>, columns: &mut BTreeSet<String>) {
+        let asked = |name: &str| {
+            asked.is_none_or(|asked| {
+                asked.contains(name) || asked.contains(&name.to_ascii_lowercase())
+            })
+        };
+        let promoted = self.tail.layout.promoted.iter().filter(|p| asked(&p.name));
+        columns.extend(promoted.map(|p| p.column.clone()));
+        columns.extend([ATTRIBUTES.into(), ATTRIBUTE_KINDS.column().into()]);
+        self.made_attributes(&asked, columns);
+    }
+
+    /// Adds the columns that templates make the attributes up of whose names are asked for.
+    fn made_attributes(&self, asked: &dyn Fn(&str) -> bool, columns: &mut BTreeSet<String>) {
         let Some(lookup) = &self.tail.lookup else { return };
-        let mut made = lookup.attribute_columns(name).cloned().peekable();
+        let mut made = lookup.attribute_columns(asked).cloned().peekable();
         if made.peek().is_some() {
             columns.extend([TEMPLATE, EVENT_TIME.column()].map(str::to_string));
             columns.extend(made);

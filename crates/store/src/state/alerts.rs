@@ -2,6 +2,7 @@
 //! all alerts of the rule.
 
 use pugmark_alert::{Alert, Status};
+use pugmark_event::time::Micros;
 use pugmark_event::{Entity, Severity};
 use serde_json::{Map, Value};
 use sqlx::AssertSqlSafe;
@@ -81,6 +82,19 @@ impl Alerts {
     ) -> Result<Option<Alert>, StoreError> {
         let newest = self.newest_for(rule_id, entity).await?;
         Ok(newest.filter(|alert| alert.status == Status::Open))
+    }
+
+    /// How many alerts about somebody a rule has that were first seen from one moment up to before
+    /// another.
+    pub async fn opened(
+        &self,
+        rule_id: &str,
+        (from, to): (Micros, Micros),
+    ) -> Result<u64, StoreError> {
+        const SQL: &str = "SELECT count(*) FROM alerts WHERE rule_id = $1 AND first_seen >= $2 \
+            AND first_seen < $3 AND entity_kind <> 'none'";
+        let row = self.manifest.row(SQL, args![rule_id, from, to]).await?;
+        Ok(row.map(|row| row.count(0)).transpose()?.unwrap_or(0))
     }
 
     /// Alerts that fit the filter, the one seen last first.

@@ -1,17 +1,19 @@
 /** One alert: what happened, to whom, why the rule fired, on which events, and what to decide. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
-import { type ReactNode, useState } from 'react'
+import { Fragment, type ReactNode, useState } from 'react'
 import { alert as alertQuery, alerts as alertsQuery, rule as ruleQuery } from '@/api/queries'
-import type { Alert, LogEvent } from '@/api/types'
+import type { Alert, AlertDetection, LogEvent } from '@/api/types'
 import { EntityLink } from '@/components/EntityLink'
 import { EventDetail } from '@/components/EventDetail'
+import { EventLink } from '@/components/EventLink'
 import { FieldValue } from '@/components/FieldValue'
 import { Icon } from '@/components/Icon'
 import { Severity } from '@/components/Severity'
 import { Ago, Time } from '@/components/Time'
+import { WhyTable } from '@/components/WhyTable'
 import { Button, buttonClass, Chip, Copy, ErrorBox, Loading, Section, Title } from '@/components/ui'
-import { textOf, visible } from '@/lib/escape'
+import { visible } from '@/lib/escape'
 import { useKeys } from '@/lib/keys'
 import { count, plural } from '@/lib/number'
 import { usePrefs } from '@/lib/prefs'
@@ -24,6 +26,8 @@ import { VerdictDialog } from './VerdictDialog'
 
 /** Explore opens on the alert's time with this much before and after. */
 const MARGIN_MS = 5 * 60_000
+/** The server keeps so many detections of an alert from its beginning, and as many from its end. */
+const KEPT_EACH_END = 50
 
 export default function AlertPage() {
   const { id } = useParams({ from: '/shell/alerts/$id' })
@@ -32,7 +36,7 @@ export default function AlertPage() {
   useKeys({ e: () => data?.alert.status === 'open' && setClosing(true), r: () => void refetch() })
   if (error) return <ErrorBox error={error} retry={() => void refetch()} />
   if (!data) return <Loading rows={10} />
-  const { alert, events } = data
+  const { alert, detections, events } = data
   return (
     <div className="mx-auto max-w-[100rem] pb-6">
       <Title>{`${alert.rule.title}: ${alert.entity.value}`}</Title>
@@ -41,6 +45,7 @@ export default function AlertPage() {
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-8">
           <Why alert={alert} />
           <Evidence alert={alert} events={events} />
+          <Detections alert={alert} detections={detections} />
         </div>
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-4">
           <Decision alert={alert} />
@@ -86,30 +91,7 @@ function Why({ alert }: { alert: Alert }) {
       {alert.why.length === 0 ? (
         <p className="text-muted p-3">The rule counts events: see the evidence below.</p>
       ) : (
-        <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Conditions that held">
-          <table className="w-full">
-            <thead>
-              <tr className="border-line text-muted h-7 border-b text-left text-sm">
-                <th scope="col" className="px-3 font-normal">Selection</th>
-                <th scope="col" className="px-3 font-normal">Field</th>
-                <th scope="col" className="px-3 font-normal">Value seen</th>
-                <th scope="col" className="px-3 font-normal">Test that held</th>
-              </tr>
-            </thead>
-            <tbody>
-              {alert.why.map((row, index) => (
-                <tr key={index} className="border-line border-b align-top last:border-b-0">
-                  <td className="data text-muted px-3 py-1.5">{visible(row.selection)}</td>
-                  <td className="data px-3 py-1.5">{visible(row.field)}</td>
-                  <td className="data px-3 py-1.5 break-all">
-                    <FieldValue value={row.value} limit={1_000} />
-                  </td>
-                  <td className="data px-3 py-1.5 break-words">{visible(row.test)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <WhyTable why={alert.why} />
       )}
     </Section>
   )
@@ -187,6 +169,52 @@ function EvidenceRow({ event, open, onOpen, marked }: RowProps) {
         </tr>
       )}
     </>
+  )
+}
+
+/** Every time the rule held: the first and the last ones where there were many. */
+function Detections({ alert, detections }: { alert: Alert; detections: AlertDetection[] }) {
+  const { zone } = usePrefs()
+  if (detections.length === 0) return null
+  const left = alert.count - detections.length
+  const cut = left > 0 && detections.length === 2 * KEPT_EACH_END
+  const shown = cut ? `the first ${KEPT_EACH_END} and the last ${KEPT_EACH_END} of ${count(alert.count)}` : left > 0 ? `${count(detections.length)} of ${count(alert.count)}` : count(alert.count)
+  return (
+    <Section title="Detections" aside={shown}>
+      <div className="max-h-80 overflow-auto" tabIndex={0} role="region" aria-label="Detections of this alert">
+        <table className="w-full">
+          <thead className="bg-surface sticky top-0 z-10">
+            <tr className="text-muted h-7 text-left text-sm">
+              <th scope="col" className="w-52 px-3 font-normal">Time, {zoneLabel(zone)}</th>
+              <th scope="col" className="w-24 px-3 text-right font-normal">Counted</th>
+              <th scope="col" className="px-3 font-normal">Event</th>
+            </tr>
+          </thead>
+          <tbody>
+            {detections.map((detection, index) => (
+              <Fragment key={detection.id}>
+                {cut && index === KEPT_EACH_END && (
+                  <tr className="border-line bg-bg border-t">
+                    <td colSpan={3} className="text-muted px-3 py-1">
+                      {count(left)} more between them are not listed
+                    </td>
+                  </tr>
+                )}
+                <tr className="border-line border-t">
+                  <td className="px-3">
+                    <Time at={detection.time} precision="ms" />
+                  </td>
+                  <td className="px-3 text-right">{count(detection.count)}</td>
+                  <td className="px-3">
+                    <EventLink id={detection.event} at={detection.time} />
+                  </td>
+                </tr>
+              </Fragment>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </Section>
   )
 }
 
@@ -329,7 +357,7 @@ function RuleNotes({ alert }: { alert: Alert }) {
           {error && <ErrorBox error={error} />}
           {data && (
             <pre className="data bg-bg border-line mt-1 max-h-96 overflow-auto rounded border p-2" tabIndex={0} role="region" aria-label="Source of the rule">
-              {textOf(data.source)}
+              <FieldValue value={data.source} multiline limit={300_000} />
             </pre>
           )}
         </details>

@@ -1,8 +1,12 @@
-/** One rule, as it is written and what it found. */
+/** One rule: as it is written, what it found, what it would have found, and whether it runs. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useParams } from '@tanstack/react-router'
+import { useMemo } from 'react'
 import { alerts as alertsQuery, rule as ruleQuery } from '@/api/queries'
+import type { Rule } from '@/api/types'
 import { EntityText } from '@/components/EntityLink'
+import { FieldValue } from '@/components/FieldValue'
+import { Icon } from '@/components/Icon'
 import { Severity } from '@/components/Severity'
 import { Ago } from '@/components/Time'
 import { Chip, Copy, ErrorBox, Loading, Section, Title } from '@/components/ui'
@@ -10,32 +14,49 @@ import { visible } from '@/lib/escape'
 import { count } from '@/lib/number'
 import { NextSteps } from '../alerts/NextSteps'
 import { References } from '../alerts/References'
-import { logSource } from './Rules'
+import { Backtest } from './Backtest'
+import { RuleActions } from './RuleActions'
 import { tactics, techniques } from './tags'
+import { logSource, ORIGIN_WORD } from './words'
 
 export default function RulePage() {
   const { id } = useParams({ from: '/shell/rules/$id' })
   const { data: rule, error, refetch } = useQuery(ruleQuery(id))
+  // A rule that is off does not run, so its text is tried.
+  const [name, text] = [rule?.id ?? '', rule?.off ? rule.source : null]
+  const what = useMemo(() => (text === null ? { rule: name } : { text }), [name, text])
   if (error) return <ErrorBox error={error} retry={() => void refetch()} />
   if (!rule) return <Loading rows={10} />
   return (
     <div className="mx-auto max-w-[100rem] pb-6">
       <Title>{rule.title}</Title>
-      <header className="px-4 py-3">
-        <div className="mb-1 flex items-center gap-2">
-          <Severity level={rule.level} />
-          <Chip>{rule.kind}</Chip>
-          <span className="data text-muted">{logSource(rule)}</span>
+      <header className="flex flex-wrap items-start gap-x-4 gap-y-2 px-4 py-3">
+        <div className="min-w-0 flex-1 basis-96">
+          <div className="mb-1 flex flex-wrap items-center gap-2">
+            <Severity level={rule.level} />
+            <Chip>{rule.kind}</Chip>
+            <Chip>{ORIGIN_WORD[rule.origin]}</Chip>
+            {rule.off && <Chip className="border-line-strong font-semibold">off</Chip>}
+            <span className="data text-muted">{logSource(rule)}</span>
+            <span className="text-muted text-sm" title="Changes when what it detects may change">
+              version <span className="data">{visible(rule.version)}</span>
+            </span>
+          </div>
+          <h1 className="break-words">{visible(rule.title)}</h1>
+          <p className="max-w-prose text-lg break-words">{visible(rule.description)}</p>
         </div>
-        <h1 className="break-words">{visible(rule.title)}</h1>
-        <p className="max-w-prose text-lg break-words">{visible(rule.description)}</p>
+        <RuleActions rule={rule} />
       </header>
-      <div className="grid grid-cols-12 gap-3 px-4">
-        <Section title="Source" className="col-span-12 xl:col-span-8" aside={<Copy text={rule.source} what="the rule" />}>
-          <pre className="data overflow-x-auto p-3" tabIndex={0} role="region" aria-label="Source of the rule">
-            {rule.source}
-          </pre>
-        </Section>
+      {rule.off && <OffNote off={rule.off} />}
+      <div className="grid grid-cols-12 items-start gap-3 px-4">
+        <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-8">
+          <Backtest what={what} />
+          <Section title="Source" aside={<Copy text={rule.source} what="the rule" />}>
+            <pre className="data max-h-[48rem] overflow-auto p-3" tabIndex={0} role="region" aria-label="Source of the rule">
+              <FieldValue value={rule.source} multiline limit={300_000} />
+            </pre>
+          </Section>
+        </div>
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-4">
           <RuleAlerts id={rule.id} total={rule.alerts} />
           <Section title="About">
@@ -70,6 +91,19 @@ export default function RulePage() {
         </div>
       </div>
     </div>
+  )
+}
+
+function OffNote({ off }: { off: NonNullable<Rule['off']> }) {
+  return (
+    <p role="note" className="panel border-line-strong mx-4 mb-3 flex items-baseline gap-2 px-3 py-2">
+      <span className="relative top-0.5">
+        <Icon name="pause" size={14} />
+      </span>
+      <span className="min-w-0 break-words">
+        <strong className="font-semibold">Switched off</strong> by {visible(off.actor)} <Ago at={off.since} />: {visible(off.reason)}
+      </span>
+    </p>
   )
 }
 

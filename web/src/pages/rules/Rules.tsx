@@ -1,24 +1,28 @@
-/** What is detected: every rule that is loaded. */
+/** What is detected: every rule that is loaded, those that are switched off, and those that cannot be used. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useMemo, useRef, useState } from 'react'
 import { rules as rulesQuery } from '@/api/queries'
 import type { Rule } from '@/api/types'
-import { LEVELS, Severity } from '@/components/Severity'
-import { Button, Empty, ErrorBox, Loading, PageHeader, Title } from '@/components/ui'
+import { Icon } from '@/components/Icon'
+import { LEVELS, levelWord, Severity } from '@/components/Severity'
+import { Button, buttonClass, Chip, Empty, ErrorBox, Loading, PageHeader, Title } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { isControl, useKeys } from '@/lib/keys'
 import { count, plural } from '@/lib/number'
+import { ProblemsBanner } from './Problems'
 import { tactics, techniques } from './tags'
+import { logSource, ORIGIN_WORD } from './words'
 
-const GRID = 'grid grid-cols-[5.5rem_minmax(14rem,1fr)_minmax(9rem,14rem)_minmax(9rem,13rem)_8rem_6rem_5rem] gap-x-3 px-4'
+const GRID = 'grid grid-cols-[5.5rem_minmax(14rem,1fr)_minmax(9rem,14rem)_minmax(8rem,13rem)_7rem_5.5rem_6rem_4rem] gap-x-3 px-4'
 const ROW_PX = 30
 
 export default function Rules() {
   const { q = '' } = useSearch({ from: '/shell/rules' })
   const navigate = useNavigate()
-  const { data, error, refetch } = useQuery(rulesQuery)
+  const { data: answer, error, refetch } = useQuery(rulesQuery)
+  const data = answer?.rules
   const [selected, setSelected] = useState<string | null>(null)
   const scroller = useRef<HTMLDivElement>(null)
   const list = useMemo(() => filter(data ?? [], q), [data, q])
@@ -45,16 +49,21 @@ export default function Rules() {
   return (
     <div className="flex h-full flex-col">
       <Title>Rules</Title>
-      <PageHeader title="Rules" note={data && (q === '' ? plural(data.length, 'rule') : `${count(list.length)} of ${plural(data.length, 'rule')}`)}>
+      <PageHeader title="Rules" note={data && noteOf(data, list, q)}>
         <input
           data-searchbox
           aria-label="Find a rule"
-          placeholder="Title, tag, technique or log source"
+          placeholder="Title, tag, log source, origin, off"
           className="border-line-strong bg-surface placeholder:text-muted h-7 w-72 rounded border px-2"
           value={q}
           onChange={(event) => setQuery(event.target.value)}
         />
+        <Link to="/rules/new" className={buttonClass('primary')}>
+          <Icon name="plus" />
+          New rule
+        </Link>
       </PageHeader>
+      {answer && <ProblemsBanner problems={answer.problems} />}
       {error ? (
         <ErrorBox error={error} retry={() => void refetch()} />
       ) : !data ? (
@@ -65,9 +74,9 @@ export default function Rules() {
         </Empty>
       ) : (
         <div role="table" aria-label="Rules" aria-rowcount={list.length + 1} className="bg-surface flex min-h-0 flex-1 flex-col overflow-x-auto">
-          <div role="rowgroup" className="border-line min-w-[60rem] shrink-0 border-t">
+          <div role="rowgroup" className="border-line min-w-[67rem] shrink-0 border-t">
             <div role="row" aria-rowindex={1} className={`${GRID} border-line text-muted h-7 items-center border-b text-sm`}>
-              {['Level', 'Title', 'Log source', 'Tactic', 'Technique', 'Kind'].map((name) => (
+              {['Level', 'Title', 'Log source', 'Tactic', 'Technique', 'Kind', 'Origin'].map((name) => (
                 <span key={name} role="columnheader">
                   {name}
                 </span>
@@ -77,7 +86,7 @@ export default function Rules() {
               </span>
             </div>
           </div>
-          <div ref={scroller} role="rowgroup" tabIndex={0} aria-label="Rows" className="min-h-0 min-w-[60rem] flex-1 overflow-y-auto">
+          <div ref={scroller} role="rowgroup" tabIndex={0} aria-label="Rows" className="min-h-0 min-w-[67rem] flex-1 overflow-y-auto">
             <div role="presentation" className="relative" style={{ height: rows.getTotalSize() }}>
               {rows.getVirtualItems().map((item) => {
                 const rule = list[item.index]
@@ -97,17 +106,24 @@ function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: numb
       role="row"
       aria-rowindex={index + 2}
       data-selected={selected || undefined}
+      data-off={rule.off ? true : undefined}
       onClick={() => onSelect(rule.id)}
-      className={`${GRID} border-line hover:bg-bg data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
+      className={`${GRID} ${rule.off ? 'text-muted' : ''} border-line hover:bg-bg data-selected:bg-accent-soft absolute inset-x-0 items-center border-b`}
       style={{ height: ROW_PX, transform: `translateY(${top}px)` }}
     >
       <span role="cell">
-        <Severity level={rule.level} />
+        {rule.off ? <span className="px-1.5 text-sm">{levelWord(rule.level)}</span> : <Severity level={rule.level} />}
       </span>
-      <span role="cell" className="truncate">
-        <Link to="/rules/$id" params={{ id: rule.id }} className="text-text font-semibold hover:underline" title={visible(rule.description)}>
+      <span role="cell" className="flex min-w-0 items-center gap-2">
+        <Link
+          to="/rules/$id"
+          params={{ id: rule.id }}
+          className={`truncate hover:underline ${rule.off ? 'text-muted' : 'text-text font-semibold'}`}
+          title={visible(rule.off ? `Off: ${rule.off.reason}` : rule.description)}
+        >
           {visible(rule.title)}
         </Link>
+        {rule.off && <Chip className="shrink-0">off</Chip>}
       </span>
       <span role="cell" className="text-muted data truncate">
         {logSource(rule)}
@@ -120,6 +136,9 @@ function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: numb
       </span>
       <span role="cell" className="text-sm">
         {rule.kind}
+      </span>
+      <span role="cell" className="text-sm">
+        {ORIGIN_WORD[rule.origin]}
       </span>
       <span role="cell" className="text-right">
         {rule.alerts > 0 ? (
@@ -134,14 +153,15 @@ function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: numb
   )
 }
 
-export function logSource(rule: Rule): string {
-  const { product, category, service } = rule.logsource
-  return [product, category, service].filter(Boolean).join(' / ') || 'any'
+function noteOf(all: Rule[], list: Rule[], query: string): string {
+  const off = all.filter((rule) => rule.off).length
+  if (query !== '') return `${count(list.length)} of ${plural(all.length, 'rule')}`
+  return off === 0 ? plural(all.length, 'rule') : `${plural(all.length, 'rule')}, ${count(off)} off`
 }
 
 function filter(rules: Rule[], query: string): Rule[] {
   const words = query.toLowerCase().split(/\s+/).filter(Boolean)
-  const text = (rule: Rule) => `${rule.title} ${rule.tags.join(' ')} ${logSource(rule)} ${rule.level} ${rule.kind} ${rule.id}`.toLowerCase()
+  const text = (rule: Rule) => `${rule.title} ${rule.tags.join(' ')} ${logSource(rule)} ${rule.level} ${rule.kind} ${ORIGIN_WORD[rule.origin]} ${rule.off ? 'off' : 'on'} ${rule.id}`.toLowerCase()
   return rules
     .filter((rule) => words.every((word) => text(rule).includes(word)))
     .toSorted((a, b) => b.alerts - a.alerts || LEVELS.indexOf(a.level) - LEVELS.indexOf(b.level) || a.title.localeCompare(b.title))

@@ -1,0 +1,304 @@
+//! Detection on the stream, and what makes it go on after an end as if there had been none.
+//!
+//! What rules over time know is written down every few seconds, with the id of the first event that
+//! they had not seen. A start reads it and shows the detector what came after: first what is in
+//! segments by now, without raising anything, since those detections were folded before their
+//! events left the WAL; then what the WAL hands out again, where alerts know which detections they
+//! folded. So the same events give the same detections, however often the process ended meanwhile.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, never};
+use pugmark_detect::{Checkpoint, Detection, Detector, Hit, LATENESS, RuleSet};
+use pugmark_event::Batch;
+use pugmark_event::time::{DAY, MINUTE, Micros};
+use pugmark_store::{Scan, ScanPart, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::history::{History, HistoryError, SortedHits};
+use crate::pipeline::late::Late;
+use crate::rulebook::RuleBook;
+use crate::status::Forgotten;
+
+/// Writing checkpoints takes at most this share of the time.
+const KEEP_SHARE: u32 = 20;
+/// How far back stored events are read for rules that know nothing.
+const WARM_UP_MAX: Micros = DAY;
+/// Events read for them at most; a start must not wait for a huge day.
+const WARM_UP_EVENTS_MAX: u64 = 500_000;
+
+/// Time between two looks at late events, at least.
+const REVIEW_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Longer than any review takes: the end of one sets the time of the next.
+const REVIEW_NEVER: Duration = Duration::from_secs(1 << 30);
+
+/// What a review of late events gives.
+pub(super) type Reviewed = Result<Vec<Detection>, HistoryError>;
+
+/// What is kept on disk.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    detector: Vec<u8>,
+    late: Late,
+}
+
+/// The detector of the stream.
+pub(super) struct Watch {
+    store: Arc<Store>,
+    book: Arc<RuleBook>,
+    detector: Detector,
+    late: Late,
+    /// Where a review that is under way says what it found.
+    reviewed: Receiver<Reviewed>,
+    /// When the next review may begin.
+    review_due: Instant,
+    /// Id of the first event that it has not seen.
+    next: i64,
+    /// What the last checkpoint says.
+    kept: i64,
+    due: Instant,
+    /// Time between two checkpoints at least.
+    interval: Duration,
+}
+
+impl Watch {
+    /// Goes on where the last process was.
+    pub(super) fn start(store: Arc<Store>, book: Arc<RuleBook>, interval: Duration) -> Self {
+        let (mark, rules) = (store.mark(), book.rules.clone());
+        let known = read(&store);
+        let next = known.as_ref().map_or(mark, |(known, _)| known.next);
+        let (detector, fresh) = match &known {
+            Some((known, _)) => Detector::resume(rules, known),
+            None => (Detector::new(rules.clone()), correlations(&rules)),
+        };
+        let mut late = known.map_or_else(Late::default, |(_, late)| late);
+        late.failed();
+        let now = Instant::now();
+        let mut watch = Self {
+            store,
+            book,
+            detector,
+            late,
+            reviewed: never(),
+            review_due: now + REVIEW_INTERVAL,
+            next,
+            kept: next,
+            due: now + interval,
+            interval,
+        };
+        watch.warm_up(&fresh);
+        if next < mark {
+            watch.catch_up(mark);
+        }
+        watch
+    }
+
+    /// The detections of the events of a batch that it has not seen yet.
+    pub(super) fn detect(&mut self, batch: &Batch) -> Vec<Detection> {
+        let seen = batch.ids().partition_point(|id| *id < self.next);
+        let batch = batch.slice(seen, batch.rows() - seen);
+        let rules = self.detector.rules().clone();
+        let detected = catch_unwind(AssertUnwindSafe(|| {
+            let hits = rules.hits(&batch);
+            self.late.note(&hits, &rules);
+            self.detector.process_hits(&batch, &hits)
+        }));
+        match detected {
+            Ok(detections) => detections,
+            Err(_) => {
+                tracing::error!(
+                    first_event = batch.ids().first(),
+                    "BUG: detection panicked; the events are stored, rules missed this block"
+                );
+                // State that a panic may have torn is not trusted.
+                self.detector = Detector::new(self.detector.rules().clone());
+                Vec::new()
+            }
+        }
+    }
+
+    /// Everything below `end` is done: its events are visible, its detections are in stored alerts.
+    pub(super) fn seen(&mut self, end: i64) {
+        self.next = self.next.max(end);
+    }
+
+    /// Goes on with other rules. Those over time that are new see what was stored lately.
+    pub(super) fn change_rules(&mut self, book: Arc<RuleBook>) {
+        let known = self.detector.checkpoint(self.next);
+        let (detector, fresh) = Detector::resume(book.rules.clone(), &known);
+        (self.detector, self.book) = (detector, book);
+        self.warm_up(&fresh);
+        tracing::info!(
+            rules = self.detector.rules().rules().len(),
+            new_over_time = fresh.len(),
+            "other rules watch the stream now"
+        );
+    }
+
+    /// Looks at what late events may complete, in the background.
+    pub(super) fn review_if_due(&mut self) {
+        if !self.late.is_due() || Instant::now() < self.review_due {
+            return;
+        }
+        // Another one begins when this has said what it found.
+        self.review_due = Instant::now() + REVIEW_NEVER;
+        let work = self.late.take(self.store.snapshot(), self.book.clone());
+        let (say, reviewed) = crossbeam_channel::bounded(1);
+        let run = move || drop(say.send(work.run()));
+        match std::thread::Builder::new().name("review".into()).spawn(run) {
+            Ok(_) => self.reviewed = reviewed,
+            Err(error) => {
+                tracing::warn!(%error, "late events are looked at later");
+                self.review_is_over(false);
+            }
+        }
+    }
+
+    /// Where a review says what it found.
+    pub(super) fn reviewed(&self) -> &Receiver<Reviewed> {
+        &self.reviewed
+    }
+
+    /// The detections that late events complete.
+    pub(super) fn review(&mut self, found: Reviewed) -> Vec<Detection> {
+        self.review_is_over(found.is_ok());
+        found.unwrap_or_else(|error| {
+            tracing::warn!(%error, "late events are looked at again later");
+            Vec::new()
+        })
+    }
+
+    fn review_is_over(&mut self, done: bool) {
+        match done {
+            true => self.late.done(),
+            false => self.late.failed(),
+        }
+        self.reviewed = never();
+        self.review_due = Instant::now() + REVIEW_INTERVAL;
+    }
+
+    /// Rules that ran out of room.
+    pub(super) fn forgotten(&self) -> Vec<Forgotten> {
+        let evictions = self.detector.evictions().into_iter();
+        let forgotten = evictions.map(|(rule, keys)| Forgotten {
+            rule: rule.id.clone(),
+            title: rule.title.clone(),
+            keys,
+        });
+        forgotten.collect()
+    }
+
+    /// Writes a checkpoint if it is time. True when it did.
+    pub(super) fn keep_if_due(&mut self) -> bool {
+        let due = self.next != self.kept && Instant::now() >= self.due;
+        if due {
+            self.keep();
+        }
+        due
+    }
+
+    /// Writes a checkpoint. Without it the next start takes longer, so a failure is only said.
+    pub(super) fn keep(&mut self) {
+        let begun = Instant::now();
+        let bytes = self.detector.checkpoint(self.next).to_bytes();
+        let written = bytes
+            .map_err(|error| error.to_string())
+            .and_then(|bytes| self.store.put_checkpoint(&bytes).map_err(|error| error.to_string()));
+        match written {
+            Ok(()) => self.kept = self.next,
+            Err(error) => tracing::warn!(error, "cannot write the checkpoint of detection"),
+        }
+        self.due = Instant::now() + self.interval.max(begun.elapsed() * KEEP_SHARE);
+    }
+
+    /// Shows it the events from where it is up to `mark`, which are in segments.
+    fn catch_up(&mut self, mark: i64) {
+        let history =
+            History { ids: Some((self.next, mark - 1)), ..History::new(self.store.snapshot()) };
+        match hits(&history, self.detector.rules()).and_then(SortedHits::read) {
+            Ok(hits) => {
+                let (late, rules) = (&mut self.late, self.detector.rules().clone());
+                let noted = hits.inspect(|hit| {
+                    hit.iter().for_each(|hit| late.note(std::slice::from_ref(hit), &rules));
+                });
+                follow(&mut self.detector, noted);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "rules over time miss events before the last end")
+            }
+        }
+        self.next = mark;
+    }
+
+    /// Lets rules over time that know nothing see the newest stored events.
+    fn warm_up(&mut self, fresh: &[u32]) {
+        let span = (self.detector.span(fresh) + LATENESS).min(WARM_UP_MAX);
+        let snapshot = self.store.snapshot();
+        let Some(newest) = snapshot.newest_event_time().filter(|_| !fresh.is_empty()) else {
+            return;
+        };
+        let mut history =
+            History { ids: Some((i64::MIN, self.next - 1)), ..History::new(snapshot) };
+        history.from = Some(newest.saturating_sub(span));
+        while events(&history) > WARM_UP_EVENTS_MAX
+            && let Some(from) = history.from
+            && newest - from > MINUTE
+        {
+            history.from = Some(newest - (newest - from) / 2);
+        }
+        let mut detector = Detector::new(self.detector.rules().clone());
+        match hits(&history, detector.rules()).and_then(SortedHits::read) {
+            Ok(hits) => follow(&mut detector, hits),
+            Err(error) => tracing::warn!(%error, "cannot read stored events for rules over time"),
+        }
+        self.detector.adopt(fresh, detector);
+    }
+}
+
+/// The checkpoint, if there is one that fits the store.
+fn read(store: &Store) -> Option<(Checkpoint, Late)> {
+    let bytes = store.checkpoint().map_err(|error| error.to_string());
+    let read = bytes.and_then(|bytes| {
+        let Some(bytes) = bytes else { return Ok(None) };
+        let kept: Kept = postcard::from_bytes(&bytes).map_err(|error| error.to_string())?;
+        let known = Checkpoint::from_bytes(&kept.detector).map_err(|error| error.to_string())?;
+        match known.next <= store.durable_end() {
+            true => Ok(Some((known, kept.late))),
+            false => Err("the checkpoint of detection is newer than the data".to_string()),
+        }
+    });
+    read.unwrap_or_else(|error| {
+        tracing::warn!(error, "rules over time begin with what was stored lately");
+        None
+    })
+}
+
+fn correlations(rules: &RuleSet) -> Vec<u32> {
+    let all = (0u32..).zip(rules.rules());
+    all.filter(|(_, info)| info.correlation).map(|(rule, _)| rule).collect()
+}
+
+fn events(history: &History) -> u64 {
+    let scan = Scan { from: history.from, ids: history.ids, ..Scan::default() };
+    history.snapshot.scan(scan).iter().map(ScanPart::rows).sum()
+}
+
+fn hits(history: &History, rules: &Arc<RuleSet>) -> Result<SortedHits, HistoryError> {
+    history.hits(rules, &mut |_, _| ControlFlow::Continue(()))
+}
+
+/// Shows hits to a detector; what it detects was raised before.
+fn follow(detector: &mut Detector, hits: impl Iterator<Item = Result<Hit, HistoryError>>) {
+    for hit in hits {
+        match hit {
+            Ok(hit) => drop(detector.follow(&hit)),
+            Err(error) => {
+                return tracing::warn!(%error, "rules over time miss some stored events");
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+/** The conditions of a rule that held, with the values that were seen. */
+import type { WhyRow } from '@/api/types'
+import { visible } from '@/lib/escape'
+import { FieldValue } from './FieldValue'
+
+export function WhyTable({ why }: { why: WhyRow[] }) {
+  return (
+    <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Conditions that held">
+      <table className="w-full">
+        <thead>
+          <tr className="border-line text-muted h-7 border-b text-left text-sm">
+            <th scope="col" className="px-3 font-normal">Selection</th>
+            <th scope="col" className="px-3 font-normal">Field</th>
+            <th scope="col" className="px-3 font-normal">Value seen</th>
+            <th scope="col" className="px-3 font-normal">Test that held</th>
+          </tr>
+        </thead>
+        <tbody>
+          {why.map((row, index) => (
+            <tr key={index} className="border-line border-b align-top last:border-b-0">
+              <td className="data text-muted px-3 py-1.5">{visible(row.selection)}</td>
+              <td className="data px-3 py-1.5">{visible(row.field)}</td>
+              <td className="data px-3 py-1.5 break-all">
+                <FieldValue value={row.value} limit={1_000} />
+              </td>
+              <td className="data px-3 py-1.5 break-words">{visible(row.test)}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  )
+}
