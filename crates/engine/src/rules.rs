@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pugmark_detect::{Detector, Problem, RuleSet, RuleSource, RuleTest};
+use pugmark_detect::{Detector, Known, KnownSource, Problem, RuleSet, RuleSource, RuleTest};
 use pugmark_event::Records;
 use pugmark_parse::{Input, Parser};
 use rust_embed::RustEmbed;
@@ -90,6 +90,17 @@ pub fn compile(sources: &[RuleSource]) -> (RuleSet, Vec<Problem>) {
     let (rules, more) = RuleSet::compile(loaded.rules);
     problems.extend(more);
     (rules, problems)
+}
+
+/// What events the packs of `parser` can make, for [`pugmark_detect::lint()`]. `seen` are product,
+/// category and service of stored events, where there is a store.
+pub fn known(parser: &Parser, seen: Option<Vec<[String; 3]>>) -> Known {
+    let sources = parser.catalog().into_iter().map(|pack| KnownSource {
+        sources: pack.sources.into_iter().collect(),
+        names: pack.names,
+        open: pack.open,
+    });
+    Known { sources: sources.collect(), seen }
 }
 
 /// How one test of a rule went.

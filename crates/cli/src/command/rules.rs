@@ -1,12 +1,17 @@
 //! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
 
+mod check;
 mod coverage;
 mod explain;
 
 use std::path::PathBuf;
 
+use futures::StreamExt;
 use pugmark_detect::Problem;
 use pugmark_engine::rules;
+use pugmark_query::{Request, Search};
+use pugmark_search::StoreSearch;
+use serde_json::Value;
 
 use crate::error::{CliError, Exit};
 use crate::output::{printable, say};
@@ -22,11 +27,15 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Read rules and say what cannot be used, and why
-    Check {
-        /// Folder or file of Sigma rules
-        #[arg(value_name = "DIR")]
-        path: PathBuf,
-    },
+    ///
+    /// Then look for what is odd about those that can: fields that no event has, conditions that
+    /// never hold or always do, rules that say the same. Exits with 1 when there are errors.
+    ///
+    /// Examples:
+    ///   pugmark rules check my-rules
+    ///   pugmark rules check my-rules --data pugmark-data --strict
+    #[command(verbatim_doc_comment)]
+    Check(check::Args),
     /// Run the tests that stand in rule files
     Test {
         /// Folder or file of Sigma rules
@@ -55,7 +64,7 @@ enum Verb {
 
 pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
     match args.verb {
-        Verb::Check { path } => check(&path),
+        Verb::Check(args) => check::run(args, settings).await,
         Verb::Test { path } => test(&path),
         Verb::Explain(args) => explain::run(&args),
         Verb::Coverage(args) => coverage::run(args, settings).await,
@@ -67,21 +76,6 @@ fn read(
 ) -> Result<(Vec<pugmark_detect::RuleSource>, Vec<Problem>), CliError> {
     rules::read_folder(path)
         .map_err(|e| CliError::usage(format!("cannot read rules from {}: {e}", path.display())))
-}
-
-fn check(path: &std::path::Path) -> Result<Exit, CliError> {
-    let (sources, mut problems) = read(path)?;
-    let (set, more) = rules::compile(&sources);
-    problems.extend(more);
-    show(&problems)?;
-    let correlations = set.rules().iter().filter(|rule| rule.correlation).count();
-    say(&format!(
-        "{} rules in {} files, {correlations} of them correlations; {} cannot be used",
-        set.rules().len(),
-        sources.len(),
-        problems.len()
-    ))?;
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
 }
 
 fn test(path: &std::path::Path) -> Result<Exit, CliError> {
@@ -104,6 +98,34 @@ fn test(path: &std::path::Path) -> Result<Exit, CliError> {
     say(&format!("{} passed, {failed} failed", results.len() - failed))?;
     let good = failed == 0 && problems.is_empty() && !results.is_empty();
     Ok(if good { Exit::Done } else { Exit::No })
+}
+
+/// The log sources of stored events.
+const SOURCES: &str =
+    "* | stats count() by logsource.product, logsource.category, logsource.service";
+/// Most log sources that are looked at.
+const SOURCES_MAX: usize = 10_000;
+
+/// Product, category and service of stored events, each combination once; empty where an event has
+/// none.
+async fn stored_sources(search: &StoreSearch) -> Result<Vec<[String; 3]>, CliError> {
+    let plan = pugmark_query::parse(SOURCES).map_err(|_| CliError::usage("BUG: the query"))?;
+    let request = Request { plan, from: None, to: None, limit: Some(SOURCES_MAX) };
+    let mut answer = search.search(request).await.map_err(anyhow::Error::from)?;
+    let mut sources = Vec::new();
+    while let Some(batch) = answer.rows.next().await {
+        let batch = batch.map_err(anyhow::Error::from)?;
+        let writer = pugmark_event::json::RowWriter::new(&batch);
+        for row in 0..batch.num_rows() {
+            let mut line = Vec::new();
+            writer.write(row, &mut line);
+            let row: Value = serde_json::from_slice(&line).unwrap_or_default();
+            sources.push(["product", "category", "service"].map(|part| {
+                row[format!("logsource.{part}")].as_str().unwrap_or_default().to_string()
+            }));
+        }
+    }
+    Ok(sources)
 }
 
 fn show(problems: &[Problem]) -> Result<(), CliError> {
