@@ -108,7 +108,7 @@ const rules = [
   ['win-log-cleared', 'Windows event log cleared', 'critical', 'event', ['attack.defense-evasion', 'attack.t1070.001'], 'windows', null, 'security', 'The security log was cleared.'],
   ['lsass-access', 'Access to LSASS memory', 'high', 'event', ['attack.credential-access', 'attack.t1003.001'], 'windows', 'process_access', null, 'A process opened LSASS for reading.'],
   ['new-local-account', 'New local account', 'medium', 'event', ['attack.persistence', 'attack.t1136.001'], 'windows', null, 'security', 'A local account was made.'],
-].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'] }))
+].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'], next_steps: 'Look at the logins of that minute.', author: 'Ines Example', license: 'DRL 1.1', exceptions: [{ id: 'e1', title: 'The backup host', reason: 'It logs in each night', owner: 'ines', expires: '2027-06-30' }] }))
 const yaml = (rule) => `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndescription: ${rule.description}\ntags:\n${rule.tags.map((tag) => `  - ${tag}`).join('\n')}\nlogsource:\n${Object.entries(rule.logsource).filter(([, v]) => v).map(([k, v]) => `  ${k}: ${v}`).join('\n')}\ndetection:\n  selection:\n    message|contains: 'Failed password'\n  condition: selection\n`
 
 const alerts = []
@@ -116,7 +116,7 @@ function makeAlert(ruleId, entity, summary, list, why, count = list.length) {
   const rule = rules.find((each) => each.id === ruleId)
   rule.alerts += 1
   const alert = {
-    id: `a${alerts.length + 1}`, rule: { id: rule.id, title: rule.title, level: rule.level, description: rule.description, falsepositives: rule.falsepositives, references: rule.references, tags: rule.tags },
+    id: `a${alerts.length + 1}`, rule: { id: rule.id, title: rule.title, level: rule.level, description: rule.description, falsepositives: rule.falsepositives, next_steps: rule.next_steps, author: rule.author, license: rule.license, references: rule.references, tags: rule.tags },
     severity: rule.level, status: 'open', verdict: null, note: '', entity, summary, count, first_seen: list[0]['@timestamp'], last_seen: list.at(-1)['@timestamp'],
     attack: { tactics: [rule.tags[0].slice(7)], techniques: [rule.tags[1].slice(7).toUpperCase()] }, evidence: list.slice(0, 100).map((event) => event['event.id']), why,
   }
@@ -393,7 +393,7 @@ function route(path, url, body, raw, request, response, cookie) {
   }
   if (first === 'events') { const event = events.find((each) => each['event.id'] === second); return event ? json(response, event) : fail(response, 404, { message: 'No such event' }) }
   if (first === 'rules') {
-    if (!second) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, ...rest }) => rest) })
+    if (!second) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, next_steps: _n, author: _a, license: _l, exceptions: _e, ...rest }) => rest) })
     const rule = rules.find((each) => each.id === second)
     return rule ? json(response, { ...rule, source: yaml(rule) }) : fail(response, 404, { message: 'No such rule' })
   }

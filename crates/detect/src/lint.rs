@@ -161,8 +161,14 @@ impl Linter<'_> {
             self.lints.push(lint.hint("add `id` with a new UUID"));
         }
         let (Body::Event(body) | Body::Filter { body, .. }) = &rule.body else { return };
-        if !filter {
-            self.source(rule);
+        match &rule.body {
+            Body::Filter { exception, .. } if exception.reason.is_empty() => {
+                let message = "the exception has no reason".to_string();
+                let lint = about(rule, "no-reason", LintLevel::Note, whole, message);
+                self.lints.push(lint.hint("add `reason`, `owner` and `expires`"));
+            }
+            Body::Filter { .. } => {}
+            _ => self.source(rule),
         }
         fields.lint(rule, body, &mut self.lints);
         self.selections(rule, body);

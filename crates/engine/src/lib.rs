@@ -13,6 +13,7 @@ pub mod compactor;
 pub mod engine;
 pub mod flusher;
 pub mod hunt;
+pub mod import;
 pub mod intake;
 pub mod pipeline;
 pub mod retention;

@@ -105,8 +105,9 @@ mod tests {
 
     #[test]
     fn a_pack_says_what_its_events_may_be() {
-        let text = "product: p\nservice: s\napplies: [{program: [x]}]\nvalues: {event.category: web}\n\
-            fields: {Native: user.name}\ntables:\n  - keys: [Channel]\n    rows: {Other: {service: o}}\n  \
+        let text = "product: p\nservice: s\napplies: [{program: [x]}]\n\
+            values: {event.category: web}\nfields: {Native: user.name}\ntables:\n  \
+            - keys: [Channel]\n    rows: {Other: {service: o}}\n  \
             - keys: [service, Id]\n    rows: {o/1: {category: c}, t/1: {category: never}}\n\
             patterns: [{pattern: 'a (?<own.name>b)'}]\n";
         let pack = PackSource { path: "p".into(), text: text.into() };

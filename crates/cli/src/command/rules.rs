@@ -1,8 +1,11 @@
-//! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
+//! `pugmark rules`: checks rules, runs the tests in their files, says why a rule did not fire,
+//! takes rules of others over, and tests exceptions on history.
 
 mod check;
 mod coverage;
+mod exception;
 mod explain;
+mod import;
 
 use std::path::PathBuf;
 
@@ -17,7 +20,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{printable, say};
 use crate::settings::Settings;
 
-/// Check, test and explain rules
+/// Check, test, explain and import rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -60,6 +63,24 @@ enum Verb {
     ///   pugmark rules coverage my-rules --format table
     #[command(verbatim_doc_comment)]
     Coverage(coverage::Args),
+    /// Take rules of others over, from a zip archive or a folder, and later their new versions
+    ///
+    /// Files stay as they came, with their licence, below imported/NAME. A file that you edit there
+    /// is yours and never overwritten; write exceptions and placeholders elsewhere.
+    ///
+    /// Examples:
+    ///   pugmark rules import sigma_core.zip --into my-rules --name sigmahq
+    ///   pugmark rules import sigma/rules --into my-rules --name sigmahq --status stable,test
+    #[command(verbatim_doc_comment)]
+    Import(import::Args),
+    /// Say which past alerts an exception would have hidden, true positives first
+    ///
+    /// Exits with 1 when there is a true positive among them.
+    ///
+    /// Examples:
+    ///   pugmark rules exception my-rules backup-host.yaml --data pugmark-data
+    #[command(verbatim_doc_comment)]
+    Exception(exception::Args),
 }
 
 pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
@@ -68,6 +89,8 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
         Verb::Test { path } => test(&path),
         Verb::Explain(args) => explain::run(&args),
         Verb::Coverage(args) => coverage::run(args, settings).await,
+        Verb::Import(args) => import::run(args),
+        Verb::Exception(args) => exception::run(args, settings).await,
     }
 }
 

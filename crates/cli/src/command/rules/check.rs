@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use pugmark_detect::{Lint, LintLevel, Problem, RuleSet};
-use pugmark_engine::rules;
+use pugmark_engine::{Clock, SystemClock, rules};
 use serde_json::json;
 
 use crate::error::{CliError, Exit};
@@ -48,8 +48,10 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
         }
         None => None,
     };
-    let loaded = pugmark_detect::load(&sources);
+    let mut loaded = pugmark_detect::load(&sources);
+    let expired = loaded.expire(SystemClock.now());
     let mut lints = pugmark_detect::lint(&loaded, &rules::known(&parser, seen));
+    lints.extend(expired.into_iter().map(as_warning));
     let (set, more) = RuleSet::compile(loaded.rules);
     problems.extend(loaded.problems);
     problems.extend(more);
@@ -71,6 +73,19 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
     }
     let bad = if args.strict { LintLevel::Warning } else { LintLevel::Error };
     Ok(if worst.is_some_and(|worst| worst >= bad) { Exit::No } else { Exit::Done })
+}
+
+/// An exception that expired does no harm, but somebody should look.
+fn as_warning(problem: Problem) -> Lint {
+    Lint {
+        code: "expired",
+        level: LintLevel::Warning,
+        path: problem.path,
+        line: problem.line.unwrap_or(1),
+        rule: problem.rule.unwrap_or_default(),
+        message: problem.message,
+        hint: problem.hint,
+    }
 }
 
 /// The worst there is; a rule that cannot be used is an error.
