@@ -108,7 +108,7 @@ const rules = [
   ['win-log-cleared', 'Windows event log cleared', 'critical', 'event', ['attack.defense-evasion', 'attack.t1070.001'], 'windows', null, 'security', 'The security log was cleared.'],
   ['lsass-access', 'Access to LSASS memory', 'high', 'event', ['attack.credential-access', 'attack.t1003.001'], 'windows', 'process_access', null, 'A process opened LSASS for reading.'],
   ['new-local-account', 'New local account', 'medium', 'event', ['attack.persistence', 'attack.t1136.001'], 'windows', null, 'security', 'A local account was made.'],
-].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'] }))
+].map(([id, title, level, kind, tags, product, category, service, description]) => ({ id, title, level, kind, tags, description, logsource: { product, category, service }, alerts: 0, references: [`https://attack.mitre.org/techniques/${(tags[1] ?? '').slice(7).toUpperCase().replace('.', '/')}/`, 'javascript:alert(1)'], falsepositives: ['A scanner that you run yourself', 'A job with an old password'], next_steps: 'Look at the logins of that minute.', author: 'Ines Example', license: 'DRL 1.1', exceptions: [{ id: 'e1', title: 'The backup host', reason: 'It logs in each night', owner: 'ines', expires: '2027-06-30' }] }))
 const yaml = (rule) => `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndescription: ${rule.description}\ntags:\n${rule.tags.map((tag) => `  - ${tag}`).join('\n')}\nlogsource:\n${Object.entries(rule.logsource).filter(([, v]) => v).map(([k, v]) => `  ${k}: ${v}`).join('\n')}\ndetection:\n  selection:\n    message|contains: 'Failed password'\n  condition: selection\n`
 for (const [i, rule] of rules.entries()) Object.assign(rule, { origin: rule.id === 'large-upload' ? 'folder' : rule.id === 'sudo-shell' ? 'product' : 'builtin', version: `9f2c${(i * 7919 + 4096).toString(16)}`, off: null, next_steps: 'Look at what the address or user did in the minutes around it.', source: yaml(rule) })
 rules.find((rule) => rule.id === 'port-scan').off = { reason: 'The scanner of the audit runs until Friday', actor: 'ines', since: iso(started - 26 * 36e5) }
@@ -125,7 +125,7 @@ function makeAlert(ruleId, entity, summary, list, why, count = list.length) {
   const rule = rules.find((each) => each.id === ruleId)
   rule.alerts += 1
   const alert = {
-    id: `a${alerts.length + 1}`, rule: { id: rule.id, title: rule.title, level: rule.level, description: rule.description, falsepositives: rule.falsepositives, references: rule.references, tags: rule.tags },
+    id: `a${alerts.length + 1}`, rule: { id: rule.id, title: rule.title, level: rule.level, description: rule.description, falsepositives: rule.falsepositives, next_steps: rule.next_steps, author: rule.author, license: rule.license, references: rule.references, tags: rule.tags },
     severity: rule.level, status: 'open', verdict: null, note: '', entity, summary, count, first_seen: list[0]['@timestamp'], last_seen: list.at(-1)['@timestamp'],
     attack: { tactics: [rule.tags[0].slice(7)], techniques: [rule.tags[1].slice(7).toUpperCase()] }, evidence: list.slice(0, 100).map((event) => event['event.id']), why,
   }
@@ -414,7 +414,7 @@ function route(path, url, body, raw, request, response, cookie) {
 }
 
 function ruleRoute(id, verb, body, request, response) {
-  if (!id) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, source: _s, next_steps: _n, ...rest }) => rest), problems })
+  if (!id) return json(response, { rules: rules.map(({ references: _r, falsepositives: _f, source: _s, next_steps: _n, author: _a, license: _l, exceptions: _e, ...rest }) => rest), problems })
   if (id === 'check') return json(response, check(body.text))
   if (id === 'backtest') return backtest(body, response)
   const at = rules.findIndex((each) => each.id === id)
@@ -452,7 +452,7 @@ function putRule(id, at, { text }, response) {
   if (checked.ids[0] !== id) return fail(response, 400, { message: `the text must be one rule with the id ${id}` })
   const old = rules[at]
   if (old && old.origin !== 'product') originals.set(id, old)
-  const base = old ?? { id, level: 'medium', description: '', tags: [], logsource: { product: null, category: null, service: null }, kind: 'event', alerts: 0, references: [], falsepositives: [], next_steps: '', off: null }
+  const base = old ?? { id, level: 'medium', description: '', tags: [], logsource: { product: null, category: null, service: null }, kind: 'event', alerts: 0, references: [], falsepositives: [], next_steps: '', author: '', license: '', exceptions: [], off: null }
   rules.splice(at < 0 ? rules.length : at, at < 0 ? 0 : 1, { ...base, title: /^title:\s*(.+)/m.exec(text)[1], level: /^level:\s*(\w+)/m.exec(text)?.[1] ?? base.level, origin: 'product', version: randomBytes(4).toString('hex'), source: text })
   json(response, checked)
 }

@@ -86,6 +86,12 @@ pub struct RuleRef {
     pub level: Severity,
     /// What the rule sees.
     pub description: String,
+    /// Who wrote it; may be empty.
+    #[serde(default)]
+    pub author: String,
+    /// The licence it may be used under; may be empty.
+    #[serde(default)]
+    pub license: String,
     /// Harmless causes.
     pub falsepositives: Vec<String>,
     /// What to look at and do first; may be empty.
@@ -321,6 +327,8 @@ impl From<&RuleInfo> for RuleRef {
             title: rule.title.clone(),
             level: rule.level,
             description: rule.description.clone(),
+            author: rule.author.clone(),
+            license: rule.license.clone(),
             falsepositives: rule.falsepositives.clone(),
             next_steps: rule.next_steps.clone(),
             references: rule.references.clone(),
@@ -379,7 +387,8 @@ mod tests {
             title: "Password guessing".into(),
             level: Severity::High,
             description: String::new(),
-            author: String::new(),
+            author: "Ines".into(),
+            license: "DRL 1.1".into(),
             references: vec![],
             falsepositives: vec![],
             next_steps: String::new(),
@@ -392,6 +401,7 @@ mod tests {
             path: "r1.yaml".into(),
             text: String::new(),
             silent: false,
+            exceptions: vec![],
         };
         Detection {
             id: stable_id(&["r1", &event_id.to_string()]),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pugmark_engine::engine::{Options, Parts};
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
-use pugmark_engine::{Engine, RuleBook, SystemClock};
+use pugmark_engine::{Clock, Engine, RuleBook, SystemClock};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
 use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
@@ -35,7 +35,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let parser = parser()?;
     let (store, blocks) = Store::open(dir, options).await.map_err(store_error)?;
     let kept = store.kept_rules().list().await.map_err(store_error)?;
-    let rules = RuleBook::compile(found, &kept);
+    let rules = RuleBook::compile(found, &kept, SystemClock.now());
     rules.report();
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
@@ -52,13 +52,8 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let reload_interval = Duration::from_secs(settings.rules.reload_interval_seconds);
     let compaction = settings.store.compaction;
     let noise_budget = settings.rules.noise_budget_alerts_per_day;
-    let options = Options {
-        flush_interval,
-        compaction,
-        checkpoint_interval,
-        reload_interval,
-        noise_budget,
-    };
+    let options =
+        Options { flush_interval, compaction, checkpoint_interval, reload_interval, noise_budget };
     Ok(Engine::start(parts, options))
 }
 

@@ -7,6 +7,8 @@ use pugmark_event::{Entity, Severity};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::exception::Exception;
+
 /// Most events that one detection names as evidence.
 pub const EVIDENCE_MAX: usize = 100;
 /// Longest value shown in a reason, in bytes.
@@ -28,6 +30,9 @@ pub struct RuleInfo {
     pub description: String,
     /// Who wrote it.
     pub author: String,
+    /// The licence it may be used under; empty where nobody says one.
+    #[serde(default)]
+    pub license: String,
     /// Pages to read.
     pub references: Vec<String>,
     /// Harmless causes.
@@ -55,6 +60,9 @@ pub struct RuleInfo {
     pub text: String,
     /// True when it only feeds a correlation and makes no detection itself.
     pub silent: bool,
+    /// What it leaves out, and why; filled in when rules are compiled together.
+    #[serde(default)]
+    pub exceptions: Vec<Exception>,
 }
 
 /// One reason why a rule fired: a test that held.

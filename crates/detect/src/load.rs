@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 
+use pugmark_event::time::Micros;
 use serde::{Deserialize, Serialize};
 
+use crate::origins::Origins;
 use crate::placeholders::Placeholders;
 use crate::rule::{Body, Rule};
 use crate::sigma;
@@ -78,8 +80,8 @@ pub struct RuleTest {
 /// Reads all documents of all files.
 pub fn load(sources: &[RuleSource]) -> Loaded {
     let mut loaded = Loaded::default();
-    let placeholders = placeholders(sources, &mut loaded.problems);
-    for source in sources.iter().filter(|source| !Placeholders::is_file(&source.path)) {
+    let beside = Beside::read(sources, &mut loaded.problems);
+    for source in sources.iter().filter(|source| !Beside::is_file(&source.path)) {
         if source.text.len() > RULE_FILE_BYTES_MAX {
             loaded.problems.push(Problem {
                 path: source.path.clone(),
@@ -91,7 +93,7 @@ pub fn load(sources: &[RuleSource]) -> Loaded {
             continue;
         }
         for (line, text) in documents(&source.text) {
-            document(&source.path, line, text, &placeholders, &mut loaded);
+            document(&source.path, line, text, &beside, &mut loaded);
         }
     }
     set_aside_doubles(&mut loaded);
@@ -99,25 +101,70 @@ pub fn load(sources: &[RuleSource]) -> Loaded {
     loaded
 }
 
-/// Values of placeholders, of all files that have some.
-fn placeholders(sources: &[RuleSource], problems: &mut Vec<Problem>) -> Placeholders {
-    let mut placeholders = Placeholders::default();
-    for source in sources.iter().filter(|source| Placeholders::is_file(&source.path)) {
-        if let Err(fault) = placeholders.add(&source.text) {
-            let (message, hint) = (fault.message, fault.hint);
+impl Loaded {
+    /// Takes out exceptions whose last day is over, and says so.
+    pub fn expire(&mut self, now: Micros) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.rules.retain(|rule| {
+            let Body::Filter { exception, .. } = &rule.body else { return true };
+            if !exception.has_expired(now) {
+                return true;
+            }
+            let day = exception.expires.as_deref().unwrap_or_default();
+            let owner = match exception.owner.as_str() {
+                "" => String::new(),
+                owner => format!(" of {owner}"),
+            };
             problems.push(Problem {
-                path: source.path.clone(),
-                line: None,
-                rule: None,
-                message,
-                hint,
+                path: rule.info.path.clone(),
+                line: Some(rule.line),
+                rule: Some(rule.info.id.clone()),
+                message: format!("the exception `{}`{owner} expired on {day}", exception.title),
+                hint: "give it a later day if its reason still holds, or delete it".into(),
             });
-        }
+            false
+        });
+        problems
     }
-    placeholders
 }
 
-fn document(path: &str, line: usize, text: &str, placeholders: &Placeholders, loaded: &mut Loaded) {
+/// What files beside the rules say for all of them.
+#[derive(Debug, Default)]
+struct Beside {
+    placeholders: Placeholders,
+    origins: Origins,
+}
+
+impl Beside {
+    /// True for a file that holds no rules.
+    fn is_file(path: &str) -> bool {
+        Placeholders::is_file(path) || Origins::is_file(path)
+    }
+
+    fn read(sources: &[RuleSource], problems: &mut Vec<Problem>) -> Self {
+        let mut beside = Self::default();
+        for RuleSource { path, text } in sources {
+            let added = match path.as_str() {
+                path if Placeholders::is_file(path) => beside.placeholders.add(text),
+                path if Origins::is_file(path) => beside.origins.add(path, text),
+                _ => continue,
+            };
+            if let Err(fault) = added {
+                let (message, hint) = (fault.message, fault.hint);
+                problems.push(Problem {
+                    path: path.clone(),
+                    line: None,
+                    rule: None,
+                    message,
+                    hint,
+                });
+            }
+        }
+        beside
+    }
+}
+
+fn document(path: &str, line: usize, text: &str, beside: &Beside, loaded: &mut Loaded) {
     let problem = |rule: Option<&str>, fault: sigma::Fault| Problem {
         path: path.to_string(),
         line: Some(line),
@@ -130,10 +177,13 @@ fn document(path: &str, line: usize, text: &str, placeholders: &Placeholders, lo
             .hint("write each document in full");
         return loaded.problems.push(problem(None, fault));
     }
-    let (rule, odd) = match sigma::read(path, line, text, placeholders) {
+    let (mut rule, odd) = match sigma::read(path, line, text, &beside.placeholders) {
         Ok(read) => read,
         Err(fault) => return loaded.problems.push(problem(None, fault)),
     };
+    if rule.info.license.is_empty() {
+        rule.info.license = beside.origins.license(path).to_string();
+    }
     let id = rule.info.id.clone();
     loaded.problems.extend(odd.into_iter().map(|fault| problem(Some(&id), fault)));
     if top_level(text, "tests") {
@@ -328,6 +378,23 @@ mod tests {
         let messages: Vec<_> = loaded.problems.iter().map(|p| p.message.as_str()).collect();
         assert!(messages[0].contains("are no texts or numbers"), "{messages:?}");
         assert!(messages[1].contains("`%admins%` has no values"), "{messages:?}");
+    }
+
+    #[test]
+    fn a_licence_comes_from_the_rule_or_from_its_import() {
+        let source = |path: &str, text: &str| RuleSource { path: path.into(), text: text.into() };
+        let own = GOOD.replace("id: g", "id: h\nlicense: MIT");
+        let loaded = load(&[
+            source("r/imported/x/a.yml", GOOD),
+            source("r/imported/x/b.yml", &own),
+            source("r/imported/x/import.yaml", "source: x.zip\nlicense: DRL 1.1\n"),
+            source("r/c.yml", &GOOD.replace("id: g", "id: i")),
+        ]);
+        assert_eq!(loaded.problems, []);
+        let licenses: Vec<_> = loaded.rules.iter().map(|r| r.info.license.as_str()).collect();
+        assert_eq!(licenses, ["DRL 1.1", "MIT", ""]);
+        let loaded = load(&[source("r/import.yaml", GOOD)]);
+        assert!(loaded.problems[0].message.contains("no record of an import"));
     }
 
     #[test]

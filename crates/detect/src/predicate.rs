@@ -48,7 +48,7 @@ impl Pred {
     }
 
     /// True for a text, where nothing but the text counts.
-    fn holds_text(&self, text: &str) -> bool {
+    pub(crate) fn holds_text(&self, text: &str) -> bool {
         match self {
             Pred::Text { place, text: wanted } => place.fits(text, &wanted.text, wanted.cased),
             Pred::Glob(glob) if glob.cased => glob.matches(text),
@@ -65,7 +65,7 @@ impl Pred {
 
 impl Place {
     /// True when `part` stands at this place in `text`.
-    fn fits(self, text: &str, part: &str, cased: bool) -> bool {
+    pub(crate) fn fits(self, text: &str, part: &str, cased: bool) -> bool {
         let (text, part) = match cased {
             true => (Cow::Borrowed(text), Cow::Borrowed(part)),
             false => (fold(text), fold(part)),

@@ -9,6 +9,7 @@ use regex::Regex;
 
 use crate::correlation::Aggregate;
 use crate::detection::RuleInfo;
+use crate::exception::Exception;
 use crate::pattern::{Glob, Text};
 
 /// The field that keyword searches read.
@@ -44,7 +45,7 @@ pub(crate) enum Body {
     /// Correlates detections of other rules.
     Correlation(CorrelationRule),
     /// Narrows other rules; `None` targets every rule of its log source.
-    Filter { targets: Option<Vec<String>>, body: Arc<EventRule> },
+    Filter { targets: Option<Vec<String>>, body: Arc<EventRule>, exception: Exception },
 }
 
 /// Tests over the fields of one event, joined by a condition over named selections.

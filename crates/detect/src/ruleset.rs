@@ -8,8 +8,9 @@ use pugmark_event::Batch;
 
 use crate::correlation::{self, Correlation};
 use crate::detection::RuleInfo;
+use crate::exception::narrowed;
 use crate::hit::Feeds;
-use crate::load::{Problem, find};
+use crate::load::Problem;
 use crate::logsource::{LogSource, groups};
 use crate::matcher::{Partition, Route};
 use crate::rule::{Body, EventRule, Node, Rule};
@@ -230,31 +231,19 @@ fn apply_filters(rules: Vec<Rule>, problems: &mut Vec<Problem>) -> Vec<Rule> {
     let (filters, mut rules): (Vec<Rule>, Vec<Rule>) =
         rules.into_iter().partition(|rule| matches!(rule.body, Body::Filter { .. }));
     for filter in filters {
-        let Body::Filter { targets, body } = &filter.body else { continue };
-        let narrowed: Vec<usize> = match targets {
-            None => (0..rules.len())
-                .filter(|&i| LogSource::of(&filter.info).reads(&LogSource::of(&rules[i].info)))
-                .collect(),
-            Some(targets) => targets
-                .iter()
-                .filter_map(|target| {
-                    let found = find(&rules, target);
-                    if found.is_none() {
-                        problems.push(Problem {
-                            path: filter.info.path.clone(),
-                            line: Some(filter.line),
-                            rule: Some(filter.info.id.clone()),
-                            message: format!("the filter is for `{target}`, which does not exist"),
-                            hint: "name rules by id".into(),
-                        });
-                    }
-                    found
-                })
-                .collect(),
-        };
+        let Body::Filter { body, exception, .. } = &filter.body else { continue };
+        let (narrowed, wrong) = narrowed(&rules, &filter);
+        problems.extend(wrong.into_iter().map(|(target, why)| Problem {
+            path: filter.info.path.clone(),
+            line: Some(filter.line),
+            rule: Some(filter.info.id.clone()),
+            message: format!("the filter is for `{target}`, which is {why}"),
+            hint: "name rules over events by id".into(),
+        }));
         for index in narrowed {
             if let Body::Event(rule) = &mut rules[index].body {
                 *rule = Arc::new(narrow(rule, body, &filter.info.title));
+                rules[index].info.exceptions.push(exception.clone());
             }
         }
     }

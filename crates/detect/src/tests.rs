@@ -11,6 +11,7 @@ pub(crate) fn info(category: &str) -> RuleInfo {
         level: pugmark_event::Severity::Medium,
         description: String::new(),
         author: String::new(),
+        license: String::new(),
         references: vec![],
         falsepositives: vec![],
         next_steps: String::new(),
@@ -23,6 +24,7 @@ pub(crate) fn info(category: &str) -> RuleInfo {
         path: String::new(),
         text: String::new(),
         silent: false,
+        exceptions: Vec::new(),
     }
 }
 

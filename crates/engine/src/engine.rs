@@ -110,7 +110,7 @@ pub(crate) struct Inner {
     search: Arc<dyn Search>,
     parser: Arc<Parser>,
     rules: ArcSwap<RuleBook>,
-    pub(crate) origin: Origin,
+    origin: Origin,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
     /// Brings other rules to the pipeline.
@@ -240,9 +240,9 @@ impl Engine {
     pub async fn reload_rules(&self) -> Result<(), EngineError> {
         let _one = self.inner.reloading.lock().await;
         let kept = self.inner.store.kept_rules().list().await?;
-        let origin = self.inner.origin.clone();
-        let compiled =
-            tokio::task::spawn_blocking(move || Ok(RuleBook::compile(origin.read()?, &kept))).await;
+        let (origin, now) = (self.inner.origin.clone(), self.now());
+        let compile = move || Ok(RuleBook::compile(origin.read()?, &kept, now));
+        let compiled = tokio::task::spawn_blocking(compile).await;
         let failed = |error: tokio::task::JoinError| {
             EngineError::Store(StoreError::State { what: "rules", message: error.to_string() })
         };
@@ -253,6 +253,11 @@ impl Engine {
         let _ = self.inner.change.send(book.clone());
         self.inner.rules.store(book);
         Ok(())
+    }
+
+    /// Where rules come from, beside those written in the product.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.inner.origin
     }
 
     /// What turns records into events.

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod flusher;
 pub mod history;
 pub mod hunt;
+pub mod import;
 pub mod intake;
 pub mod pipeline;
 mod reloader;

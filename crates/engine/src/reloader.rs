@@ -1,8 +1,10 @@
-//! Looks at the folders with rules, and lets other rules watch the stream when a file has changed.
+//! Looks at the folders with rules, and lets other rules watch the stream when a file has changed or
+//! a new day may have ended exceptions.
 
 use std::sync::Weak;
 use std::time::Duration;
 
+use pugmark_event::time::DAY;
 use tokio::sync::watch;
 
 use crate::engine::{Engine, Inner};
@@ -28,14 +30,18 @@ pub(crate) async fn run(engine: Weak<Inner>, interval: Duration, mut stop: watch
         }
         let Some(engine) = engine.upgrade().map(Engine::from) else { return };
         match engine.reload_rules().await {
-            Ok(()) => tracing::info!("rules were read again: a file has changed"),
+            Ok(()) => tracing::info!("rules were read again"),
             Err(error) => tracing::error!(%error, "the rules of before go on"),
         }
         applied = found;
     }
 }
 
-async fn fingerprint(engine: &Weak<Inner>) -> Option<u64> {
-    let origin = engine.upgrade()?.origin.clone();
-    tokio::task::spawn_blocking(move || origin.fingerprint()).await.ok()
+/// What rules depend on: the files, and the day.
+async fn fingerprint(engine: &Weak<Inner>) -> Option<(u64, i64)> {
+    let engine = engine.upgrade().map(Engine::from)?;
+    let day = engine.now().div_euclid(DAY);
+    let origin = engine.origin().clone();
+    let files = tokio::task::spawn_blocking(move || origin.fingerprint()).await.ok()?;
+    Some((files, day))
 }

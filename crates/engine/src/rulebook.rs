@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use pugmark_detect::{Loaded, Problem, Rule, RuleInfo, RuleSet, RuleSource, select};
+use pugmark_event::time::Micros;
 use pugmark_store::KeptRule;
 
 use crate::rules;
@@ -103,20 +104,23 @@ fn stamp(file: &Path, hash: &mut impl Hasher) {
 }
 
 impl RuleBook {
-    /// Compiles what was found and what was written in the product.
-    pub fn compile(found: Found, kept: &[KeptRule]) -> Self {
+    /// Compiles what was found and what was written in the product. Exceptions that have expired
+    /// at `now` are left out.
+    pub fn compile(found: Found, kept: &[KeptRule], now: Micros) -> Self {
         let written = kept.iter().filter_map(|rule| {
             let text = rule.text.clone()?;
             Some(RuleSource { path: format!("{PRODUCT}{}.yaml", rule.id), text })
         });
-        let own = pugmark_detect::load(&written.collect::<Vec<_>>());
+        let mut own = pugmark_detect::load(&written.collect::<Vec<_>>());
+        let mut loaded = pugmark_detect::load(&found.sources);
+        let expired = [own.expire(now), loaded.expire(now)].concat();
         let ids: HashSet<String> = own.rules.iter().map(|rule| rule.info.id.clone()).collect();
-        let Loaded { rules, problems, .. } = pugmark_detect::load(&found.sources);
+        let Loaded { rules, problems, .. } = loaded;
         let stays = |rule: &Rule| !ids.contains(&rule.info.id);
         let mut rules: Vec<Rule> = rules.into_iter().filter(stays).chain(own.rules).collect();
         let off = switch_off(&mut rules, kept);
         let (compiled, more) = RuleSet::compile(rules.clone());
-        let problems = [found.problems, problems, own.problems, more].concat();
+        let problems = [found.problems, problems, own.problems, expired, more].concat();
         Self { rules: Arc::new(compiled), loaded: rules, problems, off }
     }
 
@@ -172,7 +176,7 @@ mod tests {
     fn check(kept: &[KeptRule], loud: &[&str], off: &[&str], problems: usize) {
         let source = |id: &str| RuleSource { path: format!("{id}.yaml"), text: rule(id, id) };
         let found = Found { sources: vec![source("a"), source("b")], problems: vec![] };
-        let book = RuleBook::compile(found, kept);
+        let book = RuleBook::compile(found, kept, 0);
         let titles: Vec<&str> = book
             .rules
             .rules()

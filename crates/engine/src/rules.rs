@@ -3,10 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use pugmark_detect::{Detector, Problem, Rule, RuleSet, RuleSource, RuleTest};
+use pugmark_detect::{Detector, Known, KnownSource, Problem, Rule, RuleSet, RuleSource, RuleTest};
 use pugmark_event::Records;
+use pugmark_event::time::Micros;
 use pugmark_parse::{Input, Parser};
 use rust_embed::RustEmbed;
+
+use crate::clock::{Clock, SystemClock};
 
 /// Rule files larger than this are refused: the largest public rule has 60 kB.
 pub const RULE_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -89,13 +92,31 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>, depth: usize) -> std::io::Resu
     Ok(())
 }
 
-/// Loads and compiles: what cannot be used is in the list of problems, the rest works.
+/// Loads and compiles for now: what cannot be used is in the list of problems, as are exceptions
+/// that have expired; the rest works.
 pub fn compile(sources: &[RuleSource]) -> (RuleSet, Vec<Problem>) {
-    let loaded = pugmark_detect::load(sources);
-    let mut problems = loaded.problems;
+    compile_at(sources, SystemClock.now())
+}
+
+/// The same for another time, which decides which exceptions have expired.
+pub fn compile_at(sources: &[RuleSource], now: Micros) -> (RuleSet, Vec<Problem>) {
+    let mut loaded = pugmark_detect::load(sources);
+    let mut problems = loaded.expire(now);
+    problems.extend(loaded.problems);
     let (rules, more) = RuleSet::compile(loaded.rules);
     problems.extend(more);
     (rules, problems)
+}
+
+/// What events the packs of `parser` can make, for [`pugmark_detect::lint()`]. `seen` are product,
+/// category and service of stored events, where there is a store.
+pub fn known(parser: &Parser, seen: Option<Vec<[String; 3]>>) -> Known {
+    let sources = parser.catalog().into_iter().map(|pack| KnownSource {
+        sources: pack.sources.into_iter().collect(),
+        names: pack.names,
+        open: pack.open,
+    });
+    Known { sources: sources.collect(), seen }
 }
 
 /// How one test of a rule went.

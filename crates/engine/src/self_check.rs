@@ -148,11 +148,13 @@ fn rule() -> RuleInfo {
             this source may be lost or changed. `pugmark doctor` says everything that is wrong."
             .into(),
         author: "Pugmark".into(),
+        license: String::new(),
         references: Vec::new(),
         falsepositives: vec!["Somebody removed or restored files of the data folder".into()],
         next_steps: "Run `pugmark doctor` on the data folder and follow what it says for each \
             finding."
             .into(),
+        noise_budget: None,
         tags: vec!["attack.t1070".into()],
         product: None,
         category: None,
@@ -161,6 +163,7 @@ fn rule() -> RuleInfo {
         path: "builtin".into(),
         text: String::new(),
         silent: false,
+        exceptions: Vec::new(),
     }
 }
 

@@ -10,12 +10,14 @@ use std::net::IpAddr;
 use pugmark_event::time::Micros;
 use pugmark_event::{Batch, BatchBuilder, FieldId, Kind, Records, Severity, Value, fields};
 
+mod catalog;
 mod formats;
 mod found;
 pub mod frame;
 mod pack;
 mod time;
 
+pub use catalog::Produced;
 pub use pack::{PackError, PackSource};
 
 use formats::{Context, Fit, NOT_UNDERSTOOD, Place, Shapes, severity_field};
@@ -67,6 +69,11 @@ impl Parser {
     /// too big one.
     pub fn new(packs: &[PackSource]) -> Result<Parser, PackError> {
         Ok(Parser { packs: Packs::new(packs)? })
+    }
+
+    /// What the packs can say of events: their log sources and names.
+    pub fn catalog(&self) -> Vec<Produced> {
+        self.packs.catalog()
     }
 
     /// Parses a block: as many events as there are records, in their order.

@@ -69,15 +69,15 @@ struct PackText {
 /// One way in which a record can belong to the pack: all conditions must hold.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Applies {
+pub(crate) struct Applies {
     /// The format that read the record is this one.
-    format: Option<String>,
+    pub(crate) format: Option<String>,
     /// The program that wrote it is one of these.
     program: Vec<String>,
     /// The name of its source or its program holds one of these.
     source: Vec<String>,
     /// It has all of these native names.
-    has: Vec<String>,
+    pub(crate) has: Vec<String>,
     /// Its message holds this text.
     contains: Option<String>,
     /// One of the pack's patterns matches its message.
@@ -146,10 +146,10 @@ impl Target {
     }
 }
 
-type Values = Vec<(Target, String)>;
+pub(crate) type Values = Vec<(Target, String)>;
 
 /// Native names and the fields that they also stand for.
-type Alsos = HashMap<String, Also>;
+pub(crate) type Alsos = HashMap<String, Also>;
 
 /// The field that a native name also stands for.
 #[derive(Debug)]
@@ -170,41 +170,41 @@ impl Also {
 }
 
 #[derive(Debug, Default)]
-struct Action {
-    category: String,
-    service: String,
-    values: Values,
-    fields: Alsos,
+pub(crate) struct Action {
+    pub(crate) category: String,
+    pub(crate) service: String,
+    pub(crate) values: Values,
+    pub(crate) fields: Alsos,
 }
 
 #[derive(Debug)]
-struct Table {
-    keys: Vec<String>,
-    rows: HashMap<String, Action>,
+pub(crate) struct Table {
+    pub(crate) keys: Vec<String>,
+    pub(crate) rows: HashMap<String, Action>,
 }
 
 #[derive(Debug)]
-struct Pattern {
+pub(crate) struct Pattern {
     /// Every match starts with this; most messages are dismissed by it.
     prefix: String,
     regex: Regex,
     /// For each group of the regex, where its text goes.
-    groups: Vec<Option<Target>>,
-    values: Values,
+    pub(crate) groups: Vec<Option<Target>>,
+    pub(crate) values: Values,
 }
 
 #[derive(Debug)]
-struct Pack {
-    product: String,
-    category: String,
-    service: String,
-    applies: Vec<Applies>,
+pub(crate) struct Pack {
+    pub(crate) product: String,
+    pub(crate) category: String,
+    pub(crate) service: String,
+    pub(crate) applies: Vec<Applies>,
     times: Vec<String>,
-    values: Values,
-    fields: Alsos,
-    tables: Vec<Table>,
-    pairs_from: Option<String>,
-    patterns: Vec<Pattern>,
+    pub(crate) values: Values,
+    pub(crate) fields: Alsos,
+    pub(crate) tables: Vec<Table>,
+    pub(crate) pairs_from: Option<String>,
+    pub(crate) patterns: Vec<Pattern>,
 }
 
 /// What a pack says about one record.
@@ -235,7 +235,7 @@ impl<'p> Meaning<'p, '_> {
 /// All packs, found by format and program.
 #[derive(Debug, Default)]
 pub(crate) struct Packs {
-    packs: Vec<Pack>,
+    pub(crate) packs: Vec<Pack>,
     /// Program to (pack, condition), surest first.
     by_program: HashMap<String, Vec<(usize, usize)>>,
     /// Format to (pack, condition), surest first.

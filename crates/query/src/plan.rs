@@ -40,6 +40,16 @@ impl Kind {
 }
 
 impl Plan {
+    /// The events with these ids.
+    pub fn of_events(ids: &[i64]) -> Plan {
+        let field = FieldRef {
+            typed: fields::EVENT_ID.name().to_string(),
+            target: Target::Column(fields::EVENT_ID),
+        };
+        let one = |id: &i64| Filter::Field(field.clone(), Test::Equals(id.to_string()));
+        Plan { filter: Filter::Or(ids.iter().map(one).collect()), pipes: Vec::new() }
+    }
+
     /// Whether the rows of the answer are events or rows that a pipe made.
     pub fn kind(&self) -> Kind {
         if self.pipes.iter().any(Pipe::makes_table) { Kind::Table } else { Kind::Events }

@@ -10,12 +10,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use pugmark_event::fields::{self, FIELDS};
+use pugmark_event::fields::FIELDS;
 use pugmark_event::json::RowWriter;
 use pugmark_event::time::{self, Micros};
-use pugmark_query::{
-    Answer, FieldRef, Filter, Kind, Pipe, Plan, Request, SearchError, Target, Test,
-};
+use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request, SearchError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
@@ -107,15 +105,7 @@ impl App {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let field = FieldRef {
-            typed: fields::EVENT_ID.name().to_string(),
-            target: Target::Column(fields::EVENT_ID),
-        };
-        let tests = ids
-            .iter()
-            .map(|id| Filter::Field(field.clone(), Test::Equals(id.to_string())))
-            .collect();
-        let plan = Plan { filter: Filter::Or(tests), pipes: Vec::new() };
+        let plan = Plan::of_events(ids);
         let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
         let mut found: Vec<(usize, String)> = Vec::new();
         for batch in self.ask(request).await?.collect().await? {

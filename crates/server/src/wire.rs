@@ -382,6 +382,10 @@ pub(crate) struct AlertRule {
     pub(crate) title: String,
     pub(crate) level: String,
     pub(crate) description: String,
+    /// Who wrote it; may be empty.
+    pub(crate) author: String,
+    /// The licence of the rule; may be empty.
+    pub(crate) license: String,
     pub(crate) falsepositives: Vec<String>,
     /// What to look at and do first; may be empty.
     pub(crate) next_steps: String,
@@ -472,6 +476,8 @@ impl From<&pugmark_alert::Alert> for Alert {
                 title: rule.title.clone(),
                 level: rule.level.name().into(),
                 description: rule.description.clone(),
+                author: rule.author.clone(),
+                license: rule.license.clone(),
                 falsepositives: rule.falsepositives.clone(),
                 next_steps: rule.next_steps.clone(),
                 references: rule.references.clone(),
@@ -578,6 +584,37 @@ pub(crate) struct RuleDetail {
     pub(crate) falsepositives: Vec<String>,
     /// What to look at and do first; may be empty.
     pub(crate) next_steps: String,
+    /// Who wrote it; may be empty.
+    pub(crate) author: String,
+    /// The licence of the rule; may be empty.
+    pub(crate) license: String,
+    /// What the rule leaves out.
+    pub(crate) exceptions: Vec<Exception>,
+}
+
+/// What a rule leaves out, and why.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Exception {
+    pub(crate) id: String,
+    pub(crate) title: String,
+    pub(crate) reason: String,
+    /// Who answers for it.
+    pub(crate) owner: String,
+    /// The last day on which it applies: `2027-06-30`.
+    #[schema(required)]
+    pub(crate) expires: Option<String>,
+}
+
+impl From<&pugmark_detect::Exception> for Exception {
+    fn from(exception: &pugmark_detect::Exception) -> Self {
+        Self {
+            id: exception.id.clone(),
+            title: exception.title.clone(),
+            reason: exception.reason.clone(),
+            owner: exception.owner.clone(),
+            expires: exception.expires.clone(),
+        }
+    }
 }
 
 /// Which logs a rule is about, as Sigma says it.

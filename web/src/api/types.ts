@@ -100,6 +100,8 @@ export interface Alert {
     title: string
     level: Level
     description: string
+    author: string
+    license: string
     falsepositives: string[]
     next_steps: string
     references: string[]
@@ -175,6 +177,19 @@ export interface RuleDetail extends Rule {
   references: string[]
   falsepositives: string[]
   next_steps: string
+  author: string
+  license: string
+  exceptions: RuleException[]
+}
+
+/** What a rule leaves out, and why. */
+export interface RuleException {
+  id: string
+  title: string
+  reason: string
+  owner: string
+  /** The last day on which it applies: 2027-06-30. */
+  expires: string | null
 }
 
 /** Whether a text is a rule. */

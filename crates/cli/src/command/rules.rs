@@ -1,19 +1,27 @@
-//! `pugmark rules`: checks rules, runs the tests in their files, and says why a rule did not fire.
+//! `pugmark rules`: checks rules, runs the tests in their files, says why a rule did not fire,
+//! takes rules of others over, and tests exceptions on history.
 
 mod backtest;
+mod check;
 mod coverage;
+mod exception;
 mod explain;
+mod import;
 
 use std::path::PathBuf;
 
+use futures::StreamExt;
 use pugmark_detect::Problem;
 use pugmark_engine::rules;
+use pugmark_query::{Request, Search};
+use pugmark_search::StoreSearch;
+use serde_json::Value;
 
 use crate::error::{CliError, Exit};
 use crate::output::{printable, say};
 use crate::settings::Settings;
 
-/// Check, test and explain rules
+/// Check, test, explain and import rules
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -23,11 +31,15 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     /// Read rules and say what cannot be used, and why
-    Check {
-        /// Folder or file of Sigma rules
-        #[arg(value_name = "DIR")]
-        path: PathBuf,
-    },
+    ///
+    /// Then look for what is odd about those that can: fields that no event has, conditions that
+    /// never hold or always do, rules that say the same. Exits with 1 when there are errors.
+    ///
+    /// Examples:
+    ///   pugmark rules check my-rules
+    ///   pugmark rules check my-rules --data pugmark-data --strict
+    #[command(verbatim_doc_comment)]
+    Check(check::Args),
     /// Run the tests that stand in rule files
     Test {
         /// Folder or file of Sigma rules
@@ -63,15 +75,35 @@ enum Verb {
     ///   pugmark rules coverage my-rules --format table
     #[command(verbatim_doc_comment)]
     Coverage(coverage::Args),
+    /// Take rules of others over, from a zip archive or a folder, and later their new versions
+    ///
+    /// Files stay as they came, with their licence, below imported/NAME. A file that you edit there
+    /// is yours and never overwritten; write exceptions and placeholders elsewhere.
+    ///
+    /// Examples:
+    ///   pugmark rules import sigma_core.zip --into my-rules --name sigmahq
+    ///   pugmark rules import sigma/rules --into my-rules --name sigmahq --status stable,test
+    #[command(verbatim_doc_comment)]
+    Import(import::Args),
+    /// Say which past alerts an exception would have hidden, true positives first
+    ///
+    /// Exits with 1 when there is a true positive among them.
+    ///
+    /// Examples:
+    ///   pugmark rules exception my-rules backup-host.yaml --data pugmark-data
+    #[command(verbatim_doc_comment)]
+    Exception(exception::Args),
 }
 
 pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
     match args.verb {
-        Verb::Check { path } => check(&path),
+        Verb::Check(args) => check::run(args, settings).await,
         Verb::Test { path } => test(&path),
         Verb::Backtest(args) => backtest::run(args, settings).await,
         Verb::Explain(args) => explain::run(&args),
         Verb::Coverage(args) => coverage::run(args, settings).await,
+        Verb::Import(args) => import::run(args),
+        Verb::Exception(args) => exception::run(args, settings).await,
     }
 }
 
@@ -80,21 +112,6 @@ fn read(
 ) -> Result<(Vec<pugmark_detect::RuleSource>, Vec<Problem>), CliError> {
     rules::read_folder(path)
         .map_err(|e| CliError::usage(format!("cannot read rules from {}: {e}", path.display())))
-}
-
-fn check(path: &std::path::Path) -> Result<Exit, CliError> {
-    let (sources, mut problems) = read(path)?;
-    let (set, more) = rules::compile(&sources);
-    problems.extend(more);
-    show(&problems)?;
-    let correlations = set.rules().iter().filter(|rule| rule.correlation).count();
-    say(&format!(
-        "{} rules in {} files, {correlations} of them correlations; {} cannot be used",
-        set.rules().len(),
-        sources.len(),
-        problems.len()
-    ))?;
-    Ok(if problems.is_empty() { Exit::Done } else { Exit::No })
 }
 
 fn test(path: &std::path::Path) -> Result<Exit, CliError> {
@@ -117,6 +134,34 @@ fn test(path: &std::path::Path) -> Result<Exit, CliError> {
     say(&format!("{} passed, {failed} failed", results.len() - failed))?;
     let good = failed == 0 && problems.is_empty() && !results.is_empty();
     Ok(if good { Exit::Done } else { Exit::No })
+}
+
+/// The log sources of stored events.
+const SOURCES: &str =
+    "* | stats count() by logsource.product, logsource.category, logsource.service";
+/// Most log sources that are looked at.
+const SOURCES_MAX: usize = 10_000;
+
+/// Product, category and service of stored events, each combination once; empty where an event has
+/// none.
+async fn stored_sources(search: &StoreSearch) -> Result<Vec<[String; 3]>, CliError> {
+    let plan = pugmark_query::parse(SOURCES).map_err(|_| CliError::usage("BUG: the query"))?;
+    let request = Request { plan, from: None, to: None, limit: Some(SOURCES_MAX) };
+    let mut answer = search.search(request).await.map_err(anyhow::Error::from)?;
+    let mut sources = Vec::new();
+    while let Some(batch) = answer.rows.next().await {
+        let batch = batch.map_err(anyhow::Error::from)?;
+        let writer = pugmark_event::json::RowWriter::new(&batch);
+        for row in 0..batch.num_rows() {
+            let mut line = Vec::new();
+            writer.write(row, &mut line);
+            let row: Value = serde_json::from_slice(&line).unwrap_or_default();
+            sources.push(["product", "category", "service"].map(|part| {
+                row[format!("logsource.{part}")].as_str().unwrap_or_default().to_string()
+            }));
+        }
+    }
+    Ok(sources)
 }
 
 fn show(problems: &[Problem]) -> Result<(), CliError> {

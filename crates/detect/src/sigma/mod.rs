@@ -18,6 +18,7 @@ use rsigma_parser::{
 use self::modifier::Modifiers;
 use crate::correlation::Aggregate;
 use crate::detection::{RuleInfo, stable_id, version};
+use crate::exception::{Exception, checked_day};
 use crate::placeholders::Placeholders;
 use crate::rule::{
     Body, Comparison, CorrelationKind, CorrelationRule, EventRule, KEYWORD_FIELD, Node, Pred, Rule,
@@ -71,9 +72,10 @@ pub(crate) fn read(
         info.level = level(rule.level);
         info.description = rule.description.unwrap_or_default();
         info.author = rule.author.unwrap_or_default();
+        info.license = rule.license.unwrap_or_default();
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
-        info.next_steps = next_steps(&rule.custom_attributes);
+        info.next_steps = own_text(&rule.custom_attributes, "next_steps");
         info.noise_budget = noise_budget(&rule.custom_attributes)?;
         info.tags = rule.tags;
         log_source(&mut info, rule.logsource);
@@ -84,9 +86,10 @@ pub(crate) fn read(
         info.level = level(rule.level);
         info.description = rule.description.unwrap_or_default();
         info.author = rule.author.unwrap_or_default();
+        info.license = rule.license.unwrap_or_default();
         info.references = rule.references;
         info.falsepositives = rule.falsepositives;
-        info.next_steps = next_steps(&rule.custom_attributes);
+        info.next_steps = own_text(&rule.custom_attributes, "next_steps");
         info.noise_budget = noise_budget(&rule.custom_attributes)?;
         info.tags = rule.tags;
         info.correlation = true;
@@ -96,11 +99,12 @@ pub(crate) fn read(
             FilterRuleTarget::Any => None,
             FilterRuleTarget::Specific(rules) => Some(rules),
         };
-        let body =
-            Body::Filter { targets, body: Arc::new(event_rule(&filter.detection, placeholders)?) };
         let mut info = info(filter.title, filter.id, path, text);
         info.description = filter.description.unwrap_or_default();
         log_source(&mut info, filter.logsource.unwrap_or_default());
+        let exception = exception(&info, &filter.custom_attributes)?;
+        let body = Arc::new(event_rule(&filter.detection, placeholders)?);
+        let body = Body::Filter { targets, body, exception };
         (info, filter.name, body)
     } else {
         let message = errors.first().map_or("not a Sigma rule", String::as_str);
@@ -132,6 +136,7 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
         level: Severity::Medium,
         description: String::new(),
         author: String::new(),
+        license: String::new(),
         references: Vec::new(),
         falsepositives: Vec::new(),
         next_steps: String::new(),
@@ -144,21 +149,41 @@ fn info(title: String, id: Option<String>, path: &str, text: &str) -> RuleInfo {
         path: path.to_string(),
         text: text.to_string(),
         silent: false,
+        exceptions: Vec::new(),
     }
 }
 
 /// The text of a key that Sigma does not know.
-fn next_steps(attributes: &HashMap<String, yaml_serde::Value>) -> String {
-    attributes.get("next_steps").and_then(|text| text.as_str()).unwrap_or_default().trim().into()
+fn own_text(attributes: &HashMap<String, yaml_serde::Value>, key: &str) -> String {
+    attributes.get(key).and_then(|text| text.as_str()).unwrap_or_default().trim().into()
+}
+
+/// What a filter says of itself with keys of ours.
+fn exception(
+    info: &RuleInfo,
+    attributes: &HashMap<String, yaml_serde::Value>,
+) -> Result<Exception, Fault> {
+    let expires = match attributes.get("expires") {
+        None => None,
+        // A number or a list is no day either, and must not count as "for ever".
+        Some(day) => Some(checked_day(day.as_str().unwrap_or_default())?),
+    };
+    Ok(Exception {
+        id: info.id.clone(),
+        title: info.title.clone(),
+        reason: own_text(attributes, "reason"),
+        owner: own_text(attributes, "owner"),
+        expires,
+        path: info.path.clone(),
+    })
 }
 
 /// A number, from a key that Sigma does not know.
-fn noise_budget(
-    attributes: &HashMap<String, yaml_serde::Value>,
-) -> Result<Option<u64>, Fault> {
+fn noise_budget(attributes: &HashMap<String, yaml_serde::Value>) -> Result<Option<u64>, Fault> {
     let Some(value) = attributes.get("noise_budget") else { return Ok(None) };
     let odd = || {
-        Fault::new("noise_budget is no whole number of alerts a day").hint("such as noise_budget: 20")
+        Fault::new("noise_budget is no whole number of alerts a day")
+            .hint("such as noise_budget: 20")
     };
     value.as_u64().map(Some).ok_or_else(odd)
 }

@@ -56,6 +56,9 @@ pub(crate) async fn get(
         references: info.references.clone(),
         falsepositives: info.falsepositives.clone(),
         next_steps: info.next_steps.clone(),
+        author: info.author.clone(),
+        license: info.license.clone(),
+        exceptions: info.exceptions.iter().map(Into::into).collect(),
     }))
 }
 

@@ -19,6 +19,7 @@ import { count, plural } from '@/lib/number'
 import { usePrefs } from '@/lib/prefs'
 import { entityQuery } from '@/lib/query'
 import { duration, zoneLabel } from '@/lib/time'
+import { Origin } from '../rules/Origin'
 import { NextSteps } from './NextSteps'
 import { References } from './References'
 import { decide, VERDICTS, verdictWord } from './verdict'
@@ -352,6 +353,7 @@ function RuleNotes({ alert }: { alert: Alert }) {
           </div>
         )}
         <References list={alert.rule.references} />
+        <Origin author={alert.rule.author} license={alert.rule.license} />
         <details onToggle={(event) => setOpen(event.currentTarget.open)}>
           <summary className="text-accent h-6">Source of the rule</summary>
           {error && <ErrorBox error={error} />}

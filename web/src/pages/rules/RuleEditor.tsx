@@ -1,7 +1,7 @@
 /** Writes a rule: checked while typing, tried on history, kept in the product. */
 import { useQuery } from '@tanstack/react-query'
 import { Link, useBlocker, useNavigate, useParams } from '@tanstack/react-router'
-import { useMemo, useRef, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import { queryClient, rule as ruleQuery, ruleCheck, rules as rulesQuery, saveRule } from '@/api/queries'
 import type { RuleDetail, RuleProblem } from '@/api/types'
 import { Dialog } from '@/components/Dialog'
@@ -14,6 +14,7 @@ import { plural } from '@/lib/number'
 import { useDebounced } from '@/lib/useDebounced'
 import { Backtest } from './Backtest'
 import { innerLine, obstacles } from './check'
+import { readDraft, writeDraft } from './draft'
 import { ProblemList } from './Problems'
 import { template, uuid } from './template'
 import { type EditorHandle, type Mark, TextEditor } from './TextEditor'
@@ -36,15 +37,21 @@ export function EditRule() {
 function Editor({ rule, initial }: { rule: RuleDetail | null; initial: string }) {
   const id = rule?.id ?? null
   const [begun] = useState(initial)
-  const [text, setText] = useState(initial)
+  const { start, round, restored, startOver } = useStart(id, begun)
+  const [text, setText] = useState(start)
   const [reason, setReason] = useState('')
   const { problems, state } = useCheck(text, id)
-  const leaving = useLeaving(text !== begun)
-  const { save, busy, error } = useSave(id, leaving.free)
+  useDraft(id, text === begun ? null : text)
+  const leaving = useLeaving(id, text !== begun)
+  const { save, busy, error, forget } = useSave(id, leaving.free)
   const handle = useRef<EditorHandle>(null)
   const tryIt = useRef(() => {})
   const marks = useMemo(() => marksOf(problems), [problems])
   const what = useMemo(() => ({ text }), [text])
+  const change = (next: string) => {
+    setText(next)
+    forget()
+  }
   const same = rule !== null && text === begun
   const submit = () => {
     if (!same) void save(text, reason)
@@ -92,9 +99,22 @@ function Editor({ rule, initial }: { rule: RuleDetail | null; initial: string })
         </form>
       </header>
       {error !== null && <ErrorBox error={error} />}
+      {restored && (
+        <p role="note" className="panel border-line-strong mx-4 mb-3 flex items-center gap-3 px-3 py-1.5">
+          <span className="min-w-0 flex-1">This is your text from before, which was not saved.</span>
+          <Button
+            onClick={() => {
+              startOver()
+              setText(begun)
+            }}
+          >
+            Start over
+          </Button>
+        </p>
+      )}
       <div className="grid grid-cols-12 items-start gap-3 px-4">
         <Section title="Rule, as YAML" className="col-span-12 xl:col-span-7" aside={<CheckState state={state} problems={problems} />}>
-          <TextEditor initial={initial} onChange={setText} marks={marks} handle={handle} />
+          <TextEditor key={round} initial={start} onChange={change} marks={marks} handle={handle} />
           {problems.length > 0 && <ProblemList problems={problems} goTo={(line) => handle.current?.goTo(line)} />}
         </Section>
         <div className="col-span-12 xl:col-span-5">
@@ -181,20 +201,38 @@ function useSave(id: string | null, onSaved: () => void) {
       setBusy(false)
     }
   }
-  return { save, busy, error }
+  return { save, busy, error, forget: () => setError(null) }
+}
+
+/** What the editor begins with: a draft if there is one. */
+function useStart(id: string | null, begun: string) {
+  const [state, setState] = useState(() => {
+    const draft = readDraft(id)
+    return { start: draft ?? begun, restored: draft !== null && draft !== begun, round: 0 }
+  })
+  return { ...state, startOver: () => setState({ start: begun, restored: false, round: state.round + 1 }) }
+}
+
+function useDraft(id: string | null, text: string | null) {
+  const settled = useDebounced(text, CHECK_DELAY_MS)
+  useEffect(() => writeDraft(id, settled), [id, settled])
 }
 
 /** Asks before changes are lost: here for other pages, by the browser for other sites. */
-function useLeaving(dirty: boolean) {
+function useLeaving(id: string | null, dirty: boolean) {
   const now = useRef(dirty)
   now.current = dirty
   const blocker = useBlocker({ shouldBlockFn: () => now.current, enableBeforeUnload: () => now.current, withResolver: true })
   return {
     asks: blocker.status === 'blocked',
     stay: () => blocker.reset?.(),
-    leave: () => blocker.proceed?.(),
+    leave: () => {
+      writeDraft(id, null)
+      blocker.proceed?.()
+    },
     /** Nothing is lost any more. */
     free: () => {
+      writeDraft(id, null)
       now.current = false
     },
   }

@@ -16,6 +16,8 @@ import { NextSteps } from '../alerts/NextSteps'
 import { References } from '../alerts/References'
 import { Backtest } from './Backtest'
 import { RuleActions } from './RuleActions'
+import { Exceptions } from './Exceptions'
+import { Origin } from './Origin'
 import { tactics, techniques } from './tags'
 import { logSource, ORIGIN_WORD } from './words'
 
@@ -59,6 +61,7 @@ export default function RulePage() {
         </div>
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-4">
           <RuleAlerts id={rule.id} total={rule.alerts} />
+          <Exceptions list={rule.exceptions} />
           <Section title="About">
             <div className="flex flex-col gap-3 p-3">
               <div className="flex flex-wrap gap-1">
@@ -83,6 +86,7 @@ export default function RulePage() {
                 </div>
               )}
               <References list={rule.references} />
+              <Origin author={rule.author} license={rule.license} />
               <p className="text-muted data flex items-center gap-1 break-all">
                 {rule.id} <Copy text={rule.id} what="the rule id" />
               </p>

@@ -27,7 +27,7 @@ const theme = EditorView.theme({
   '&': { backgroundColor: 'transparent', color: 'var(--text)', fontSize: '0.75rem' },
   '&.cm-focused': { outline: 'none' },
   '.cm-scroller': { fontFamily: 'var(--font-mono, "JetBrains Mono", ui-monospace, monospace)', lineHeight: '1.25rem', maxHeight: 'calc(100vh - 14rem)', overflow: 'auto' },
-  '.cm-content, .cm-gutter': { minHeight: '24rem' },
+  '.cm-content, .cm-gutter': { minHeight: '18rem' },
   '.cm-content': { padding: '6px 0', caretColor: 'var(--accent)', outline: 'none' },
   '.cm-line': { padding: '0 8px' },
   '.cm-gutters': { backgroundColor: 'var(--bg)', color: 'var(--muted)', borderRight: '1px solid var(--line)' },

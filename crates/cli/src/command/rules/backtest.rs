@@ -9,7 +9,7 @@ use futures::StreamExt;
 use pugmark_connect::Client;
 use pugmark_engine::backtest::Plan;
 use pugmark_engine::history::{History, Progress};
-use pugmark_engine::RuleBook;
+use pugmark_engine::{Clock, RuleBook, SystemClock};
 use pugmark_server::BacktestReport;
 use serde_json::{Value, json};
 
@@ -69,7 +69,7 @@ async fn on_folder(args: &Args, settings: &Settings) -> Result<Value, CliError> 
     let (store, _) = crate::node::open_read_only(&dir, settings).await?;
     let kept = store.kept_rules().list().await.map_err(anyhow::Error::from)?;
     let found = crate::node::origin(settings).read().map_err(anyhow::Error::from)?;
-    let book = RuleBook::compile(found, &kept);
+    let book = RuleBook::compile(found, &kept, SystemClock.now());
     let plan = plan(&args.rule, &book)?;
     let history = History {
         from: bound(args.from.as_deref())?,

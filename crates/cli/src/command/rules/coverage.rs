@@ -7,21 +7,14 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 
-use futures::StreamExt;
 use pugmark_detect::{RuleSet, RuleSource};
 use pugmark_engine::rules;
-use pugmark_query::{Request, Search};
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Exit};
 use crate::output::{Printer, Row, say};
 use crate::settings::Settings;
 
-/// The log sources of stored events.
-const SOURCES: &str =
-    "* | stats count() by logsource.product, logsource.category, logsource.service";
-/// Most log sources that are looked at.
-const SOURCES_MAX: usize = 10_000;
 const COLUMNS: [&str; 6] = ["technique", "step", "rules", "tested", "fed", "fired"];
 const STEPS: [(&str, &str); 4] =
     [("written", "#c7d7ea"), ("tested", "#8fb3db"), ("fed", "#f2c14e"), ("fired", "#5fad56")];
@@ -98,22 +91,7 @@ pub(super) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
 async fn seen(dir: &std::path::Path, settings: &Settings) -> Result<Seen, CliError> {
     let (store, search) = crate::node::open_read_only(dir, settings).await?;
     let fired = store.alerts().count_by_rule().await.map_err(anyhow::Error::from)?;
-    let plan = pugmark_query::parse(SOURCES).map_err(|_| CliError::usage("BUG: the query"))?;
-    let request = Request { plan, from: None, to: None, limit: Some(SOURCES_MAX) };
-    let mut answer = search.search(request).await.map_err(anyhow::Error::from)?;
-    let mut sources = Vec::new();
-    while let Some(batch) = answer.rows.next().await {
-        let batch = batch.map_err(anyhow::Error::from)?;
-        let writer = pugmark_event::json::RowWriter::new(&batch);
-        for row in 0..batch.num_rows() {
-            let mut line = Vec::new();
-            writer.write(row, &mut line);
-            let row: Value = serde_json::from_slice(&line).unwrap_or_default();
-            sources.push(["product", "category", "service"].map(|part| {
-                row[format!("logsource.{part}")].as_str().unwrap_or_default().to_string()
-            }));
-        }
-    }
+    let sources = super::stored_sources(&search).await?;
     Ok(Seen { sources, fired: fired.into_iter().map(|(rule, _)| rule).collect() })
 }
 

@@ -69,7 +69,7 @@ pub(crate) async fn check(
     State(app): State<App>,
     Json(request): Json<RuleText>,
 ) -> Result<Answer<RuleCheck>, ApiError> {
-    Ok(Answer(checked(&app, request.text).await?))
+    Ok(Answer(checked(&app, "rule", request.text).await?))
 }
 
 /// Keep a rule. It watches the stream at once, in place of one with the same id from elsewhere.
@@ -87,7 +87,7 @@ pub(crate) async fn put(
     Json(request): Json<RuleWrite>,
 ) -> Result<Answer<RuleCheck>, ApiError> {
     let reason = bounded(request.reason)?;
-    let check = checked(&app, request.text.clone()).await?;
+    let check = checked(&app, &id, request.text.clone()).await?;
     if let Some(problem) = check.problems.first() {
         return Err(ApiError::bad_request(problem.message.clone()).hint(problem.hint.clone()));
     }
@@ -97,8 +97,12 @@ pub(crate) async fn put(
             check.ids
         )));
     }
-    let off = app.engine.store().kept_rules().get(&id).await?.is_some_and(|kept| kept.off);
-    let rule = kept(&app, &caller, id, Some(request.text), off, reason);
+    let before = app.engine.store().kept_rules().get(&id).await?.filter(|kept| kept.off);
+    let mut rule = kept(&app, &caller, id, Some(request.text), before.is_some(), reason);
+    if let Some(off) = before {
+        // Why it is off is what others want to know.
+        (rule.reason, rule.actor, rule.changed) = (off.reason, off.actor, off.changed);
+    }
     app.engine.store().kept_rules().put(&rule, "rule written").await?;
     app.engine.reload_rules().await?;
     Ok(Answer(check))
@@ -157,8 +161,14 @@ pub(crate) async fn delete(
         ApiError::not_found("rule with this id that was written here")
             .hint("a rule from elsewhere can be switched off")
     })?;
-    let rule = kept(&app, &caller, id, known.text, known.off, String::new());
-    rules.remove(&rule, "rule removed").await?;
+    match known.off {
+        // It stays off, whoever it comes from.
+        true => rules.put(&KeptRule { text: None, ..known }, "rule removed").await?,
+        false => {
+            let rule = kept(&app, &caller, id, known.text, false, String::new());
+            rules.remove(&rule, "rule removed").await?;
+        }
+    }
     app.engine.reload_rules().await?;
     Ok(axum::http::StatusCode::NO_CONTENT)
 }
@@ -185,13 +195,14 @@ fn bounded(reason: String) -> Result<String, ApiError> {
 }
 
 /// Loads a text beside the rules in force, which it may refer to.
-async fn checked(app: &App, text: String) -> Result<RuleCheck, ApiError> {
+async fn checked(app: &App, id: &str, text: String) -> Result<RuleCheck, ApiError> {
     if text.len() > TEXT_BYTES_MAX {
         return Err(ApiError::too_large(format!("a rule has at most {TEXT_BYTES_MAX} bytes")));
     }
     let book = app.engine.rule_book();
+    // A rule without an id has one that its path is part of.
+    let source = RuleSource { path: format!("{PRODUCT}{id}.yaml"), text };
     let check = tokio::task::spawn_blocking(move || {
-        let source = RuleSource { path: format!("{PRODUCT}rule.yaml"), text };
         let (ids, problems) = book.check(source);
         RuleCheck { ids, problems: problems.iter().map(Into::into).collect() }
     });
