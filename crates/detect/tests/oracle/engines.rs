@@ -15,26 +15,26 @@ use serde_json::{Map, Value as Json};
 use crate::{files, known};
 
 /// Product, category and service.
-pub type Source = [String; 3];
+pub(crate) type Source = [String; 3];
 
-pub struct Engines {
-    pub set: RuleSet,
-    pub rules: Vec<SigmaRule>,
+pub(crate) struct Engines {
+    pub(crate) set: RuleSet,
+    pub(crate) rules: Vec<SigmaRule>,
     /// Rules of the other engine by log source.
     others: HashMap<Source, Other>,
-    pub tally: Tally,
+    pub(crate) tally: Tally,
 }
 
 /// What was compared.
 #[derive(Debug, Default)]
-pub struct Tally {
-    pub events: usize,
-    pub matches: usize,
+pub(crate) struct Tally {
+    pub(crate) events: usize,
+    pub(crate) matches: usize,
     /// Differences that are faults of the other engine.
-    pub known: usize,
-    pub differences: Vec<String>,
+    pub(crate) known: usize,
+    pub(crate) differences: Vec<String>,
     /// Rules that matched something.
-    pub fired: BTreeSet<String>,
+    pub(crate) fired: BTreeSet<String>,
 }
 
 /// The other engine with the rules of one log source.
@@ -47,7 +47,7 @@ struct Other {
 
 impl Engines {
     /// All rules of the community that need no placeholders.
-    pub fn new(shared: &Path) -> Self {
+    pub(crate) fn new(shared: &Path) -> Self {
         let mut sources = Vec::new();
         let mut rules = Vec::new();
         for folder in ["rules", "rules-emerging-threats", "rules-threat-hunting"] {
@@ -63,7 +63,7 @@ impl Engines {
         Self::of(&sources, rules)
     }
 
-    pub fn of(sources: &[RuleSource], rules: Vec<SigmaRule>) -> Self {
+    pub(crate) fn of(sources: &[RuleSource], rules: Vec<SigmaRule>) -> Self {
         let loaded = load(sources);
         assert_eq!(loaded.problems, []);
         let (set, problems) = RuleSet::compile(loaded.rules);
@@ -72,7 +72,7 @@ impl Engines {
     }
 
     /// Runs both over every row.
-    pub fn compare(&mut self, what: &str, batch: &Batch) {
+    pub(crate) fn compare(&mut self, what: &str, batch: &Batch) {
         let mut ours: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); batch.rows()];
         for found in self.set.matches(batch) {
             ours[found.row as usize].insert(&self.set.rules()[found.rule as usize].id);
@@ -112,7 +112,7 @@ impl Engines {
 
     /// Says what was counted; fails on a difference that is not listed.
     #[track_caller]
-    pub fn finish(self, matches_min: usize) {
+    pub(crate) fn finish(self, matches_min: usize) {
         let Tally { events, matches, known, differences, fired } = self.tally;
         eprintln!(
             "{events} events, {} rules, {matches} matches of {} rules, {known} known and {} other differences",
@@ -262,7 +262,7 @@ fn json(value: Value<'_>) -> Json {
 }
 
 /// Adds the fields that a detection reads; true when it has words without a field.
-pub fn field_names(detection: &Detection, names: &mut BTreeSet<String>) -> bool {
+pub(crate) fn field_names(detection: &Detection, names: &mut BTreeSet<String>) -> bool {
     match detection {
         Detection::AllOf(items) => {
             let mut keywords = false;
@@ -292,7 +292,7 @@ pub fn field_names(detection: &Detection, names: &mut BTreeSet<String>) -> bool 
 }
 
 /// A rule's log source as an event has it.
-pub fn source_of(rule: &SigmaRule) -> Source {
+pub(crate) fn source_of(rule: &SigmaRule) -> Source {
     let part = |part: &Option<String>| part.clone().unwrap_or_default();
     let source = &rule.logsource;
     [part(&source.product), part(&source.category), part(&source.service)]

@@ -10,7 +10,7 @@ use pugmark_parse::frame;
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The shared test data; `None`, said aloud, where it is absent.
-pub fn shared() -> Option<PathBuf> {
+pub(crate) fn shared() -> Option<PathBuf> {
     let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
@@ -20,7 +20,7 @@ pub fn shared() -> Option<PathBuf> {
 }
 
 /// Files below a folder with one of these endings, in the order of their paths.
-pub fn below(dir: &Path, endings: &[&str]) -> Vec<PathBuf> {
+pub(crate) fn below(dir: &Path, endings: &[&str]) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     let mut entries: Vec<PathBuf> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -36,7 +36,7 @@ pub fn below(dir: &Path, endings: &[&str]) -> Vec<PathBuf> {
 }
 
 /// The records of a recording: those that can be read.
-pub fn records(path: &Path) -> Vec<Records> {
+pub(crate) fn records(path: &Path) -> Vec<Records> {
     let bytes = std::fs::read(path).unwrap();
     let parts =
         if path.extension().is_some_and(|e| e == "zip") { unzip(&bytes) } else { vec![bytes] };

@@ -12,7 +12,7 @@ use rsigma_parser::{
 use serde_json::{Map, Value as Json, json};
 
 /// The rule in words that the other engine reads rightly.
-pub fn mended(rule: &SigmaRule) -> SigmaRule {
+pub(crate) fn mended(rule: &SigmaRule) -> SigmaRule {
     let mut rule = rule.clone();
     for detection in rule.detection.named.values_mut() {
         mend(detection);
@@ -24,7 +24,7 @@ fn mend(detection: &mut Detection) {
     match detection {
         Detection::AllOf(items) => items.iter_mut().for_each(mend_item),
         Detection::AnyOf(parts) | Detection::And(parts) => parts.iter_mut().for_each(mend),
-        Detection::Keywords(values) if values.iter().any(has_wildcard) => {
+        Detection::Keywords(values) if !values.iter().all(is_plain) => {
             let values = std::mem::take(values);
             let mut item = DetectionItem { field: FieldSpec::new(None, Vec::new()), values };
             mend_item(&mut item);
@@ -39,6 +39,7 @@ fn mend_item(item: &mut DetectionItem) {
     let modifiers = &mut item.field.modifiers;
     let has = |modifier| modifiers.contains(&modifier);
     let keyword = item.field.name.is_none();
+    let number_as_word = keyword && item.values.iter().any(|value| !is_text(value));
     let only = |allowed: &[Modifier]| modifiers.iter().all(|modifier| allowed.contains(modifier));
     if has(Base64Offset) {
         let wide = has(Wide);
@@ -49,7 +50,7 @@ fn mend_item(item: &mut DetectionItem) {
         item.values = item.values.iter().flat_map(hidden).collect();
         *modifiers = vec![Contains];
     } else if only(&[All, Cased, Contains, EndsWith, StartsWith, WindAsh])
-        && (has(WindAsh) || item.values.iter().any(has_wildcard))
+        && (has(WindAsh) || item.values.iter().any(has_wildcard) || number_as_word)
     {
         let open = |place| has(place) || has(Contains) || keyword;
         let (start, end, dashes) = (open(EndsWith), open(StartsWith), has(WindAsh));
@@ -62,6 +63,14 @@ fn mend_item(item: &mut DetectionItem) {
     } else if keyword && only(&[All]) {
         modifiers.push(Contains);
     }
+}
+
+fn is_text(value: &SigmaValue) -> bool {
+    matches!(value, SigmaValue::String(_))
+}
+
+fn is_plain(value: &SigmaValue) -> bool {
+    matches!(value, SigmaValue::String(text) if text.is_plain())
 }
 
 fn has_wildcard(value: &SigmaValue) -> bool {
@@ -118,7 +127,7 @@ fn hidden(text: &str, wide: bool) -> Vec<SigmaValue> {
 
 /// True where a field refers to another and one of them is an array: the other engine then compares
 /// them whole, and no other words for the rule help.
-pub fn refers_to_array(rule: &SigmaRule, event: &Map<String, Json>) -> bool {
+pub(crate) fn refers_to_array(rule: &SigmaRule, event: &Map<String, Json>) -> bool {
     fn refers(detection: &Detection) -> bool {
         match detection {
             Detection::AllOf(items) => {
@@ -159,6 +168,8 @@ fn its_faults_are_still_there() {
     check("{a: 'x*y'}", json!({"a": "x\ny"}), true);
     // Words of which all must be found are compared with whole values.
     check("{'|all': [dd, 'if=']}", json!({"a": "dd if=/dev/zero"}), true);
+    // A number is not found as a word.
+    check("[7]", json!({"a": "init 7"}), true);
     // The last character of a Base64 text depends on what follows, and is not cut off.
     check("{a|base64offset|contains: 'ab'}", json!({"a": "YWJj"}), true);
     // A slash is not varied, but dashes within words are.
