@@ -2,9 +2,12 @@
 //! Run it by hand, on the files that `pugmark-bench corpus` writes:
 //!
 //! `cargo run --release -p pugmark-detect --example path -- [--stage NAME] [--rounds N]
-//! [--rules FOLDER]... FILE...`
+//! [--rules FOLDER]... [--other] FILE...`
 //!
 //! Without folders of rules it uses ours. `match` is detection without correlations and reasons.
+//! With `--other`, the last columns are what rsigma-eval needs for the same: one engine for each log
+//! source with its rules alone, events flat and in its own form already, so that neither finding the
+//! rules nor reading JSON counts. What it matches stands beside what we match.
 //!
 //! Every figure is time on the processor, of the fastest round: what a stage costs, whatever else
 //! the machine does meanwhile. Where the system does not tell, it is time on the clock.
@@ -12,13 +15,20 @@
 // An example talks to the person who runs it.
 #![allow(clippy::print_stdout)]
 
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arrow::array::Array;
 use pugmark_detect::{Detector, RuleSet, RuleSource};
-use pugmark_event::{Batch, Records};
+use pugmark_event::fields::{self, Kind};
+use pugmark_event::{Batch, Records, Value};
 use pugmark_parse::{Input, Parser, frame};
+use rsigma_eval::Engine;
+use rsigma_eval::event::JsonEvent;
+use rsigma_parser::{Detection, SigmaRule};
+use serde_json::Value as Json;
 
 /// Bytes of a body, as senders and the harness cut them.
 const BODY_BYTES: usize = 1 << 20;
@@ -31,25 +41,39 @@ struct Args {
     rounds: usize,
     /// Folders of rules; ours when there are none.
     rules: Vec<PathBuf>,
+    /// The other engine is measured too.
+    other: bool,
     files: Vec<PathBuf>,
 }
 
 fn main() {
     let args = args();
     let parser = Parser::builtin().expect("the built-in packs compile");
-    let rules = rules(&args.rules);
+    let sources = sources(&args.rules);
+    let rules = rules(&sources);
+    let others = if args.other { others(&sources) } else { Vec::new() };
     println!(
-        "{:24} {:>9} {:>6} {:>7} {:>7} {:>7} {:>7} {:>10}",
-        "file", "events", "bytes", "frame", "parse", "match", "detect", "detections"
+        "{:24} {:>9} {:>6} {:>7} {:>7} {:>7} {:>7} {:>10} {:>9} {:>9} {:>9}",
+        "file",
+        "events",
+        "bytes",
+        "frame",
+        "parse",
+        "match",
+        "detect",
+        "detections",
+        "matches",
+        "other",
+        "matches"
     );
     for file in &args.files {
-        run(file, &args, &parser, &rules);
+        run(file, &args, &parser, &rules, &others);
     }
 }
 
 fn args() -> Args {
     let (rules, files) = (Vec::new(), Vec::new());
-    let mut args = Args { stage: String::new(), rounds: 5, rules, files };
+    let mut args = Args { stage: String::new(), rounds: 5, rules, other: false, files };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -57,6 +81,7 @@ fn args() -> Args {
             "--rounds" => {
                 args.rounds = words.next().and_then(|n| n.parse().ok()).unwrap_or(args.rounds);
             }
+            "--other" => args.other = true,
             "--rules" => args.rules.extend(words.next().map(PathBuf::from)),
             file => args.files.push(file.into()),
         }
@@ -64,8 +89,8 @@ fn args() -> Args {
     args
 }
 
-/// The rules of these folders, or of `content/rules`. Says what they cost.
-fn rules(folders: &[PathBuf]) -> Arc<RuleSet> {
+/// The rule files of these folders, or of `content/rules`.
+fn sources(folders: &[PathBuf]) -> Vec<RuleSource> {
     let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules");
     let mut folders = if folders.is_empty() { vec![ours] } else { folders.to_vec() };
     let mut sources = Vec::new();
@@ -81,8 +106,13 @@ fn rules(folders: &[PathBuf]) -> Arc<RuleSet> {
         }
     }
     sources.sort_by(|a, b| a.path.cmp(&b.path));
+    sources
+}
+
+/// The rules, compiled. Says what they cost.
+fn rules(sources: &[RuleSource]) -> Arc<RuleSet> {
     let (took, rules) = fastest(1, || {
-        let loaded = pugmark_detect::load(&sources);
+        let loaded = pugmark_detect::load(sources);
         let (rules, problems) = RuleSet::compile(loaded.rules);
         println!("{} files, {} problems", sources.len(), loaded.problems.len() + problems.len());
         Arc::new(rules)
@@ -98,7 +128,7 @@ fn memory() -> String {
     line.map_or_else(|| "memory unknown".into(), |line| line.replace('\t', " "))
 }
 
-fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>) {
+fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>, others: &[SigmaRule]) {
     let bytes = std::fs::read(file).expect("the file can be read");
     let bodies = bodies(&bytes);
     let rounds = |stage: &str| match args.stage.is_empty() || args.stage == stage {
@@ -115,19 +145,115 @@ fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>) {
         let mut detector = Detector::new(rules.clone());
         batches.iter().map(|batch| detector.process(batch).len()).sum::<usize>()
     });
-    let (matched, _) = fastest(rounds("match"), || {
+    let (matched, matches) = fastest(rounds("match"), || {
         batches.iter().map(|batch| rules.matches(batch).len()).sum::<usize>()
+    });
+    let (engines, flat) = other_form(others, &batches);
+    let (other, other_matches) = fastest(rounds("other"), || {
+        let evaluate = |(engine, event): &(usize, Json)| {
+            engines[*engine].0.evaluate(&JsonEvent::borrow(event)).len()
+        };
+        flat.iter().map(evaluate).sum::<usize>()
     });
     let per_event = |time: Duration| time.as_nanos() / events.max(1) as u128;
     println!(
-        "{:24} {events:9} {:6} {:7} {:7} {:7} {:7} {detections:10}",
+        "{:24} {events:9} {:6} {:7} {:7} {:7} {:7} {detections:10} {matches:9} {:9} {other_matches:9}",
         file.file_name().unwrap_or_default().to_string_lossy(),
         bytes.len() / events.max(1),
         per_event(framed),
         per_event(parsed),
         per_event(matched),
         per_event(detected),
+        per_event(other),
     );
+}
+
+/// The rules as the other engine reads them; those with placeholders, which we leave out, are not
+/// among them.
+fn others(sources: &[RuleSource]) -> Vec<SigmaRule> {
+    let plain = sources.iter().filter(|source| !source.text.contains("|expand"));
+    plain
+        .filter_map(|s| rsigma_parser::parse_sigma_yaml(&s.text).ok())
+        .flat_map(|c| c.rules)
+        .collect()
+}
+
+/// An engine for each log source with the fields that its rules read, and each event with the number
+/// of its engine.
+fn other_form(
+    rules: &[SigmaRule],
+    batches: &[Batch],
+) -> (Vec<(Engine, BTreeSet<String>)>, Vec<(usize, Json)>) {
+    let (mut engines, mut numbers, mut events) = (Vec::new(), HashMap::new(), Vec::new());
+    for batch in batches.iter().filter(|_| !rules.is_empty()) {
+        for row in 0..batch.rows() {
+            let source = [fields::PRODUCT, fields::CATEGORY, fields::SERVICE]
+                .map(|field| text(batch, row, field).unwrap_or_default());
+            let number = *numbers.entry(source).or_insert_with(|| {
+                engines.push(engine(rules, source));
+                engines.len() - 1
+            });
+            events.push((number, event(batch, row, source[0], &engines[number].1)));
+        }
+    }
+    (engines, events)
+}
+
+fn engine(rules: &[SigmaRule], event: [&str; 3]) -> (Engine, BTreeSet<String>) {
+    let (mut engine, mut names) = (Engine::new(), BTreeSet::new());
+    let read: Vec<SigmaRule> = rules
+        .iter()
+        .filter(|rule| {
+            let source = &rule.logsource;
+            [&source.product, &source.category, &source.service]
+                .into_iter()
+                .zip(event)
+                .all(|(rule, event)| rule.as_ref().is_none_or(|rule| rule == event))
+        })
+        .cloned()
+        .collect();
+    for detection in read.iter().flat_map(|rule| rule.detection.named.values()) {
+        names_of(detection, &mut names);
+    }
+    let refused = engine.add_rules(&read);
+    assert!(refused.is_empty(), "{refused:?}");
+    (engine, names)
+}
+
+fn names_of(detection: &Detection, names: &mut BTreeSet<String>) {
+    match detection {
+        Detection::AllOf(items) => {
+            names.extend(items.iter().filter_map(|item| item.field.name.clone()));
+        }
+        Detection::AnyOf(parts) | Detection::And(parts) => {
+            parts.iter().for_each(|part| names_of(part, names));
+        }
+        _ => {
+            names.insert(fields::ORIGINAL.name().into());
+        }
+    }
+}
+
+/// What the columns show under these names.
+fn event(batch: &Batch, row: usize, product: &str, names: &BTreeSet<String>) -> Json {
+    let attributes: HashMap<&str, Value<'_>> = batch.attributes().row(row).collect();
+    let shown = |name: &String| {
+        let value = match (attributes.get(name.as_str()), fields::resolve(product, name)) {
+            (Some(Value::Json(text)), _) => serde_json::from_str(text).ok()?,
+            (Some(Value::Null), _) => Json::Null,
+            (Some(value), _) => value.text().into(),
+            (None, Some(id)) if id.field().kind == Kind::Long => {
+                batch.long(id).filter(|column| column.is_valid(row))?.value(row).into()
+            }
+            (None, id) => text(batch, row, id?)?.into(),
+        };
+        Some((name.clone(), value))
+    };
+    Json::Object(names.iter().filter_map(shown).collect())
+}
+
+fn text(batch: &Batch, row: usize, field: pugmark_event::FieldId) -> Option<&str> {
+    Some(batch.text(field).filter(|column| column.is_valid(row))?.value(row))
 }
 
 fn parse(parser: &Parser, file: &Path, records: &Records) -> Batch {

@@ -128,6 +128,9 @@ impl EventRule {
 impl std::fmt::Display for Pred {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
+            Pred::Text { place, text } if text.text.is_empty() && *place != Place::Whole => {
+                f.write_str("has any text")
+            }
             Pred::Text { place, text } => write!(f, "{place} '{}'", text.text),
             Pred::Glob(glob) => write!(f, "like '{glob}'"),
             Pred::Regex(regex) => write!(f, "matches /{}/", regex.0.as_str()),

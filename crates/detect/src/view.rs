@@ -76,16 +76,26 @@ impl<'a> Value<'a> {
     }
 }
 
+/// The elements of an array and of arrays in it; nulls are none.
 fn array(text: &str) -> Option<Vec<String>> {
     if !text.starts_with('[') {
         return None;
     }
-    let elements: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
-    let text = |element| match element {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    Some(elements.into_iter().take(ELEMENTS_MAX).map(text).collect())
+    let mut open: Vec<serde_json::Value> = serde_json::from_str(text).ok()?;
+    open.reverse();
+    let mut elements = Vec::new();
+    while let Some(element) = open.pop() {
+        match element {
+            serde_json::Value::Null => {}
+            serde_json::Value::Array(inner) => open.extend(inner.into_iter().rev()),
+            serde_json::Value::String(text) => elements.push(text),
+            other => elements.push(other.to_string()),
+        }
+        if elements.len() == ELEMENTS_MAX {
+            break;
+        }
+    }
+    Some(elements)
 }
 
 /// One field over the rows.
@@ -287,6 +297,9 @@ mod tests {
         check(|b| b.attribute("Odd", Raw::Text("x")), "Odd", &["x"]);
         check(|b| b.attribute("resultType", Raw::Text("x")), "ResultType", &["x"]);
         check(|b| b.attribute("tags", Raw::Json(r#"["a",2]"#)), "tags", &["a", "2"]);
+        let nested = r#"[["a",[null,"b"]],{"c":[1]},true]"#;
+        let elements = ["a", "b", r#"{"c":[1]}"#, "true"];
+        check(|b| b.attribute("tags", Raw::Json(nested)), "tags", &elements);
         check(|_| {}, "event.original", &["raw"]);
         check(|_| {}, "Image", &[]);
     }

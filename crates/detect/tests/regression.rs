@@ -1,4 +1,5 @@
-//! The community's labelled samples: each rule fires on its own events, read from EVTX.
+//! The community's labelled samples: each rule fires on its own events, read from EVTX or as the
+//! device wrote them.
 
 #![allow(clippy::print_stderr, reason = "tests say what they skipped and counted")]
 
@@ -71,6 +72,7 @@ fn labelled_samples_fire_their_rules() {
         let title = info_text["rule_metadata"][0]["title"].as_str().unwrap_or_default();
         let mut samples = Vec::new();
         files(info.parent().unwrap(), "evtx", &mut samples);
+        files(info.parent().unwrap(), "raw", &mut samples);
         let fired: Vec<_> = samples.iter().map(|path| fired(&rules, &parser, path)).collect();
         others += fired.iter().flat_map(|f| f.keys()).filter(|key| **key != id).count();
         match fired.iter().any(|f| f.contains_key(&id)) {
@@ -80,5 +82,6 @@ fn labelled_samples_fire_their_rules() {
     }
     eprintln!("{hits} of {} rules fire on their samples; {others} others", infos.len());
     eprintln!("misses: {misses:#?}");
-    assert!(hits >= 120, "{hits} of {}", infos.len());
+    assert!(infos.len() > 100, "only {} samples", infos.len());
+    assert!(misses.is_empty(), "{hits} of {}", infos.len());
 }

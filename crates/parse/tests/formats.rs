@@ -206,6 +206,8 @@ fn nearly() -> impl Strategy<Value = String> {
         Just("msg='"),
         Just("@cee:"),
         Just("[a@1 b=\""),
+        Just("%SYS-5-CONFIG_I: "),
+        Just("*Nov 23 10:00:00 UTC: "),
     ];
     prop::collection::vec(part, 0..16).prop_map(|parts| parts.concat())
 }
@@ -216,7 +218,7 @@ proptest! {
         texts in prop::collection::vec(nearly(), 0..20),
         bytes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..10),
         format in prop::option::of(prop::sample::select(vec![
-            "json", "windows", "audit", "syslog", "access", "keyvalue", "plain",
+            "json", "windows", "audit", "syslog", "cisco", "access", "keyvalue", "plain",
         ])),
     ) {
         let records: Records =

@@ -29,6 +29,8 @@ use crate::rule::{
 const PREDS_MAX: usize = 50_000;
 /// Most regular expressions of one rule.
 const REGEXES_MAX: usize = 200;
+/// Most times that a condition denies in a row: the parser and what it makes are as deep as that.
+const NOTS_MAX: usize = 50;
 /// Longest time span of a correlation: 31 days.
 const SPAN_SECONDS_MAX: u64 = 31 * 86_400;
 /// Highest count that a correlation may ask for; it bounds what is kept per key.
@@ -64,6 +66,10 @@ pub(crate) fn read(
     text: &str,
     placeholders: &Placeholders,
 ) -> Result<(Rule, Vec<Fault>), Fault> {
+    if nots(text) > NOTS_MAX {
+        return Err(Fault::new(format!("over {NOTS_MAX} times `not` in a row"))
+            .hint("two of them are none"));
+    }
     let SigmaCollection { rules, correlations, filters, errors, .. } =
         rsigma_parser::parse_sigma_yaml(text).map_err(|e| fault(&e.to_string()))?;
     let (info, name, body) = if let Some(rule) = rules.into_iter().next() {
@@ -114,13 +120,32 @@ pub(crate) fn read(
     Ok((Rule { info, line, name, off: false, body }, odd))
 }
 
+/// The longest row of `not`, parentheses or none between them.
+fn nots(text: &str) -> usize {
+    let words = text.split(|c: char| c.is_whitespace() || c == '(').filter(|word| !word.is_empty());
+    let (mut longest, mut row) = (0, 0);
+    for word in words {
+        row = if word == "not" { row + 1 } else { 0 };
+        longest = longest.max(row);
+    }
+    longest
+}
+
 fn fault(message: &str) -> Fault {
     let hint = match message {
         m if m.contains("Missing required field") => "see the Sigma specification, section Rules",
         m if m.contains("Condition parse") => "conditions are made of selections, and, or, not, of",
         m if m.contains("YAML") => "check indentation and quotes",
         m if m.contains("Unknown modifier") => "see the list of modifiers of Sigma 2.1",
-        _ => "",
+        m if m.contains("logsource") => "write `logsource: {product: linux}`",
+        m if m.contains("timespan") || m.contains("timeframe") => "write `timespan: 5m`",
+        m if m.contains("correlation") => "see the Sigma specification, section Correlations",
+        m if m.contains("invalid level") => "one of informational, low, medium, high, critical",
+        m if m.contains("invalid status") => {
+            "one of stable, test, experimental, deprecated, unsupported"
+        }
+        m if m.contains("condition must be") => "write `condition: selection and not filter`",
+        _ => "see the Sigma specification",
     };
     // Messages of the grammar are drawings over several lines.
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -228,12 +253,19 @@ fn event_rule(
             .map_err(|fault| fault.within(&format!("selection `{name}`")))?;
         builder.rule.selections.push((name.clone(), node));
     }
+    if detections.conditions.is_empty() {
+        return Err(Fault::new("an empty condition").hint("write `condition: selection`"));
+    }
     let mut conditions = Vec::new();
     for condition in &detections.conditions {
         conditions.push(builder.condition(condition)?);
     }
     builder.rule.condition = one_or(conditions, Node::Any);
     Ok(builder.rule)
+}
+
+fn empty_selection() -> Fault {
+    Fault::new("an empty selection").hint("give it fields with values, or remove it")
 }
 
 fn one_or(mut nodes: Vec<Node>, join: fn(Vec<Node>) -> Node) -> Node {
@@ -249,9 +281,13 @@ impl Builder<'_> {
             parts.iter().map(|part| this.detection(part)).collect::<Result<Vec<_>, _>>()
         };
         match detection {
-            Detection::AllOf(items) if items.is_empty() => Err(Fault::new("an empty selection")),
-            Detection::AnyOf(parts) if parts.is_empty() => Err(Fault::new("an empty selection")),
-            Detection::Keywords(values) if values.is_empty() => Err(Fault::new("an empty list")),
+            Detection::AllOf(items) if items.is_empty() => Err(empty_selection()),
+            Detection::AnyOf(parts) if parts.is_empty() => Err(empty_selection()),
+            Detection::Keywords(values) if values.is_empty() => Err(Fault::new("an empty list")
+                .hint("a selection is fields with values, or a list of words")),
+            Detection::Keywords(values) if values.contains(&SigmaValue::Null) => {
+                Err(empty_selection())
+            }
             Detection::AllOf(items) => {
                 let nodes: Vec<_> =
                     items.iter().map(|item| self.item(item)).collect::<Result<_, _>>()?;
@@ -305,7 +341,9 @@ impl Builder<'_> {
         let field = name.as_deref().unwrap_or(KEYWORD_FIELD);
         let negate = modifiers.has(Modifier::Neq);
         if item.values.is_empty() {
-            return Err(within(Fault::new("an empty list of values")));
+            return Err(within(
+                Fault::new("an empty list of values").hint("give at least one value, or null"),
+            ));
         }
         let values = self.values(item, &modifiers).map_err(within)?;
         let mut alternatives = Vec::with_capacity(values.len());
@@ -391,7 +429,8 @@ fn correlation(rule: &rsigma_parser::CorrelationRule) -> Result<CorrelationRule,
         return Err(Fault::new("a correlation without `rules`").hint("list ids or names of rules"));
     }
     if rule.timespan.seconds == 0 || rule.timespan.seconds > SPAN_SECONDS_MAX {
-        return Err(Fault::new(format!("timespan {} is not within 1s and 31d", rule.timespan)));
+        return Err(Fault::new(format!("timespan {} is not within 1s and 31d", rule.timespan))
+            .hint("write `timespan: 5m`"));
     }
     if rule.window != rsigma_parser::WindowMode::Sliding {
         return Err(Fault::new("only sliding windows exist").hint("leave `window` out"));
@@ -421,7 +460,12 @@ fn correlation_kind(rule: &rsigma_parser::CorrelationRule) -> Result<Correlation
             let mut list = Vec::new();
             for &(operator, count) in predicates {
                 if count > COUNT_MAX {
-                    return Err(Fault::new(format!("the count {count} is above {COUNT_MAX}")));
+                    // The parser reads a negative number as a huge one.
+                    let message = match i64::try_from(count) {
+                        Ok(count) => format!("the count {count} is above {COUNT_MAX}"),
+                        Err(_) => format!("the count {} is below 0", count as i64),
+                    };
+                    return Err(Fault::new(message).hint("write `condition: {gte: 10}`"));
                 }
                 list.push((comparison(operator), count));
             }
@@ -475,7 +519,8 @@ fn rank(rule: &rsigma_parser::CorrelationRule) -> Result<u8, Fault> {
     let CorrelationCondition::Threshold { percentile, .. } = &rule.condition else { return Ok(50) };
     match percentile.unwrap_or(50) {
         rank @ 0..=100 => Ok(rank as u8),
-        rank => Err(Fault::new(format!("a percentile of {rank} is not within 0 and 100"))),
+        rank => Err(Fault::new(format!("a percentile of {rank} is not within 0 and 100"))
+            .hint("write `percentile: 95`")),
     }
 }
 

@@ -84,13 +84,18 @@ impl<'a> Modifiers<'a> {
             Operator::Compare(comparison) => vec![Pred::Compare(comparison, number(value)?)],
             Operator::TimePart(part) => match number(value)? {
                 Number::Integer(integer) => vec![Pred::TimePart(part, integer)],
-                Number::Float(_) => return Err(Fault::new("a part of a time is a whole number")),
+                Number::Float(_) => {
+                    return Err(
+                        Fault::new("a part of a time is a whole number").hint("write `|hour: 14`")
+                    );
+                }
             },
             Operator::Exists => match plain(value)?.as_str() {
                 "true" => vec![Pred::Present],
                 "false" => vec![Pred::Absent],
                 other => {
-                    return Err(Fault::new(format!("`exists: {other}` is neither true nor false")));
+                    return Err(Fault::new(format!("`exists: {other}` is neither true nor false"))
+                        .hint("write `|exists: true`"));
                 }
             },
             Operator::FieldRef => vec![Pred::FieldRef {
@@ -104,7 +109,8 @@ impl<'a> Modifiers<'a> {
 
     fn set_place(&mut self, place: Place) -> Result<(), Fault> {
         if self.place != Place::Whole {
-            return Err(Fault::new("contains, startswith and endswith exclude each other"));
+            return Err(Fault::new("contains, startswith and endswith exclude each other")
+                .hint("keep one, or write `*` into the value"));
         }
         self.place = place;
         Ok(())
@@ -124,7 +130,8 @@ impl<'a> Modifiers<'a> {
         if placed && !matches!(self.operator, Operator::Text | Operator::FieldRef) {
             return Err(Fault::new(
                 "contains, startswith and endswith do not go with re, cidr, exists or numbers",
-            ));
+            )
+            .hint("leave them out"));
         }
         let encodings = [
             Modifier::Base64,
@@ -135,14 +142,16 @@ impl<'a> Modifiers<'a> {
             Modifier::WindAsh,
         ];
         if self.operator != Operator::Text && encodings.iter().any(|m| self.has(*m)) {
-            return Err(Fault::new("encodings only go with text, not with re, cidr or numbers"));
+            return Err(Fault::new("encodings only go with text, not with re, cidr or numbers")
+                .hint("write an item of its own"));
         }
         let flags = [Modifier::IgnoreCase, Modifier::Multiline, Modifier::DotAll];
         if self.operator != Operator::Regex && flags.iter().any(|m| self.has(*m)) {
             return Err(Fault::new("the flags i, m and s only go with re").hint("add `|re` first"));
         }
         if self.has(Modifier::Base64) && self.has(Modifier::Base64Offset) {
-            return Err(Fault::new("base64 and base64offset exclude each other"));
+            return Err(Fault::new("base64 and base64offset exclude each other")
+                .hint("base64offset finds a part of encoded text, base64 the whole"));
         }
         Ok(())
     }
@@ -152,7 +161,8 @@ impl<'a> Modifiers<'a> {
             return Err(Fault::new(format!(
                 "a regular expression of {} bytes; at most {REGEX_BYTES_MAX} are allowed",
                 pattern.len()
-            )));
+            ))
+            .hint("split it into several values"));
         }
         let mut flags = String::new();
         for (modifier, flag) in
@@ -181,7 +191,7 @@ impl<'a> Modifiers<'a> {
         let place = if keyword { Place::Anywhere } else { self.place };
         let cased = self.has(Modifier::Cased);
         let string = match value {
-            SigmaValue::Null => return Ok(vec![Pred::Absent]),
+            SigmaValue::Null if place == Place::Whole => return Ok(vec![Pred::Absent]),
             SigmaValue::String(string) => string.clone(),
             other => SigmaString::from_raw(&plain(other)?),
         };
@@ -229,7 +239,8 @@ impl<'a> Modifiers<'a> {
             }
         }
         if encoded.is_empty() {
-            return Err(Fault::new("a value is too short for base64offset"));
+            return Err(Fault::new("a value is too short for base64offset")
+                .hint("a value needs at least one character"));
         }
         Ok(encoded)
     }
@@ -257,14 +268,17 @@ fn plain(value: &SigmaValue) -> Result<String, Fault> {
         SigmaValue::String(string) => {
             Ok(string.as_plain().unwrap_or_else(|| string.original.clone()))
         }
-        SigmaValue::Null => Err(Fault::new("null where a value is needed")),
+        SigmaValue::Null => Err(Fault::new("null where a value is needed")
+            .hint("write null only where a field is compared without modifiers")),
         other => Ok(other.to_string()),
     }
 }
 
 fn number(value: &SigmaValue) -> Result<Number, Fault> {
     let text = plain(value)?;
-    Number::read(&text).ok_or_else(|| Fault::new(format!("`{text}` is not a number")))
+    Number::read(&text).ok_or_else(|| {
+        Fault::new(format!("`{text}` is not a number")).hint("compare with a number, such as 100")
+    })
 }
 
 fn cidr(text: &str) -> Result<Pred, Fault> {
@@ -300,7 +314,6 @@ fn pred(parts: &[StringPart], place: Place, cased: bool) -> Pred {
         (false, false) => Place::Whole,
     };
     match inner {
-        [] if place != Place::Whole => Pred::Present,
         [] => Pred::Text { place, text: Text { text: String::new(), cased } },
         _ if inner.iter().all(|p| matches!(p, StringPart::Plain(_))) => {
             let text = inner.iter().map(|p| match p {
@@ -336,15 +349,38 @@ fn glob(parts: &[StringPart], open_start: bool, open_end: bool, cased: bool) -> 
 fn escaped_forms(preds: &mut Vec<Pred>) {
     let mut more = Vec::new();
     for pred in preds.iter() {
-        let Pred::Text { place, text } = pred else { continue };
-        let quoted = serde_json::Value::String(text.text.clone()).to_string();
-        let escaped = &quoted[1..quoted.len() - 1];
-        if escaped != text.text {
-            let text = Text { text: escaped.to_string(), cased: text.cased };
-            more.push(Pred::Text { place: *place, text });
+        let form = match pred {
+            Pred::Text { place, text } => {
+                let text = Text { text: escaped(&text.text), cased: text.cased };
+                Pred::Text { place: *place, text }
+            }
+            Pred::Glob(glob) => {
+                let mut tokens = Vec::with_capacity(glob.tokens.len());
+                for &token in &glob.tokens {
+                    match token {
+                        Token::Char(c) => {
+                            tokens.extend(
+                                escaped(c.encode_utf8(&mut [0; 4])).chars().map(Token::Char),
+                            );
+                        }
+                        wildcard => tokens.push(wildcard),
+                    }
+                }
+                Pred::Glob(Glob { tokens, cased: glob.cased })
+            }
+            _ => continue,
+        };
+        if form != *pred {
+            more.push(form);
         }
     }
     preds.extend(more);
+}
+
+/// The text as it stands in JSON.
+fn escaped(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_string()
 }
 
 /// Every form that a dash or slash before an option may take. Only a dash that starts a word

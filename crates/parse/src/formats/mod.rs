@@ -7,6 +7,7 @@ use crate::found::Found;
 
 mod access;
 mod audit;
+mod cisco;
 pub(crate) mod json;
 mod keyvalue;
 mod plain;
@@ -42,6 +43,7 @@ pub(crate) struct Context<'a> {
 const FORMATS: &[Format] = &[
     windows::FORMAT,
     json::FORMAT,
+    cisco::FORMAT,
     syslog::FORMAT,
     audit::FORMAT,
     access::FORMAT,
@@ -65,10 +67,20 @@ pub(crate) fn read<'a>(record: &'a str, hint: Option<&str>, context: &Context<'_
         .unwrap_or_else(|| plain::keep(text))
 }
 
+/// Formats that stand inside a syslog envelope.
+const INNER: &[Format] = &[
+    windows::FORMAT,
+    json::FORMAT,
+    cisco::FORMAT,
+    audit::FORMAT,
+    access::FORMAT,
+    keyvalue::FORMAT,
+];
+
 /// Reads what stands inside a syslog envelope; `None` when it is only text.
 pub(crate) fn read_inner<'a>(message: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
-    [&windows::FORMAT, &json::FORMAT, &audit::FORMAT, &access::FORMAT, &keyvalue::FORMAT]
-        .into_iter()
+    INNER
+        .iter()
         .filter(|format| (format.looks)(message.as_bytes()))
         .find_map(|format| (format.read)(message, context))
 }

@@ -66,7 +66,7 @@ fn strip_cookie(message: &str) -> &str {
 }
 
 /// `<34>` and what follows it.
-fn priority(record: &str) -> (Option<(u8, &str)>, &str) {
+pub(super) fn priority(record: &str) -> (Option<(u8, &str)>, &str) {
     let parsed = record.strip_prefix('<').and_then(|rest| {
         let end = rest.bytes().take(4).position(|b| b == b'>')?;
         let number: u8 = rest[..end].parse().ok().filter(|n| *n < 192)?;
@@ -78,7 +78,7 @@ fn priority(record: &str) -> (Option<(u8, &str)>, &str) {
     }
 }
 
-fn set_priority<'a>(number: u8, text: &'a str, found: &mut Found<'a>) {
+pub(super) fn set_priority<'a>(number: u8, text: &'a str, found: &mut Found<'a>) {
     let (field, severity) = severity_field(Severity::from_syslog(number & 7));
     found.envelope.push((field, "", severity));
     found.attribute("syslog.facility", FACILITIES[usize::from(number >> 3)]);
@@ -194,7 +194,7 @@ fn sure(rest: &str) -> bool {
             && (tag(rest).is_some() || rest.contains(": ")))
 }
 
-fn is_host(token: &str) -> bool {
+pub(super) fn is_host(token: &str) -> bool {
     !token.is_empty()
         && token.len() <= 255
         && token.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:/%@".contains(&b))
