@@ -1,6 +1,7 @@
 //! The offline hunt: real recordings, damaged files, exit codes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -169,4 +170,236 @@ fn standard_input_is_read_too() {
     let output = child.wait_with_output().unwrap();
     let lines: Vec<Value> = json_lines(&text(&output.stdout));
     assert!(lines.iter().any(|l| l["entity"] == "203.0.113.7"), "{lines:?}");
+}
+
+/// A folder with a rule that fires on `marker`, and what is hunted in.
+struct Case {
+    dir: tempfile::TempDir,
+}
+
+impl Case {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("rules")).unwrap();
+        let rule = RULE.replace("{product: app}", "{}");
+        std::fs::write(dir.path().join("rules/marker.yml"), rule).unwrap();
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        std::fs::write(self.dir.path().join(name), bytes).unwrap();
+        self.path(name)
+    }
+
+    /// Runs a hunt with the rule; what it gave and what it said.
+    fn hunt(&self, arguments: &[&str]) -> (String, String) {
+        let rules = self.path("rules");
+        let output = run(&[&["hunt", "--rules", &rules], arguments].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        (text(&output.stdout), said)
+    }
+
+    /// The files of the findings, without the folder of the case.
+    #[track_caller]
+    fn check(&self, arguments: &[&str], expected: &[&str]) -> String {
+        let (out, said) = self.hunt(&[arguments, &["--format", "json"]].concat());
+        let folder = self.path("");
+        let lines = json_lines(&out);
+        let files = lines.iter().map(|l| l["file"].as_str().unwrap().replace(&folder, ""));
+        assert_eq!(files.collect::<Vec<_>>(), expected, "{said}");
+        said
+    }
+}
+
+fn marker(second: u32) -> String {
+    format!("{{\"@timestamp\":\"2026-11-23T10:00:{second:02}Z\",\"message\":\"a marker\"}}\n")
+}
+
+fn zip(files: &[(&str, &[u8])], password: Option<&str>) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        let options = zip::write::SimpleFileOptions::default();
+        match password {
+            Some(password) => {
+                let options = options.with_aes_encryption(zip::AesMode::Aes256, password);
+                zip.start_file(*name, options).unwrap();
+            }
+            None => zip.start_file(*name, options).unwrap(),
+        }
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A tar archive of one file with a short name.
+fn tar(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut header = [0u8; 512];
+    header[..name.len()].copy_from_slice(name.as_bytes());
+    header[124..135].copy_from_slice(format!("{:011o}", bytes.len()).as_bytes());
+    header[148..156].fill(b' ');
+    header[156] = b'0';
+    header[257..263].copy_from_slice(b"ustar\0");
+    let sum: u64 = header.iter().map(|byte| u64::from(*byte)).sum();
+    header[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    let padding = bytes.len().next_multiple_of(512) - bytes.len();
+    [&header[..], bytes, &vec![0; padding + 1024]].concat()
+}
+
+#[test]
+fn the_timeline_runs_over_all_files_and_archives() {
+    let case = Case::new();
+    let (late, early) = (marker(9), marker(1));
+    let inner = zip(&[("d/in.log", marker(5).as_bytes())], None);
+    case.file("a.log", late.as_bytes());
+    case.file("b.zip", &zip(&[("x.log", early.as_bytes()), ("in.zip", &inner)], None));
+    case.file("c.tar.gz", &gzip(&tar("t.log", marker(3).as_bytes())));
+    case.file("d.zip", &zip(&[("e.log", marker(4).as_bytes())], Some("infected")));
+    let all = ["b.zip/x.log", "c.tar.gz/t.log", "d.zip/e.log", "b.zip/in.zip/d/in.log", "a.log"];
+    case.check(&[&case.path("*.*")], &all);
+    // And from standard input.
+    let mut child = pugmark(&["hunt", "-", "--rules", &case.path("rules"), "--format", "json"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&inner).unwrap();
+    let lines = json_lines(&text(&child.wait_with_output().unwrap().stdout));
+    assert_eq!(lines[0]["file"], "-/d/in.log");
+}
+
+#[test]
+fn what_an_archive_keeps_to_itself_is_said() {
+    let case = Case::new();
+    let secret = case.file("s.zip", &zip(&[("e.log", marker(4).as_bytes())], Some("other")));
+    let said = case.check(&[&secret], &[]);
+    assert!(said.contains("s.zip/e.log") && said.contains("--password"), "{said}");
+    case.check(&[&secret, "--password", "other"], &["s.zip/e.log"]);
+    let mut deep = zip(&[("m.log", marker(1).as_bytes())], None);
+    for name in ["1.zip", "2.zip"] {
+        deep = zip(&[(name, &deep)], None);
+    }
+    let said = case.check(&[&case.file("deep.zip", &deep)], &[]);
+    assert!(said.contains("two archives deep") && said.contains("1 problems"), "{said}");
+}
+
+#[test]
+fn levels_formats_and_outputs_are_chosen() {
+    let case = Case::new();
+    let record = marker(0).replace("a marker", "=marker\",\"host.name\":\"web1");
+    let log = case.file("a.log", record.as_bytes());
+    case.check(&[&log, "--min-level", "critical"], &[]);
+    case.check(&[&log, "--level", "high"], &["a.log"]);
+    let (timeline, summary) = (case.path("t.csv"), case.path("s.json"));
+    let arguments = [&*log, "--format", "csv", "--output", &timeline, "--summary", &summary];
+    let (out, said) = case.hunt(&arguments);
+    assert_eq!(out, "");
+    assert!(said.contains("1 files, 1 records"), "{said}");
+    let csv = std::fs::read_to_string(timeline).unwrap();
+    let lines: Vec<&str> = csv.lines().collect();
+    assert!(lines[0].starts_with("time,level,rule.title,rule.id,tags,host.name"), "{csv}");
+    assert!(lines[1].starts_with("2026-11-23T10:00:00Z,high,Marker,"), "{csv}");
+    assert!(lines[1].contains(",web1,") && lines[1].contains("message: =marker"), "{csv}");
+    let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+    assert_eq!(summary["findings"]["levels"]["high"], 1);
+    assert_eq!(summary["computers"]["list"][0]["name"], "web1");
+    assert_eq!(summary["files"]["list"][0]["records"], 1);
+}
+
+#[test]
+fn the_report_shows_a_hostile_log_as_text() {
+    let case = Case::new();
+    let hostile = r#"a marker <script>alert(1)</script> \u001b[31m \" onload=x"#;
+    let host = r#"","host.name":"<img src=x>"#;
+    let record = marker(0).replace("a marker", &format!("{hostile}{host}"));
+    let log = case.file("<b>a.log", record.repeat(30).as_bytes());
+    let report = case.path("report.html");
+    case.hunt(&[&log, "--html", &report]);
+    let page = std::fs::read_to_string(report).unwrap();
+    for part in ["<script", "<img", "<b>a", "\u{1b}", "\" onload"] {
+        assert!(!page.contains(part), "{part} in {page}");
+    }
+    for part in [
+        "&lt;script&gt;alert(1)",
+        "&lt;img src=x&gt;",
+        "Marker",
+        "30 findings",
+        "The first 20 are shown",
+        "Computers seen: 1",
+        "default-src 'none'",
+    ] {
+        assert!(page.contains(part), "{part} not in {page}");
+    }
+}
+
+#[test]
+fn logons_are_summed_up() {
+    let case = Case::new();
+    let failed = "Failed password for root from 203.0.113.7 port 4 ssh2\n";
+    let log: String = (0..3).map(|i| format!("Nov 23 10:00:0{i} w sshd[8]: {failed}")).collect();
+    let (log, summary) = (case.file("auth.log", log.as_bytes()), case.path("s.json"));
+    let (_, said) = case.hunt(&[&log, "--summary", &summary]);
+    assert!(said.contains("Logons     0 succeeded, 3 failed"), "{said}");
+    let summary: Value = serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap();
+    let logon = &summary["logons"]["list"][0];
+    for (key, expected) in [("user", "root"), ("host", "w"), ("source", "203.0.113.7")] {
+        assert_eq!(logon[key], expected, "{logon}");
+    }
+    assert_eq!(logon["failures"], 3);
+}
+
+/// Every record of Windows is a finding.
+const ANY: &str = "
+title: Any
+id: 6f9d3c4e-6a57-4f4a-a9ab-6d3f1f0c7a12
+status: test
+logsource: {product: windows}
+detection:
+  event: {'EventID|exists': true}
+  condition: event
+level: low
+";
+
+#[test]
+fn corrupt_and_carved_chunks_give_what_can_be_had() {
+    let Some(samples) = shared("evtx/parser-samples/samples") else { return };
+    let whole = std::fs::read(samples.join("security.evtx")).unwrap();
+    let chunk = |n: usize| 4096 + n * 65_536..4096 + (n + 1) * 65_536;
+    let case = Case::new();
+    case.file("rules/any.yml", ANY.as_bytes());
+    let count = |bytes: &[u8], arguments: &[&str]| {
+        let file = case.file("f", bytes);
+        let (out, said) = case.hunt(&[&[&*file, "--format", "json"], arguments].concat());
+        (json_lines(&out).len(), said)
+    };
+    let all = count(&whole[..chunk(2).end], &[]).0;
+    // The header of the middle chunk is gone; its records are not.
+    let mut damaged = whole[..chunk(2).end].to_vec();
+    damaged[chunk(1).start..chunk(1).start + 512].fill(0xaa);
+    let (found, said) = count(&damaged, &[]);
+    assert_eq!(found, all, "{said}");
+    assert!(said.contains("its header is damaged"), "{said}");
+    // A whole chunk of noise costs that chunk.
+    damaged[chunk(1)].fill(0xaa);
+    let (found, said) = count(&damaged, &[]);
+    assert!(found > all / 2 && found < all, "{found} of {all}: {said}");
+    // Chunks at any place in a dump, the last one cut off.
+    let noise = vec![b'n'; 12_345];
+    let dump = [&noise[..], &whole[chunk(0)], &noise, &whole[chunk(1)], &noise[..77]].concat();
+    let two = count(&whole[..chunk(1).end], &[]).0;
+    assert_eq!(count(&dump, &["--carve"]).0, two);
+    assert_eq!(count(&dump, &[]).0, 0);
+    let cut = &dump[..12_345 + 65_536 + 12_345 + 30_000];
+    let (found, _) = count(cut, &["--carve"]);
+    assert!(found > two / 2 && found < two, "{found} of {two}");
 }

@@ -15,8 +15,8 @@ static PARSER: LazyLock<Parser> =
 const BYTES_MAX: u64 = 4 << 20;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(frames) = frame::open(bytes, BYTES_MAX) else { return };
-    for records in frames.flatten() {
+    let ways = [frame::open(bytes, BYTES_MAX), frame::carve(bytes, BYTES_MAX)];
+    for records in ways.into_iter().flatten().flatten().flatten() {
         let input = Input {
             source: "fuzz",
             records: &records,

@@ -1,5 +1,8 @@
 //! Paths that a person types: files, folders, globs, `-`.
 
+pub(crate) mod archive;
+mod tar;
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -106,7 +106,9 @@ fn csv_cell(value: Option<&Value>) -> String {
 /// Prints rows as they come.
 pub(crate) struct Printer {
     format: Format,
-    out: std::io::BufWriter<std::io::Stdout>,
+    out: std::io::BufWriter<Box<dyn Write + Send>>,
+    /// A terminal wraps what is too wide for it.
+    is_terminal: bool,
     /// Columns of a table; none for events.
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -117,14 +119,22 @@ pub(crate) struct Printer {
 impl Printer {
     /// A printer for rows with these columns; no columns means events.
     pub(crate) fn new(format: Format, columns: Vec<String>) -> Printer {
+        let stdout = std::io::stdout();
+        let is_terminal = stdout.is_terminal();
+        Printer { is_terminal, ..Printer::to(Box::new(stdout), format, columns) }
+    }
+
+    /// The same for another place than stdout.
+    pub(crate) fn to(out: Box<dyn Write + Send>, format: Format, columns: Vec<String>) -> Printer {
         let events = columns.is_empty();
         let columns = match (events, format) {
             (true, Format::Table) => EVENT_COLUMNS.iter().map(ToString::to_string).collect(),
             (true, _) => EVENT_CSV_COLUMNS.iter().map(ToString::to_string).collect(),
             (false, _) => columns,
         };
-        let out = std::io::BufWriter::new(std::io::stdout());
-        Printer { format, out, columns, rows: Vec::new(), header_written: false, events }
+        let out = std::io::BufWriter::new(out);
+        let rows = Vec::new();
+        Printer { format, out, is_terminal: false, columns, rows, header_written: false, events }
     }
 
     /// Prints one row, given as a JSON line.
@@ -170,7 +180,7 @@ impl Printer {
     fn table(&mut self) -> anyhow::Result<()> {
         let mut table = Table::new();
         table.load_preset(NOTHING);
-        let arrangement = match std::io::stdout().is_terminal() {
+        let arrangement = match self.is_terminal {
             true => ContentArrangement::Dynamic,
             false => ContentArrangement::Disabled,
         };

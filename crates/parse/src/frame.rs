@@ -105,22 +105,40 @@ impl Iterator for Frames<'_> {
 ///
 /// # Errors
 /// When the first bytes cannot be read.
-pub fn open<'a>(
+pub fn open<'a>(reader: impl Read + Send + 'a, bytes_max: u64) -> Result<Frames<'a>, FrameError> {
+    frames(decompressed(reader, bytes_max)?)
+}
+
+/// Reads the EVTX chunks of an input of any kind, wherever they lie in it: in a memory dump, in
+/// unallocated space. Also gives records that were overwritten or deleted and can still be read.
+///
+/// # Errors
+/// When the first bytes cannot be read.
+pub fn carve<'a>(reader: impl Read + Send + 'a, bytes_max: u64) -> Result<Frames<'a>, FrameError> {
+    let blocks = evtx::Carved::new(decompressed(reader, bytes_max)?);
+    Ok(Frames { content: Content::Evtx, blocks: Box::new(blocks) })
+}
+
+/// Bytes as they are written, decompressed.
+type Plain<'a> = Limited<Box<dyn Read + Send + 'a>>;
+
+fn decompressed<'a>(
     mut reader: impl Read + Send + 'a,
     bytes_max: u64,
-) -> Result<Frames<'a>, FrameError> {
+) -> Result<Plain<'a>, FrameError> {
     let magic = look(&mut reader, ZSTD.len())?;
     let gzip = magic.starts_with(GZIP);
     let zstd = magic.starts_with(ZSTD);
     let whole = io::Cursor::new(magic).chain(reader);
     if gzip {
-        frames(Limited::new(flate2::read::MultiGzDecoder::new(whole), Some(bytes_max)))
+        let decoder = flate2::read::MultiGzDecoder::new(whole);
+        Ok(Limited::new(Box::new(decoder), Some(bytes_max)))
     } else if zstd {
         let decoder = zstd::stream::read::Decoder::new(whole)
             .map_err(|source| FrameError::Read { bytes: 0, source })?;
-        frames(Limited::new(decoder, Some(bytes_max)))
+        Ok(Limited::new(Box::new(decoder), Some(bytes_max)))
     } else {
-        frames(Limited::new(whole, None))
+        Ok(Limited::new(Box::new(whole), None))
     }
 }
 
