@@ -6,8 +6,8 @@
 //!
 //! Without folders of rules it uses ours. `match` is detection without correlations and reasons.
 //! With `--other`, the last columns are what rsigma-eval needs for the same: one engine for each
-//! log source with its rules alone, events flat and in its own form already, so that neither finding
-//! the rules nor reading JSON counts. What it matches stands beside what we match.
+//! log source with its rules alone, events flat and in its own form already, so that neither
+//! finding the rules nor reading JSON counts. What it matches stands beside what we match.
 //!
 //! Every figure is time on the processor, of the fastest round: what a stage costs, whatever else
 //! the machine does meanwhile. Where the system does not tell, it is time on the clock.
