@@ -5,9 +5,9 @@
 //! [--rules FOLDER]... [--other] FILE...`
 //!
 //! Without folders of rules it uses ours. `match` is detection without correlations and reasons.
-//! With `--other`, the last columns are what rsigma-eval needs for the same: one engine for each log
-//! source with its rules alone, events flat and in its own form already, so that neither finding the
-//! rules nor reading JSON counts. What it matches stands beside what we match.
+//! With `--other`, the last columns are what rsigma-eval needs for the same: one engine for each
+//! log source with its rules alone, events flat and in its own form already, so that neither
+//! finding the rules nor reading JSON counts. What it matches stands beside what we match.
 //!
 //! Every figure is time on the processor, of the fastest round: what a stage costs, whatever else
 //! the machine does meanwhile. Where the system does not tell, it is time on the clock.
@@ -157,7 +157,8 @@ fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>, others: 
     });
     let per_event = |time: Duration| time.as_nanos() / events.max(1) as u128;
     println!(
-        "{:24} {events:9} {:6} {:7} {:7} {:7} {:7} {detections:10} {matches:9} {:9} {other_matches:9}",
+        "{:24} {events:9} {:6} {:7} {:7} {:7} {:7} {detections:10} {matches:9} {:9} \
+         {other_matches:9}",
         file.file_name().unwrap_or_default().to_string_lossy(),
         bytes.len() / events.max(1),
         per_event(framed),
@@ -172,14 +173,12 @@ fn run(file: &Path, args: &Args, parser: &Parser, rules: &Arc<RuleSet>, others: 
 /// among them.
 fn others(sources: &[RuleSource]) -> Vec<SigmaRule> {
     let plain = sources.iter().filter(|source| !source.text.contains("|expand"));
-    plain
-        .filter_map(|s| rsigma_parser::parse_sigma_yaml(&s.text).ok())
-        .flat_map(|c| c.rules)
-        .collect()
+    let read = plain.filter_map(|source| rsigma_parser::parse_sigma_yaml(&source.text).ok());
+    read.flat_map(|collection| collection.rules).collect()
 }
 
-/// An engine for each log source with the fields that its rules read, and each event with the number
-/// of its engine.
+/// An engine for each log source with the fields that its rules read, and each event with the
+/// number of its engine.
 fn other_form(
     rules: &[SigmaRule],
     batches: &[Batch],
