@@ -179,3 +179,159 @@ fn twenty_five_kills_change_no_detection() {
     }
     assert_eq!(found.len(), expected.len());
 }
+
+/// A folder with rules, and the settings that use it alone.
+struct RuleFolder {
+    dir: tempfile::TempDir,
+}
+
+impl RuleFolder {
+    fn new(text: &str) -> Self {
+        let folder = Self { dir: tempfile::tempdir().unwrap() };
+        std::fs::create_dir(folder.dir.path().join("rules")).unwrap();
+        folder.write("test.yaml", text);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.dir.path().join("rules").join(name), text).unwrap();
+    }
+
+    fn start(&self, more: &[(&str, &str)]) -> Server {
+        let rules = self.dir.path().join("rules").display().to_string();
+        let own = [
+            ("PUGMARK_RULES_DIRS", rules.as_str()),
+            ("PUGMARK_RULES_BUILTIN", "false"),
+            ("PUGMARK_RULES_RELOAD_INTERVAL_SECONDS", "1"),
+        ];
+        Server::start_with(&self.dir.path().join("data"), &[], &[&own[..], more].concat())
+    }
+}
+
+/// One refused login of an address, so many seconds after some moment.
+fn refused(address: u64, seconds: i64) -> String {
+    let time = chrono::DateTime::from_timestamp(1_795_428_000 + seconds, 0).unwrap();
+    let time = time.format("%d/%b/%Y:%H:%M:%S +0000");
+    format!("203.0.113.{address} - u [{time}] \"POST /login HTTP/1.1\" 401 9 \"-\" \"test\"\n")
+}
+
+/// Titles and entities of alerts, with their counts.
+fn alerts(server: &Server) -> Vec<(String, String, u64)> {
+    let alerts = server.json("/api/v1/alerts?limit=1000");
+    let shown = |alert: &Value| {
+        let text = |value: &Value| value.as_str().unwrap().to_string();
+        (
+            text(&alert["rule"]["id"]),
+            text(&alert["entity"]["value"]),
+            alert["count"].as_u64().unwrap(),
+        )
+    };
+    let mut alerts: Vec<_> = alerts["alerts"].as_array().unwrap().iter().map(shown).collect();
+    alerts.sort();
+    alerts
+}
+
+fn rule_ids(server: &Server) -> Vec<String> {
+    let rules = server.json("/api/v1/rules");
+    let mut ids: Vec<String> = rules["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|rule| rule["off"].is_null())
+        .map(|rule| rule["id"].as_str().unwrap().to_string())
+        .collect();
+    ids.sort();
+    ids
+}
+
+const ADMIN: &str = "title: Admin page\nid: admin\nlogsource: {category: webserver}\ndetection:\n  \
+                     sel: {cs-uri-stem: /admin}\n  condition: sel\n";
+
+#[test]
+fn rules_change_while_the_server_runs() {
+    let folder = RuleFolder::new(RULES);
+    let server = folder.start(&[]);
+    assert_eq!(rule_ids(&server), ["guessed", "guessing", "moved", "spraying"]);
+    (0..5).for_each(|i| drop(server.ingest("web", refused(7, i))));
+
+    folder.write("admin.yaml", ADMIN);
+    folder.write("broken.yaml", "title: Broken\nlogsource: {product: x}\n");
+    server.wait_until("the new rule", |s| rule_ids(s).contains(&"admin".into()));
+    let problems = server.json("/api/v1/rules")["problems"].clone();
+    assert!(problems[0]["path"].as_str().unwrap().ends_with("broken.yaml"), "{problems}");
+
+    // What was counted before the change still counts.
+    (5..7).for_each(|i| drop(server.ingest("web", refused(7, i))));
+    server.wait_until("the detection", |s| !alerts(s).is_empty());
+    assert_eq!(alerts(&server), [("guessing".into(), "203.0.113.7".into(), 1)]);
+
+    // A rule of the product stands in for that of the folder, until it is removed.
+    let write = |text: &str| {
+        let body = serde_json::json!({"text": text, "reason": "a test"}).to_string();
+        let headers = [("content-type", "application/json")];
+        let answer = server.request("PUT", "/api/v1/rules/admin", &headers, body.as_bytes());
+        let (status, body) = answer.unwrap();
+        (status, String::from_utf8(body).unwrap())
+    };
+    let (status, answer) = write(&ADMIN.replace("condition: sel", "condition: other"));
+    assert!(status == 400 && answer.contains("other"), "{status} {answer}");
+    let (status, answer) = write(&ADMIN.replace("id: admin", "id: another"));
+    assert!(status == 400 && answer.contains("another"), "{status} {answer}");
+    let (status, answer) = write(&ADMIN.replace("Admin page", "Our admin page"));
+    assert_eq!(status, 200, "{answer}");
+    let detail = server.json("/api/v1/rules/admin");
+    assert_eq!(
+        (&detail["title"], &detail["origin"]),
+        (&"Our admin page".into(), &"product".into())
+    );
+
+    let switch = |body: &str| server.request_json("/api/v1/rules/admin/switch", body).0;
+    assert_eq!(switch(r#"{"on":false}"#), 400, "a reason is needed");
+    assert_eq!(switch(r#"{"on":false,"reason":"too noisy"}"#), 204);
+    assert!(!rule_ids(&server).contains(&"admin".into()));
+    assert_eq!(server.json("/api/v1/rules/admin")["off"]["reason"], "too noisy");
+    assert_eq!(switch(r#"{"on":true}"#), 204);
+    assert_eq!(server.request("DELETE", "/api/v1/rules/admin", &[], b"").unwrap().0, 204);
+    let detail = server.json("/api/v1/rules/admin");
+    assert_eq!((&detail["title"], &detail["origin"]), (&"Admin page".into(), &"folder".into()));
+    let audit = server.json("/api/v1/audit")["entries"].to_string();
+    assert!(audit.contains("rule written") && audit.contains("too noisy"), "{audit}");
+}
+
+#[test]
+fn an_event_that_comes_late_completes_what_was_forgotten() {
+    let folder = RuleFolder::new(&RULES.replace("{gte: 7}", "{gte: 3}"));
+    let server = folder.start(&[("PUGMARK_STORE_FLUSH_INTERVAL_SECONDS", "1")]);
+    let send = |address, seconds| drop(server.ingest("web", refused(address, seconds)));
+    send(7, 0);
+    send(7, 1);
+    // An hour later the window of the first two is gone.
+    send(7, 3600);
+    send(7, 2);
+    server.wait_until("the detection", |s| !alerts(s).is_empty());
+    assert_eq!(alerts(&server), [("guessing".into(), "203.0.113.7".into(), 1)]);
+    let list = server.json("/api/v1/alerts");
+    let detail =
+        server.json(&format!("/api/v1/alerts/{}", list["alerts"][0]["id"].as_str().unwrap()));
+    assert_eq!(detail["alert"]["evidence"], serde_json::json!(["1", "2", "4"]));
+    assert_eq!(detail["alert"]["why"][2]["field"], "sc-status", "{detail}");
+}
+
+#[test]
+fn beyond_its_noise_budget_a_rule_has_one_alert() {
+    let rule = "title: Refused\nid: refused\nnoise_budget: 3\nlogsource: {category: webserver}\n\
+                detection:\n  sel: {sc-status: 401}\n  condition: sel\n";
+    let folder = RuleFolder::new(rule);
+    let server = folder.start(&[]);
+    (1..=10).for_each(|i| drop(server.ingest("web", refused(i, 0))));
+    // Those of before still get theirs.
+    server.ingest("web", refused(2, 5));
+    let total = |server: &Server| alerts(server).iter().map(|(.., count)| count).sum::<u64>();
+    server.wait_until("eleven detections", |s| total(s) == 11);
+    let one = |address: &str, count| ("refused".to_string(), address.to_string(), count);
+    let expected =
+        [one("", 7), one("203.0.113.1", 1), one("203.0.113.2", 2), one("203.0.113.3", 1)];
+    assert_eq!(alerts(&server), expected);
+    let list = server.json("/api/v1/alerts").to_string();
+    assert!(list.contains("7 detections beyond the noise budget of the rule"), "{list}");
+}

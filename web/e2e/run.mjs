@@ -348,6 +348,61 @@ await step('a selected row with its detail, and the field menu: accessible', asy
   }
 })
 
+await step('an event shows the rules that fire on it and those that nearly do, when asked', async () => {
+  await goto('/explore?from=&to=')
+  await rows()
+  const asked = []
+  const note = (request) => void (/\/events\/[^/]+\/rules$/.test(request.url()) && asked.push(request.url()))
+  page.on('request', note)
+  await page.click('[role=table][aria-label=Events] [data-row="0"]')
+  const detail = page.locator('aside[aria-label="Event detail"]')
+  await detail.locator('[data-field]').first().waitFor()
+  await page.waitForTimeout(300)
+  expect(asked.length === 0, 'rules were loaded before the tab was opened')
+  const id = await page.evaluate(() => new URL(location.href).searchParams.get('event'))
+  const { rules: real } = await api('GET', `/events/${encodeURIComponent(id)}/rules`)
+  asked.length = 0
+  // By the keyboard alone: to the last tab, open it, into what it shows.
+  await detail.locator('[role=tab]').first().focus()
+  await page.keyboard.press('End')
+  await page.keyboard.press('Enter')
+  const region = detail.locator('[aria-label="Rules on this event"]')
+  await region.waitFor()
+  expect(asked.length > 0, 'the rules shown were not asked for')
+  expect((await region.locator('[data-rule]').count()) === real.length, `${real.length} rules were answered and not all are shown`)
+  if (real.length === 0) expect((await region.textContent()).includes('none is near'), 'no words for nothing')
+  for (let i = 0; i < 4 && !(await region.evaluate((node) => node === document.activeElement)); i += 1) await page.keyboard.press('Tab')
+  expect(await region.evaluate((node) => node === document.activeElement), 'the keyboard does not reach the rules')
+  page.off('request', note)
+
+  const reason = (field, test, value) => ({ selection: 'selection', field, test, value })
+  const fires = { id: `${mark}/a b`, title: HOSTILE, level: 'high', fires: true, held: 2, why: [reason('message', "contains '\u202Ex'", HOSTILE), reason('user.name', "is 'ana'", 'ana')], lacks: [] }
+  const near = { ...fires, id: 'near', level: 'critical', fires: false, held: 3, why: [], lacks: [reason('Image', "ends with 'x.exe'", 'C:\\y.exe'), reason('\u202EUser', "is '<b>'", '')] }
+  let answer = [fires, near]
+  await page.route('**/api/v1/events/*/rules', (route) => route.fulfill({ json: { rules: answer } }))
+  for (const mode of ['dark', 'light']) {
+    await theme(mode)
+    await page.reload()
+    await detail.locator('[role=tab]:has-text("Rules")').click()
+    await region.locator('[data-rule=near]').waitFor()
+    await accessible(`rules on an event ${mode}`)
+    await fits('rules on an event')
+    await page.screenshot({ path: `${shots}event-rules-${mode}.png` })
+  }
+  const text = await region.textContent()
+  for (const words of ["Image ends with 'x.exe' — the event has C:\\y.exe", "\\u{202e}User is '<b>' — the event has no value", '3 tests hold, 2 do not', '<script>']) expect(text.includes(words), `it does not say ${words}: ${text}`)
+  expect(!text.includes('\u202E') && !text.includes('\u001b') && (await page.evaluate(() => window.pwned)) === undefined, 'hostile text is not inert')
+  expect(text.indexOf('Fire on this event') < text.indexOf('Nearly fire'), 'near misses come first')
+  expect((await region.locator('[data-rule=fires] a').getAttribute('href')) === `/rules/${encodeURIComponent(fires.id)}`, 'the title leads elsewhere')
+  for (const [rules, words] of [[[fires], 'No other rule is near.'], [[near], 'None fires on it.'], [[], 'No rule fires on this event and none is near']]) {
+    answer = rules
+    await page.reload()
+    await detail.locator('[role=tab]:has-text("Rules")').click()
+    await region.locator(`text=${words}`).waitFor()
+  }
+  await page.unroute('**/api/v1/events/*/rules')
+})
+
 await step('j and k move, Enter opens, Esc closes', async () => {
   await goto('/explore?from=&to=')
   await rows()
@@ -583,6 +638,8 @@ await step('the editor says what is wrong, asks before changes are lost, saves, 
 await step('a changed rule is told apart from the version in force, in the editor', async () => {
   await goto(`${rulePath}/edit`)
   await page.waitForSelector('[data-check=checked]')
+  const back = await page.getAttribute('nav[aria-label=Breadcrumb] li:nth-last-child(2) a', 'href')
+  expect(back === rulePath, `the breadcrumb leads back to ${back}`)
   await page.click('[data-ruletext] .cm-content')
   await page.keyboard.press('Control+End')
   await page.keyboard.type('\n# changed')

@@ -400,7 +400,11 @@ function route(path, url, body, raw, request, response, cookie) {
     response.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-pugmark-kind': rows ? 'table' : 'events', 'x-pugmark-columns': columns.map(encodeURIComponent).join(',') })
     return response.end((rows ?? left.toReversed()).slice(0, body.limit ?? 1000).map((row) => `${JSON.stringify(row)}\n`).join(''))
   }
-  if (first === 'events') { const event = events.find((each) => each['event.id'] === second); return event ? json(response, event) : fail(response, 404, { message: 'No such event' }) }
+  if (first === 'events') {
+    const event = events.find((each) => each['event.id'] === second)
+    if (!event) return fail(response, 404, { message: 'No such event' })
+    return json(response, third === 'rules' ? { rules: eventRules(event) } : event)
+  }
   if (first === 'rules') return ruleRoute(second, third, body, request, response)
   if (first === 'alerts') return alertRoute(second, third, url, body, response)
   if (first === 'stream') {
@@ -434,6 +438,28 @@ function ruleRoute(id, verb, body, request, response) {
     return response.writeHead(204).end()
   }
   json(response, rule)
+}
+
+/** Source of events, and tests: field, words, function. */
+const tests = {
+  'sqli-access-log': ['shop-nginx', [['http.response.status_code', "is '200'", (v) => v === 200], ['url.original', "contains 'UNION%20SELECT'", (v) => v?.includes('UNION%20SELECT')]]],
+  'script-in-agent': ['shop-nginx', [['user_agent.original', "contains '<script>'", (v) => v?.includes('<script>')]]],
+  'sudo-shell': ['auth', [['host.name', "starts with 'web-'", (v) => v?.startsWith('web-')], ['process.name', "is 'sudo'", (v) => v === 'sudo'], ['process.command_line', "ends with '/bash' or ends with '/sh'", (v) => v?.endsWith('sh')]]],
+  'large-upload': ['firewall', [['event.action', "not (is 'deny')", (v) => v !== 'deny'], ['destination.port', "is '443'", (v) => v === 443], ['source.bytes', '>= 1000000000', (v) => v >= 1e9]]],
+}
+
+function eventRules(event) {
+  return Object.entries(tests)
+    .filter(([id, [source]]) => event['event.source'] === source && rules.some((rule) => rule.id === id && !rule.off))
+    .map(([id, [, list]]) => {
+      const reason = ([field, test]) => ({ selection: 'selection', field, value: String(event[field] ?? ''), test })
+      const hold = list.filter(([field, , holds]) => holds(event[field]))
+      const lacks = list.filter((test) => !hold.includes(test)).map(reason)
+      const { title, level } = rules.find((rule) => rule.id === id)
+      return { id, title, level, fires: lacks.length === 0, held: hold.length, why: lacks.length === 0 ? hold.map(reason) : [], lacks }
+    })
+    .filter((rule) => rule.held > 0 && rule.lacks.length <= 2)
+    .toSorted((a, b) => a.lacks.length - b.lacks.length || b.held - a.held)
 }
 
 /** A little of what the real check says: lines that are no YAML, and the parts that a rule must have. */

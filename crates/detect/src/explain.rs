@@ -26,6 +26,17 @@ pub struct Verdict {
     /// The fewest tests that would have to come out otherwise for the condition to hold, each with
     /// the value that the event has. Empty when the condition holds.
     pub lacks: Vec<Reason>,
+    /// How many tests of the rule hold that ask for something to be there.
+    pub held: usize,
+}
+
+/// What a rule says of an event that it fires on, or nearly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Near {
+    /// Index into [`RuleSet::rules`].
+    pub rule: u32,
+    /// What it says.
+    pub verdict: Verdict,
 }
 
 impl Verdict {
@@ -64,13 +75,33 @@ impl RuleSet {
         let one = batch.slice(row, 1);
         let source = groups(&one).first().map(|(source, _)| *source)?;
         let reads = LogSource::of(info).reads(&source);
-        let lacks: Vec<Reason> = with_event(&one, body, |event| {
+        let (lacks, held): (Vec<Reason>, usize) = with_event(&one, body, |event| {
             let lacking = Lacking { body, event };
             let changes = lacking.changes(&body.condition, true, "");
-            changes.into_iter().take(REASONS_MAX).map(|change| lacking.reason(change)).collect()
+            let lacks = changes.into_iter().take(REASONS_MAX).map(|change| lacking.reason(change));
+            let asks = |test: &&Test| !test.negate && !test.any.contains(&Pred::Absent);
+            let held = body.tests.iter().filter(asks).filter(|test| test.holds(event)).count();
+            (lacks.collect(), held)
         });
         let event_source = [source.product, source.category, source.service].map(String::from);
-        Some(Verdict { fires: reads && lacks.is_empty(), event_source, reads, lacks })
+        Some(Verdict { fires: reads && lacks.is_empty(), event_source, reads, lacks, held })
+    }
+
+    /// The rules that fire on one row, and then those that nearly do, the nearest first: they read
+    /// its log source, something that they ask for is there, and at most `lacks_max` tests would
+    /// have to come out otherwise. At most `count` in all.
+    pub fn near(&self, batch: &Batch, row: usize, lacks_max: usize, count: usize) -> Vec<Near> {
+        let verdict = |rule| Some(Near { rule, verdict: self.verdict(rule, batch, row)? });
+        let nearly = |near: &Near| {
+            let verdict = &near.verdict;
+            let lacks = verdict.lacks.len();
+            verdict.reads && (verdict.fires || verdict.held > 0 && lacks <= lacks_max)
+        };
+        let mut near: Vec<Near> =
+            (0..self.infos.len() as u32).filter_map(verdict).filter(nearly).collect();
+        near.sort_by_key(|near| (near.verdict.lacks.len(), std::cmp::Reverse(near.verdict.held)));
+        near.truncate(count);
+        near
     }
 }
 

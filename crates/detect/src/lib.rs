@@ -39,7 +39,7 @@ pub use correlation::LATENESS;
 pub use detection::{Detection, EVIDENCE_MAX, Reason, RuleInfo, stable_id};
 pub use detector::{Detector, Firing};
 pub use exception::{Exception, ExceptionCheck};
-pub use explain::Verdict;
+pub use explain::{Near, Verdict};
 pub use hit::Hit;
 pub use lint::{Known, KnownSource, Lint, LintLevel, lint};
 pub use load::{Loaded, Problem, RULE_FILE_BYTES_MAX, RuleSource, RuleTest, load, select};

@@ -691,3 +691,36 @@ fn an_event_reaches_through_chains() {
     check(false, &[("both", 1), ("guessed", 15), ("guessing", 5), ("spraying", 5)]);
     check(true, &[("both", 1), ("guessed", 10)]);
 }
+
+#[test]
+fn rules_that_nearly_fired_come_nearest_first() {
+    let rule = |id: &str, detection: &str| {
+        format!(
+            "title: {id}\nid: {id}\nlogsource: {{product: windows}}\ndetection:\n  {detection}\n"
+        )
+    };
+    let text = [
+        rule("fires", "sel: {Image|endswith: 'whoami.exe'}\n  condition: sel"),
+        rule(
+            "two",
+            "sel: {Image|endswith: 'whoami.exe', User: a, CommandLine: b}\n  condition: sel",
+        ),
+        rule("one", "sel: {Image|endswith: 'whoami.exe', User: a}\n  condition: sel"),
+        rule("nothing", "sel: {User: a}\n  condition: sel"),
+        rule(
+            "filtered",
+            "sel: {Image|contains: who}\n  not: {CommandLine|contains: all}\n  \
+             condition: sel and not not_it",
+        )
+        .replace("not: {", "not_it: {"),
+    ];
+    let set = rules(&text.join("---\n"));
+    let event = serde_json::json!({"Image": "C:\\whoami.exe", "CommandLine": "whoami /all"});
+    let near = set.near(&batch(&[event]), 0, 2, 10);
+    let near: Vec<(&str, usize)> = near
+        .iter()
+        .map(|near| (set.rules()[near.rule as usize].id.as_str(), near.verdict.lacks.len()))
+        .collect();
+    // In the filtered rule two tests hold, in the other one.
+    assert_eq!(near, [("fires", 0), ("filtered", 1), ("one", 1), ("two", 2)]);
+}

@@ -62,6 +62,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(query::propose))
         .routes(routes!(fields::fields))
         .routes(routes!(events::event))
+        .routes(routes!(events::rules))
         .routes(routes!(alerts::list))
         .routes(routes!(alerts::get))
         .routes(routes!(alerts::verdict))

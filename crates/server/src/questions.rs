@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use pugmark_event::Batch;
 use pugmark_event::fields::FIELDS;
 use pugmark_event::json::RowWriter;
 use pugmark_event::time::{self, Micros};
@@ -102,14 +103,8 @@ impl App {
 
     /// Events by id, in that order.
     pub(crate) async fn events(&self, ids: &[i64]) -> Result<Vec<String>, ApiError> {
-        if ids.is_empty() {
-            return Ok(Vec::new());
-        }
-        let plan = Plan::of_events(ids);
-        let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
         let mut found: Vec<(usize, String)> = Vec::new();
-        for batch in self.ask(request).await?.collect().await? {
-            let batch = pugmark_event::Batch::new(batch).map_err(ApiError::internal)?;
+        for batch in self.event_batches(ids).await? {
             let writer = RowWriter::new(batch.columns());
             for (row, id) in batch.ids().iter().enumerate() {
                 let Some(place) = ids.iter().position(|wanted| wanted == id) else { continue };
@@ -120,6 +115,17 @@ impl App {
         }
         found.sort_unstable_by_key(|(place, _)| *place);
         Ok(found.into_iter().map(|(_, text)| text).collect())
+    }
+
+    /// Events by id, in columns and no order.
+    pub(crate) async fn event_batches(&self, ids: &[i64]) -> Result<Vec<Batch>, ApiError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let plan = Plan::of_events(ids);
+        let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
+        let batches = self.ask(request).await?.collect().await?.into_iter();
+        batches.map(|batch| Batch::new(batch).map_err(ApiError::internal)).collect()
     }
 }
 

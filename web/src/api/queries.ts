@@ -89,6 +89,13 @@ export const alert = (id: string) =>
     queryFn: ({ signal }) => get<T.AlertDetail>(`/alerts/${encodeURIComponent(id)}`, signal),
   })
 
+/** Those that fire on the event, then those that nearly do, the nearest first. */
+export const eventRules = (id: string) =>
+  queryOptions({
+    queryKey: ['event-rules', id],
+    queryFn: async ({ signal }) => (await get<{ rules: T.EventRule[] }>(`/events/${encodeURIComponent(id)}/rules`, signal)).rules,
+  })
+
 export interface Range {
   from: string | null
   to: string | null

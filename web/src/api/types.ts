@@ -93,6 +93,20 @@ export interface WhyRow {
   test: string
 }
 
+/** What a rule says of one event. */
+export interface EventRule {
+  id: string
+  title: string
+  level: Level
+  fires: boolean
+  /** How many tests hold that ask for something to be there. */
+  held: number
+  /** Why it fires. */
+  why: WhyRow[]
+  /** What would have to come out otherwise for it to fire. */
+  lacks: WhyRow[]
+}
+
 export interface Alert {
   id: string
   rule: {

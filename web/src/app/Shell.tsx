@@ -9,6 +9,7 @@ import { Icon, Logo } from '@/components/Icon'
 import { Menu } from '@/components/Menu'
 import { toast, Toasts } from '@/components/toasts'
 import { IconButton, Kbd } from '@/components/ui'
+import { visible } from '@/lib/escape'
 import { useKeys } from '@/lib/keys'
 import { count, plural, rate } from '@/lib/number'
 import { isDark, setPrefs, usePrefs } from '@/lib/prefs'
@@ -159,7 +160,10 @@ function Breadcrumb() {
   const path = useRouterState({ select: (state) => state.location.pathname })
   const page = PAGES.findLast((each) => (each.to === '/' ? path === '/' : path === each.to || path.startsWith(`${each.to}/`)))
   const group = GROUPS.find((each) => page && each.pages.includes(page))
-  const deeper = page && path !== page.to
+  const parts = page ? path.slice(page.to.length).split('/').filter(Boolean).map(decodeURIComponent) : []
+  const deeper = parts.at(-1)
+  // Only rules have pages below a page of their own: /rules/ID/edit.
+  const parent = parts.length > 1 ? parts[0] : undefined
   return (
     <nav aria-label="Breadcrumb" className="w-64 min-w-0">
       <ol className="text-muted flex items-center gap-1.5 whitespace-nowrap">
@@ -167,7 +171,7 @@ function Breadcrumb() {
         {page && (
           <li className="flex items-center gap-1.5">
             <span aria-hidden="true">/</span>
-            {deeper ? (
+            {deeper !== undefined ? (
               <Link to={page.to} className="hover:underline">
                 {page.label}
               </Link>
@@ -178,11 +182,19 @@ function Breadcrumb() {
             )}
           </li>
         )}
-        {deeper && (
+        {parent !== undefined && (
+          <li className="flex min-w-0 items-center gap-1.5">
+            <span aria-hidden="true">/</span>
+            <Link to="/rules/$id" params={{ id: parent }} className="data max-w-20 truncate hover:underline" title={visible(parent)}>
+              {visible(parent)}
+            </Link>
+          </li>
+        )}
+        {deeper !== undefined && (
           <li className="flex min-w-0 items-center gap-1.5">
             <span aria-hidden="true">/</span>
             <span className="text-text data max-w-28 truncate" aria-current="page">
-              {decodeURIComponent(path.split('/').pop() ?? '')}
+              {visible(deeper)}
             </span>
           </li>
         )}

@@ -1,7 +1,8 @@
-/** One event as a table of fields, as JSON and as it came. */
+/** One event as a table of fields, as JSON, as it came, and what rules say of it. */
 import { useMemo } from 'react'
 import type { LogEvent } from '@/api/types'
-import { visible } from '@/lib/escape'
+import { textOf, visible } from '@/lib/escape'
+import { EventRules } from './EventRules'
 import { FieldValue } from './FieldValue'
 import { Tabs } from './Tabs'
 import { Copy, IconButton } from './ui'
@@ -23,6 +24,7 @@ const LAST = ['event.original', 'event.id', 'event.ingested', 'event.attribute_k
 export function EventDetail({ event, tab, onTab, onFilter, columns, onColumn, marked }: Props) {
   const names = useMemo(() => sortNames(Object.keys(event)), [event])
   const json = useMemo(() => JSON.stringify(Object.fromEntries(names.map((name) => [name, event[name]])), null, 2), [event, names])
+  const id = textOf(event['event.id'])
   const original = event['event.original']
   const raw = typeof original === 'string' ? original : ''
   const table = (
@@ -78,6 +80,7 @@ export function EventDetail({ event, tab, onTab, onFilter, columns, onColumn, ma
     { id: 'table', label: 'Table', body: table },
     { id: 'json', label: 'JSON', body: <Pre text={json} label="Event as JSON" /> },
     { id: 'raw', label: 'Raw', body: raw === '' ? <p className="text-muted p-3">This event has no original text.</p> : <Pre text={raw} label="Event as it came" /> },
+    ...(id === '' ? [] : [{ id: 'rules', label: 'Rules', body: <EventRules id={id} /> }]),
   ]
   return <Tabs label="Event" tabs={tabs} {...(tab ? { value: tab } : {})} {...(onTab ? { onChange: onTab } : {})} aside={<Copy text={tab === 'raw' ? raw : json} what="the event" />} />
 }

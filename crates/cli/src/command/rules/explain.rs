@@ -189,6 +189,7 @@ mod tests {
             event_source: ["linux".into(), String::new(), "sshd".into()],
             reads: false,
             lacks: vec![lack(""), lack("a\u{1b}b")],
+            held: 0,
         };
         let text = describe(&Judged { number: 7, record: "x".into(), verdict });
         assert!(text.contains("record 7: x\n  not read: the rule is for another log source"));
