@@ -129,11 +129,10 @@ impl Summary {
     /// Adds the events of a batch.
     pub fn batch(&mut self, batch: &Batch) {
         let times = batch.event_times();
-        let span = Span {
-            count: times.len() as u64,
-            first: times.iter().copied().min(),
-            last: times.iter().copied().max(),
-        };
+        // A record without a time of its own has that of the hunt, which is no time of the evidence.
+        let own = times.iter().zip(batch.received_times()).filter(|(at, now)| at != now);
+        let own = || own.clone().map(|(at, _)| *at);
+        let span = Span { count: times.len() as u64, first: own().min(), last: own().max() };
         self.span.add(&span);
         count(batch, fields::HOST_NAME, None, &mut self.computers);
         count(batch, fields::USER_NAME, Some(fields::USER_DOMAIN), &mut self.users);
@@ -362,6 +361,7 @@ mod tests {
         assert_eq!(computers, [("a", 3, 8), ("b", 1, 0)]);
         let users: Vec<_> = summary.users.iter().map(|(k, v)| (k.as_str(), v.count)).collect();
         assert_eq!(users, [("anna", 4)]);
-        assert_eq!((summary.span.count, second(&summary.span)), (4, 8));
+        summary.merge(seen(&["no time at all"]));
+        assert_eq!((summary.span.count, second(&summary.span)), (5, 8));
     }
 }

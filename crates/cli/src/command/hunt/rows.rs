@@ -79,7 +79,7 @@ fn csv(finding: &Finding<'_>) -> Value {
     let details: Vec<String> = samples::fields(&finding.event())
         .into_iter()
         .filter(|(name, _)| !CSV.contains(&name.as_str()))
-        .map(|(name, value)| format!("{name}: {value}"))
+        .map(|(name, value)| format!("{name}: {}", samples::one_line(&value)))
         .collect();
     json!({
         "rule.id": rule.id,
@@ -88,7 +88,7 @@ fn csv(finding: &Finding<'_>) -> Value {
         "user.name": finding.text(fields::USER_NAME),
         "winlog.channel": finding.text(fields::EVENT_CHANNEL),
         "event.code": finding.text(fields::EVENT_CODE),
-        "why": samples::why(finding).join("; "),
+        "why": samples::one_line(&samples::why(finding).join("; ")),
         "details": details.join(" | "),
     })
 }

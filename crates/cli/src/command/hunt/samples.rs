@@ -90,6 +90,7 @@ pub(super) fn fields(event: &[u8]) -> Vec<(String, String)> {
     let told = event.into_iter().filter(|(name, _)| !NOT_SHOWN.contains(&name.as_str()));
     told.map(|(name, value)| match value {
         Value::String(text) => (name, cut(text)),
+        Value::Null => (name, String::new()),
         other => (name, cut(other.to_string())),
     })
     .filter(|(_, value)| !value.is_empty())
@@ -100,10 +101,44 @@ pub(super) fn fields(event: &[u8]) -> Vec<(String, String)> {
     .collect()
 }
 
-fn cut(mut text: String) -> String {
+/// Text of many lines, as Windows writes lists, in one.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn cut(text: String) -> String {
+    let mut text = text.replace('\r', "");
     if text.len() > VALUE_BYTES_MAX {
         text.truncate(text.floor_char_boundary(VALUE_BYTES_MAX));
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(event: &str, expected: &[(&str, &str)]) {
+        let fields = fields(event.as_bytes());
+        let fields: Vec<_> = fields.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn only_what_says_something_is_shown() {
+        check("null", &[]);
+        check(
+            r#"{"event.id":"1","a":"x\r\ny","b":null,"c":7,"d":""}"#,
+            &[("a", "x\ny"), ("c", "7")],
+        );
+        let long = "é".repeat(VALUE_BYTES_MAX);
+        let shown = format!("{}…", "é".repeat(VALUE_BYTES_MAX / 2));
+        check(&format!("{{\"a\":\"{long}\"}}"), &[("a", &shown)]);
+        let many: Vec<String> =
+            (0..99).map(|i| format!("\"{i}\":\"{}\"", "x".repeat(900))).collect();
+        assert_eq!(fields(format!("{{{}}}", many.join(",")).as_bytes()).len(), 9);
+        assert_eq!(one_line("a\r\n\t b "), "a b");
+    }
 }

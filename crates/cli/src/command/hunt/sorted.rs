@@ -12,7 +12,7 @@ use zstd::stream::read::Decoder;
 use zstd::stream::write::Encoder;
 
 /// Memory for rows that are in no run yet, in bytes.
-const BYTES_MAX: usize = 24 << 20;
+const BYTES_MAX: usize = 8 << 20;
 /// So many runs become one: each that is read costs a buffer.
 const RUNS_MAX: usize = 32;
 /// What a row costs beside its text, in bytes, about.
@@ -59,7 +59,7 @@ impl Sorter {
     /// # Errors
     /// When the disk for temporary files is full: no row is ever left out.
     pub(super) fn push(&mut self, row: Row) -> io::Result<()> {
-        self.bytes += row.text.len() + ROW_BYTES;
+        self.bytes += row.text.capacity() + ROW_BYTES;
         self.rows.push(row);
         if self.bytes < self.bytes_max {
             return Ok(());
