@@ -61,6 +61,7 @@ correlation:
   rules: [guessing, success]
   group-by: [c-ip]
   timespan: 2m
+  generate: true
 ---
 title: Moved much
 id: moved

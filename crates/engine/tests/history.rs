@@ -39,7 +39,6 @@ correlation:
   rules: [refused]
   group-by: [c-ip]
   timespan: 60s
-  generate: true
   condition: {gte: 4}
 ---
 title: Guessed
@@ -49,6 +48,7 @@ correlation:
   rules: [guessing, taken]
   group-by: [c-ip]
   timespan: 5m
+  generate: true
 ---
 title: Words
 id: words

@@ -51,8 +51,8 @@ function Answer({ rules }: { rules: EventRule[] }) {
       </Group>
       <Group title="Nearly fire" empty="No other rule is near.">
         {near.map((rule) => (
-          <Entry key={rule.id} rule={rule} note={`${plural(rule.held, 'test holds', 'tests hold')}, ${plural(rule.lacks.length, 'does', 'do')} not`}>
-            <ul className="px-3 pb-2" aria-label="Tests that do not hold">
+          <Entry key={rule.id} rule={rule} note={`${plural(rule.lacks.length, 'test')} short, ${plural(rule.held, 'holds', 'hold')}`}>
+            <ul className="px-3 pb-2" aria-label="What would have to be otherwise">
               {rule.lacks.map((lack, index) => (
                 <Lack key={index} lack={lack} />
               ))}
@@ -76,7 +76,7 @@ function Group({ title, empty, children }: { title: string; empty: string; child
 function Entry({ rule, note, children }: { rule: EventRule; note?: string; children: ReactNode }) {
   return (
     <li className="border-line border-b" data-rule={rule.fires ? 'fires' : 'near'}>
-      <div className="flex items-center gap-2 py-1.5 pr-3 pl-1.5">
+      <div className="flex items-start gap-2 py-1.5 pr-3 pl-1.5">
         <Severity level={rule.level} />
         <Link to="/rules/$id" params={{ id: rule.id }} className="min-w-0 break-words hover:underline">
           {visible(rule.title)}

@@ -75,6 +75,7 @@ impl Watch {
             Some((known, _)) => Detector::resume(rules, known),
             None => (Detector::new(rules.clone()), correlations(&rules)),
         };
+        let is_new = known.is_none();
         let mut late = known.map_or_else(Late::default, |(_, late)| late);
         late.failed();
         let now = Instant::now();
@@ -93,6 +94,10 @@ impl Watch {
         watch.warm_up(&fresh);
         if next < mark {
             watch.catch_up(mark);
+        }
+        if is_new {
+            // From here on no start has to guess what came before.
+            watch.keep();
         }
         watch
     }
