@@ -1,7 +1,7 @@
 //! What rules over time know at some event, so that a process that ends goes on where it was.
 //!
-//! States belong to a rule by its id and its [version](crate::RuleInfo::version): rules that changed
-//! start anew, the others keep what they know.
+//! States belong to a rule by its id and its [version](crate::RuleInfo::version): rules that
+//! changed start anew, the others keep what they know.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

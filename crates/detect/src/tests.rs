@@ -724,3 +724,19 @@ fn rules_that_nearly_fired_come_nearest_first() {
     // In the filtered rule two tests hold, in the other one.
     assert_eq!(near, [("fires", 0), ("filtered", 1), ("one", 1), ("two", 2)]);
 }
+
+#[test]
+fn a_large_checkpoint_comes_back() {
+    let set = rules(CHAIN);
+    let mut detector = Detector::new(set.clone());
+    let tries: Vec<Attempt> = (0..20_000)
+        .map(|i| (i / 7, (i * 31 % 30) as u8, ["a", "b", "c", "d"][i as usize * 7 % 4], i % 4 == 0))
+        .collect();
+    detector.process(&attempts(&tries));
+    let kept = detector.checkpoint(20_001);
+    assert!(kept.keys() > 50);
+    let read = Checkpoint::from_bytes(&kept.to_bytes().unwrap()).unwrap();
+    assert!(read == kept);
+    let (resumed, _) = Detector::resume(set, &read);
+    assert!(resumed.checkpoint(20_001) == kept);
+}

@@ -309,6 +309,7 @@ impl Engine {
                 as u64,
             detections: inner.counters.detections(),
             not_understood: inner.counters.not_understood(),
+            pending_records: inner.store.pending_records(),
             forgotten: inner.counters.forgotten(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,

@@ -3,8 +3,8 @@
 //! Only rows that may match are read, and of those only the columns that the rules look at: the
 //! store leaves out blocks without the rules' log sources, a small rule set then decides itself
 //! which rows are wanted ([`Keep`]). What matched is sorted by the ids of the events, the order in
-//! which the stream had them, so a [`Detector`](pugmark_detect::Detector) that follows it finds what
-//! it would have found then.
+//! which the stream had them, so a [`Detector`](pugmark_detect::Detector) that follows it finds
+//! what it would have found then.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;

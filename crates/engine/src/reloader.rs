@@ -1,5 +1,5 @@
-//! Looks at the folders with rules, and lets other rules watch the stream when a file has changed or
-//! a new day may have ended exceptions.
+//! Looks at the folders with rules, and lets other rules watch the stream when a file has changed
+//! or a new day may have ended exceptions.
 
 use std::sync::Weak;
 use std::time::Duration;

@@ -35,6 +35,8 @@ pub struct Status {
     pub detections: u64,
     /// Records since the start that no format understood.
     pub not_understood: u64,
+    /// Records that are taken and on disk, and not searchable yet.
+    pub pending_records: u64,
     /// Rules over time that ran out of room.
     pub forgotten: Vec<Forgotten>,
     /// Open alerts by severity.

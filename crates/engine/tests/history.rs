@@ -4,11 +4,11 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use pugmark_detect::{Detector, RuleSet, RuleSource};
+use pugmark_detect::{Checkpoint, Detector, RuleSet, RuleSource};
 use pugmark_engine::backtest::Plan;
 use pugmark_engine::history::History;
 use pugmark_engine::rules;
-use pugmark_event::Records;
+use pugmark_event::{Batch, Records};
 use pugmark_parse::{Input, Parser};
 use pugmark_store::{Options, Store};
 
@@ -124,10 +124,22 @@ async fn stream(
     rules: &[Arc<RuleSet>],
     seed: u64,
 ) -> Vec<Vec<String>> {
-    let parser = Parser::builtin().unwrap();
-    let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let mut detectors: Vec<Detector> = rules.iter().cloned().map(Detector::new).collect();
     let mut found = vec![Vec::new(); rules.len()];
+    events(store, blocks, seed, &mut |batch, _| {
+        for (detector, found) in detectors.iter_mut().zip(&mut found) {
+            found.extend(detector.process(batch).into_iter().map(|detection| detection.id));
+        }
+    })
+    .await;
+    found
+}
+
+/// Puts events into the store, block by block; `each` sees a batch before it is there, and what the
+/// mark of the store is then.
+async fn events(store: &Store, blocks: &Blocks, seed: u64, each: &mut dyn FnMut(&Batch, i64)) {
+    let parser = Parser::builtin().unwrap();
+    let mut chance = Chance(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     for step in 0..40 {
         let of_web = chance.below(3) > 0;
         let count = 1 + chance.below(12);
@@ -147,9 +159,7 @@ async fn stream(
             format: None,
         };
         let batch = parser.parse(&input);
-        for (detector, found) in detectors.iter_mut().zip(&mut found) {
-            found.extend(detector.process(&batch).into_iter().map(|detection| detection.id));
-        }
+        each(&batch, store.mark());
         store.insert(batch);
         store.processed(block.first_id + block.records.len() as i64);
         if chance.below(6) == 0 {
@@ -159,16 +169,17 @@ async fn stream(
             store.compact().await.unwrap();
         }
     }
-    found
 }
 
 type Blocks = crossbeam_channel::Receiver<pugmark_store::Block>;
 
 /// Ids of detections in everything that is stored.
 fn history(store: &Store, rules: &Arc<RuleSet>) -> Vec<String> {
-    let history = History::new(store.snapshot());
+    follow(&History::new(store.snapshot()), rules, &mut Detector::new(rules.clone()))
+}
+
+fn follow(history: &History, rules: &Arc<RuleSet>, detector: &mut Detector) -> Vec<String> {
     let hits = history.hits(rules, &mut |_, _| ControlFlow::Continue(())).unwrap();
-    let mut detector = Detector::new(rules.clone());
     let mut found = Vec::new();
     for hit in hits.read().unwrap() {
         found.extend(detector.follow(&hit.unwrap()).into_iter().map(|f| f.detection.id));
@@ -197,6 +208,58 @@ async fn history_finds_what_the_stream_found() {
         store.close().await.unwrap();
     }
     assert!(total > 500, "only {total} detections");
+}
+
+/// A process ends at any block after any checkpoint, and the next one goes on: first with what is in
+/// segments, then with what the WAL has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_after_an_end_finds_what_none_would_have_found() {
+    let rules = compiled(RULES);
+    let mut caught_up = 0;
+    for seed in 1..=12 {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, blocks) = Store::open(dir.path(), Options::default()).await.unwrap();
+        let mut detector = Detector::new(rules.clone());
+        let (mut batches, mut states, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+        events(&store, &blocks, seed, &mut |batch, mark| {
+            let next = batch.ids()[0];
+            states.push((detector.checkpoint(next).to_bytes().unwrap(), mark));
+            expected.push(ids(detector.process(batch)));
+            batches.push(batch.clone());
+        })
+        .await;
+        let mut chance = Chance(seed + 99);
+        for _ in 0..6 {
+            let end = 1 + chance.below(batches.len() as u64 - 1) as usize;
+            let kept = chance.below(end as u64) as usize;
+            let known = Checkpoint::from_bytes(&states[kept].0).unwrap();
+            let mark = states[end].1;
+            let (mut detector, _) = Detector::resume(rules.clone(), &known);
+            let next = known.next.max(mark);
+            let mut found = Vec::new();
+            if known.next < mark {
+                let ids = Some((known.next, mark - 1));
+                let history = History { ids, ..History::new(store.snapshot()) };
+                let more = tokio::task::block_in_place(|| follow(&history, &rules, &mut detector));
+                caught_up += more.len();
+                found.extend(more);
+            }
+            for batch in &batches {
+                let seen = batch.ids().partition_point(|id| *id < next);
+                let rest = batch.slice(seen, batch.rows() - seen);
+                found.extend(ids(detector.process(&rest)));
+            }
+            assert_eq!(found, expected[kept..].concat(), "seed {seed}, from {kept}, end {end}");
+        }
+        store.close_intake().await;
+        drop(blocks);
+        store.close().await.unwrap();
+    }
+    assert!(caught_up > 50, "only {caught_up} detections between checkpoint and mark");
+}
+
+fn ids(detections: Vec<pugmark_detect::Detection>) -> Vec<String> {
+    detections.into_iter().map(|detection| detection.id).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -44,6 +44,8 @@ pub(crate) fn render(
     page.value("pugmark_detections_total", &[], status.detections);
     page.about("pugmark_records_not_understood_total", "counter", "Records of no known format.");
     page.value("pugmark_records_not_understood_total", &[], status.not_understood);
+    page.about("pugmark_pending_records", "gauge", "Records on disk and not searchable yet.");
+    page.value("pugmark_pending_records", &[], status.pending_records);
     page.about("pugmark_rule_keys_forgotten_total", "counter", "Keys that a rule had no room for.");
     for rule in &status.forgotten {
         page.value("pugmark_rule_keys_forgotten_total", &[("rule", &rule.rule)], rule.keys);

@@ -648,6 +648,8 @@ pub(crate) struct Status {
     pub(crate) detections: u64,
     /// Records since the start that no format understood.
     pub(crate) not_understood: u64,
+    /// Records that are taken and on disk, and not searchable yet.
+    pub(crate) pending_records: u64,
     /// Rules over time that had to forget what they were counting for want of room.
     pub(crate) forgotten: Vec<Forgotten>,
     /// Open alerts by severity; every severity is listed.
@@ -704,6 +706,7 @@ impl Status {
             rules: status.rules,
             detections: status.detections,
             not_understood: status.not_understood,
+            pending_records: status.pending_records,
             forgotten: status.forgotten.into_iter().map(Into::into).collect(),
             open_alerts,
             sources: status.sources,

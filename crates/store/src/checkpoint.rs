@@ -1,8 +1,8 @@
 //! The checkpoint of detection: bytes that whoever reads the WAL keeps beside it, so that it need
 //! not begin at the beginning. The store does not know what they mean.
 //!
-//! The file is written whole under another name and then takes the place of the one before, so there
-//! is always one that is complete. It is a convenience: without it, or when it is damaged, a start
+//! The file is written whole under another name and then takes the place of the one before, so
+//! there is always one that is complete. It is a convenience: without it, or when it is damaged, a start
 //! takes longer and nothing is lost.
 
 use std::io::{self, Write};

@@ -441,6 +441,12 @@ impl Store {
         durable.unwrap_or_else(|| self.inner.state.lock().processed)
     }
 
+    /// Records that are durable and not processed yet.
+    pub fn pending_records(&self) -> u64 {
+        let processed = self.inner.state.lock().processed;
+        (self.durable_end() - processed).max(0) as u64
+    }
+
     /// Id after the last record whose events are in segments: the WAL has those from here on.
     pub fn mark(&self) -> i64 {
         self.inner.state.lock().mark

@@ -1,3 +1,5 @@
+//! What the lint says of rules with one fault each, and that it says nothing of good ones.
+
 use super::*;
 use crate::load::{RuleSource, load};
 

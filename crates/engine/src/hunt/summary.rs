@@ -129,7 +129,7 @@ impl Summary {
     /// Adds the events of a batch.
     pub fn batch(&mut self, batch: &Batch) {
         let times = batch.event_times();
-        // A record without a time of its own has that of the hunt, which is no time of the evidence.
+        // A record without a time of its own has that of the hunt: no time of the evidence.
         let own = times.iter().zip(batch.received_times()).filter(|(at, now)| at != now);
         let own = || own.clone().map(|(at, _)| *at);
         let span = Span { count: times.len() as u64, first: own().min(), last: own().max() };

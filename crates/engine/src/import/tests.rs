@@ -1,3 +1,5 @@
+//! Imports of packages that are good, changed, edited by hand, or hostile.
+
 use std::fs;
 use std::io::Write;
 

@@ -1,8 +1,8 @@
 //! Events that come later than rules over time allow for: what they may complete is looked at again
 //! in the store.
 //!
-//! A rule over time keeps what an event can still meet that is at most [`LATENESS`] behind the newest
-//! event of its source (the watermark). An event further behind may lack neighbours that were
+//! A rule over time keeps what an event can still meet that is at most [`LATENESS`] behind the
+//! newest event of its source (the watermark). An event further behind may lack neighbours that were
 //! forgotten, so the rules that it feeds run once more over the stored events around it, in the
 //! background. What they detect with such an event as the last piece is raised then.
 

@@ -209,10 +209,12 @@ impl Watch {
     /// Writes a checkpoint. Without it the next start takes longer, so a failure is only said.
     pub(super) fn keep(&mut self) {
         let begun = Instant::now();
-        let bytes = self.detector.checkpoint(self.next).to_bytes();
-        let written = bytes
-            .map_err(|error| error.to_string())
-            .and_then(|bytes| self.store.put_checkpoint(&bytes).map_err(|error| error.to_string()));
+        let detector = self.detector.checkpoint(self.next).to_bytes();
+        let written = detector.map_err(|error| error.to_string()).and_then(|detector| {
+            let kept = Kept { detector, late: self.late.clone() };
+            let bytes = postcard::to_allocvec(&kept).map_err(|error| error.to_string())?;
+            self.store.put_checkpoint(&bytes).map_err(|error| error.to_string())
+        });
         match written {
             Ok(()) => self.kept = self.next,
             Err(error) => tracing::warn!(error, "cannot write the checkpoint of detection"),

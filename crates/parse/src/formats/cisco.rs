@@ -1,8 +1,8 @@
 //! Records of Cisco's network systems: a header that the device's settings shape, then
 //! `%FACILITY-SEVERITY-MNEMONIC: text`.
 //!
-//! Before the mark may stand, in any order: a syslog priority, names of hosts (that of a relay, that
-//! of `logging origin-id`), a sequence number, a time. The device marks a time `*` where its clock
+//! Before the mark may stand, in any order: a syslog priority, names of hosts (that of a relay,
+//! that of `logging origin-id`), a sequence number, a time. The device marks a time `*` where its clock
 //! was never set and `.` where the clock has lost its server. Source: Cisco, "System Message
 //! Format" and "service timestamps" in the configuration guides of IOS, IOS XR and NX-OS.
 
