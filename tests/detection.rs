@@ -13,7 +13,7 @@ const KILLS: u64 = 25;
 const RECORDS: u64 = 40;
 const OFTEN: [(&str, &str); 2] = [
     ("PUGMARK_STORE_FLUSH_INTERVAL_SECONDS", "1"),
-    ("PUGMARK_RULES_CHECKPOINT_INTERVAL_SECONDS", "1"),
+    ("PUGMARK_RULES_CHECKPOINT_INTERVAL_SECONDS", "0"),
 ];
 
 /// Rules over time that are always about to fire: counts, different values, an order of events,
@@ -151,8 +151,8 @@ fn twenty_five_kills_change_no_detection() {
     for round in 0..KILLS {
         let server = Server::start_with(&killed, &[], &often);
         next = settled(&server, next);
-        // Between 100 and 1300 ms after the replay, spread over the rounds.
-        let end = std::time::Instant::now() + Duration::from_millis(100 + (round * 277) % 1200);
+        // Between 50 and 450 ms after the replay, spread over the rounds.
+        let end = std::time::Instant::now() + Duration::from_millis(50 + (round * 77) % 400);
         std::thread::scope(|scope| {
             let pid = server.id().to_string();
             scope.spawn(move || {
