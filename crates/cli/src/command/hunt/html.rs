@@ -148,7 +148,8 @@ fn end(out: &mut impl Write) -> io::Result<()> {
 
 /// First and last time of a span, as cells.
 fn times(span: &Span) -> [String; 2] {
-    [span.first, span.last].map(|time| Text(&shown(time).unwrap_or_default()).to_string())
+    let shown = |time| shown(time).unwrap_or_default();
+    [span.first, span.last].map(|time| format!("<time>{}</time>", Text(&shown(time))))
 }
 
 /// Where on the page a rule's findings are.
