@@ -1,8 +1,8 @@
 //! What an event costs a rule over time when its window is full.
 //!
-//! `cargo run --release -p pugmark-detect --example correlate [EVENTS_IN_WINDOW]`: for each kind of
-//! correlation the time per event at a window of so many events (10,000 when not said), in order and
-//! with one in ten up to two minutes late.
+//! `cargo run --release -p pugmark-detect --example correlate [EVENTS_IN_WINDOW]`: for each kind
+//! of correlation the time per event at a window of so many events (10,000 when not said), in
+//! order and with one in ten up to two minutes late.
 
 #![allow(clippy::print_stdout, reason = "it prints what it measured")]
 

@@ -210,8 +210,8 @@ async fn history_finds_what_the_stream_found() {
     assert!(total > 500, "only {total} detections");
 }
 
-/// A process ends at any block after any checkpoint, and the next one goes on: first with what is in
-/// segments, then with what the WAL has.
+/// A process ends at any block after any checkpoint, and the next one goes on: first with what is
+/// in segments, then with what the WAL has.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_after_an_end_finds_what_none_would_have_found() {
     let rules = compiled(RULES);

@@ -2,8 +2,8 @@
 //! not begin at the beginning. The store does not know what they mean.
 //!
 //! The file is written whole under another name and then takes the place of the one before, so
-//! there is always one that is complete. It is a convenience: without it, or when it is damaged, a start
-//! takes longer and nothing is lost.
+//! there is always one that is complete. It is a convenience: without it, or when it is damaged, a
+//! start takes longer and nothing is lost.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 //! alike, but for the faults of the other engine that [`known`] lists.
 //!
 //! Events come from recordings, read by our own parser, and from a generator that builds them of
-//! the rules' own values. The other engine gets what the columns show: a flat map from the names that
-//! rules use. Both get the rules of an event's log source and no others.
+//! the rules' own values. The other engine gets what the columns show: a flat map from the names
+//! that rules use. Both get the rules of an event's log source and no others.
 //!
 //! By default a part of each recording is read and the generator runs for a while;
 //! `PUGMARK_ORACLE=all` reads everything and generates ten times as much.

@@ -2,9 +2,9 @@
 //! in the store.
 //!
 //! A rule over time keeps what an event can still meet that is at most [`LATENESS`] behind the
-//! newest event of its source (the watermark). An event further behind may lack neighbours that were
-//! forgotten, so the rules that it feeds run once more over the stored events around it, in the
-//! background. What they detect with such an event as the last piece is raised then.
+//! newest event of its source (the watermark). An event further behind may lack neighbours that
+//! were forgotten, so the rules that it feeds run once more over the stored events around it, in
+//! the background. What they detect with such an event as the last piece is raised then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;

@@ -2,8 +2,8 @@
 //! `%FACILITY-SEVERITY-MNEMONIC: text`.
 //!
 //! Before the mark may stand, in any order: a syslog priority, names of hosts (that of a relay,
-//! that of `logging origin-id`), a sequence number, a time. The device marks a time `*` where its clock
-//! was never set and `.` where the clock has lost its server. Source: Cisco, "System Message
+//! that of `logging origin-id`), a sequence number, a time. The device marks a time `*` where its
+//! clock was never set and `.` where the clock has lost its server. Source: Cisco, "System Message
 //! Format" and "service timestamps" in the configuration guides of IOS, IOS XR and NX-OS.
 
 use std::borrow::Cow;
