@@ -177,12 +177,12 @@ fn others(sources: &[RuleSource]) -> Vec<SigmaRule> {
     read.flat_map(|collection| collection.rules).collect()
 }
 
+/// Engines with the fields that their rules read, and events with the numbers of their engines.
+type OtherForm = (Vec<(Engine, BTreeSet<String>)>, Vec<(usize, Json)>);
+
 /// An engine for each log source with the fields that its rules read, and each event with the
 /// number of its engine.
-fn other_form(
-    rules: &[SigmaRule],
-    batches: &[Batch],
-) -> (Vec<(Engine, BTreeSet<String>)>, Vec<(usize, Json)>) {
+fn other_form(rules: &[SigmaRule], batches: &[Batch]) -> OtherForm {
     let (mut engines, mut numbers, mut events) = (Vec::new(), HashMap::new(), Vec::new());
     for batch in batches.iter().filter(|_| !rules.is_empty()) {
         for row in 0..batch.rows() {
