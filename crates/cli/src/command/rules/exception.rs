@@ -124,7 +124,7 @@ fn read(args: &Args, settings: &Settings) -> Result<Vec<ExceptionCheck>, CliErro
         let message = format!("{} has no exception that can be used", args.file.display());
         return Err(CliError::usage(message).hint("an exception is a Sigma filter: see the guide"));
     }
-    for check in checks.iter().filter(|check| check.rules().next().is_none()) {
+    if let Some(check) = checks.iter().find(|check| check.rules().next().is_none()) {
         let title = printable(&check.exception.title);
         return Err(CliError::usage(format!("the exception `{title}` narrows no rule"))
             .hint("name rules of the folder, or of the binary, by id"));
