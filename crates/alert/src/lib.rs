@@ -183,7 +183,10 @@ pub fn apply_late(newest: Option<Alert>, detection: &Detection) -> Applied {
             Applied::Folded(alert)
         }
         // A judged alert is of what was known then.
-        Some(alert) if detection.event_id <= alert.last_event_id && !is_far(&alert, detection) => {
+        Some(alert)
+            if detection.event_id <= alert.last_event_id
+                && !is_far((alert.first_seen, alert.last_seen), detection.time) =>
+        {
             Applied::Known
         }
         _ => Applied::Opened(open(detection)),
@@ -200,12 +203,12 @@ pub fn key(detection: &Detection) -> (&str, &Entity) {
 pub fn belongs(alert: &Alert, detection: &Detection) -> bool {
     alert.status == Status::Open
         && (alert.rule.id.as_str(), &alert.entity) == key(detection)
-        && !is_far(alert, detection)
+        && !is_far((alert.first_seen, alert.last_seen), detection.time)
 }
 
-fn is_far(alert: &Alert, detection: &Detection) -> bool {
-    detection.time > alert.last_seen.saturating_add(FOLD_GAP)
-        || detection.time < alert.first_seen.saturating_sub(FOLD_GAP)
+/// True when a time is more than [`FOLD_GAP`] away from the first and last time of an alert.
+pub fn is_far((first, last): (Micros, Micros), time: Micros) -> bool {
+    time > last.saturating_add(FOLD_GAP) || time < first.saturating_sub(FOLD_GAP)
 }
 
 /// Opens an alert from its first detection.

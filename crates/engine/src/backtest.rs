@@ -9,7 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Instant;
 
-use pugmark_alert::FOLD_GAP;
+use pugmark_alert::is_far;
 use pugmark_detect::{
     Detector, Firing, Hit, Problem, Reason, Rule, RuleInfo, RuleSet, RuleSource, load, select,
 };
@@ -310,8 +310,7 @@ impl<'r> Tally<'r> {
         let opens = match of_rule.entities.get_mut(&detection.entity) {
             Some((count, first, last)) => {
                 *count += 1;
-                let far =
-                    time > last.saturating_add(FOLD_GAP) || time < first.saturating_sub(FOLD_GAP);
+                let far = is_far((*first, *last), time);
                 (*first, *last) =
                     if far { (time, time) } else { (time.min(*first), time.max(*last)) };
                 far
