@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use pugmark_alert::is_far;
 use pugmark_detect::{
-    Detector, Firing, Hit, Problem, Reason, Rule, RuleInfo, RuleSet, RuleSource, load, select,
+    Firing, Hit, Problem, Reason, Rule, RuleInfo, RuleSet, RuleSource, load, select,
 };
 use pugmark_event::Entity;
 use pugmark_event::time::{DAY, Micros};
@@ -208,11 +208,11 @@ impl Plan {
     ) -> Result<Report, HistoryError> {
         let begun = Instant::now();
         let mut tally = Tally::new(&self.rules, self.before.is_some());
-        let read = follow(&self.rules, history, watch, &mut |hit, firing| tally.add(hit, firing))?;
+        let read = history.follow(&self.rules, watch, &mut |hit, firing| tally.add(hit, firing))?;
         let mut lost = Lost::default();
         if let Some(before) = &self.before {
             let mut compare = |_: &Hit, firing: Firing| lost.add(&tally, &firing);
-            follow(before, history, watch, &mut compare)?;
+            history.follow(before, watch, &mut compare)?;
         }
         let mut rules = tally.reports(self.before.as_ref().map(|before| (before, &lost)));
         self.explain(history, &mut rules)?;
@@ -238,27 +238,6 @@ impl Plan {
         }
         Ok(())
     }
-}
-
-/// Gives every detection to `each`, in the order of the stream.
-fn follow(
-    rules: &Arc<RuleSet>,
-    history: &History,
-    watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
-    each: &mut dyn FnMut(&Hit, Firing),
-) -> Result<Progress, HistoryError> {
-    let mut last = Progress::default();
-    let mut note = |progress: Progress, _: &[Hit]| {
-        last = progress;
-        watch(progress)
-    };
-    let hits = history.hits(rules, &mut note)?.read()?;
-    let mut detector = Detector::new(rules.clone());
-    for hit in hits {
-        let hit = hit?;
-        detector.follow(&hit).into_iter().for_each(|firing| each(&hit, firing));
-    }
-    Ok(last)
 }
 
 /// What a detection is told apart by, whatever the version of its rule.

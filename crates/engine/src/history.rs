@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use pugmark_detect::{Hit, RuleSet};
+use pugmark_detect::{Detector, Firing, Hit, RuleSet};
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FieldId};
 use pugmark_event::time::Micros;
 use pugmark_event::{Batch, batch::BatchError};
@@ -136,6 +136,31 @@ impl History {
             }
             Ok(found)
         })
+    }
+
+    /// Gives every detection of the rules to `each`, in the order of the stream, with the hit that
+    /// completed it. `watch` hears how far the reading is and may stop it.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or `watch` stopped it.
+    pub fn follow(
+        &self,
+        rules: &Arc<RuleSet>,
+        watch: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+        each: &mut dyn FnMut(&Hit, Firing),
+    ) -> Result<Progress, HistoryError> {
+        let mut last = Progress::default();
+        let mut note = |progress: Progress, _: &[Hit]| {
+            last = progress;
+            watch(progress)
+        };
+        let hits = self.hits(rules, &mut note)?.read()?;
+        let mut detector = Detector::new(rules.clone());
+        for hit in hits {
+            let hit = hit?;
+            detector.follow(&hit).into_iter().for_each(|firing| each(&hit, firing));
+        }
+        Ok(last)
     }
 
     /// The events with these ids, of a time from one moment up to before another, with all that

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use pugmark_detect::{Detection, Detector, Firing, Hit, LATENESS, RuleSet, select};
+use pugmark_detect::{Detection, Firing, Hit, LATENESS, RuleSet, select};
 use pugmark_event::time::Micros;
 use pugmark_store::Snapshot;
 use serde::{Deserialize, Serialize};
@@ -134,16 +134,12 @@ impl Work {
             threads_max: 1,
             ..History::new(self.snapshot.clone())
         };
-        let mut detector = Detector::new(rules.clone());
         let mut found = Vec::new();
-        for hit in history.hits(&rules, &mut |_, _| ControlFlow::Continue(()))?.read()? {
-            let hit = hit?;
-            let wanted = |firing: &Firing| {
-                firing.detection.rule.id == *rule && again.events.contains(&hit.id)
-            };
-            let firings = detector.follow(&hit).into_iter().filter(wanted);
-            found.extend(firings.map(|firing| (hit.time, firing)));
-        }
+        history.follow(&rules, &mut |_| ControlFlow::Continue(()), &mut |hit, firing| {
+            if firing.detection.rule.id == *rule && again.events.contains(&hit.id) {
+                found.push((hit.time, firing));
+            }
+        })?;
         let Some(from) = found.iter().map(|(time, _)| *time).min() else { return Ok(Vec::new()) };
         let ids = found.iter().map(|(_, firing)| firing.detection.event_id).collect();
         let batches = history.events(ids, (from, again.to.saturating_add(1)))?;
