@@ -168,15 +168,18 @@ impl Detector {
             let Some(found) = found else { continue };
             for &(above, place) in rules.feeds().of(rule.rule) {
                 let parent = &rules.correlations()[above as usize];
-                if (found.fresh || !parent.kind.counts())
+                if (found.fresh.is_some() || !parent.kind.counts())
                     && let Some(arrival) = raised(rule, parent, place, &arrival, &found)
                 {
                     open.entry(above).or_default().push(arrival);
                 }
             }
-            if found.fresh && !spoke && !self.info(rule.rule).silent {
+            if let Some(count) = found.fresh
+                && !spoke
+                && !self.info(rule.rule).silent
+            {
                 spoke = true;
-                let detection = self.correlation_detection(rule, &key, &arrival, found, hit);
+                let detection = self.correlation_detection(rule, &key, &arrival, found, count, hit);
                 out.push(Firing { detection, matched: arrival.matched });
             }
         }
@@ -206,6 +209,7 @@ impl Detector {
         key: &str,
         arrival: &Arrival<'_>,
         found: Found,
+        count: u64,
         hit: &Hit,
     ) -> Detection {
         let info = self.info(rule.rule);
@@ -213,7 +217,7 @@ impl Detector {
             selection: "correlation".into(),
             field: counted(rule),
             test: test_of(rule),
-            value: found.count.to_string(),
+            value: count.to_string(),
         }];
         for (name, part) in rule.group_by.iter().zip(&arrival.key) {
             why.push(Reason {
@@ -231,7 +235,7 @@ impl Detector {
             event_id: hit.id,
             entity: entity::of_group(&arrival.key).unwrap_or_else(|| arrival.entity.clone()),
             events: found.events,
-            count: found.count,
+            count,
             why,
         }
     }

@@ -2,15 +2,16 @@
 //!
 //! Every figure is exact and does not depend on the order in which entries came: sums are whole
 //! numbers of a small unit, and a percentile knows how many values lie on either side of what it is
-//! compared with. Each entry costs a few steps, however many the window holds.
+//! compared with. Each entry costs a few steps, however many the window holds; a percentile looks at
+//! all entries where what it is compared with lies between two neighbours that it does not know.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::vec_deque::Iter;
 
 use hashbrown::HashMap;
 
 use super::Kind;
-use super::window::Entry;
+use super::window::{Entry, needed};
 use crate::rule::{Comparison, Node};
 
 /// Numbers are counted in units of 1 / 2^32.
@@ -49,8 +50,8 @@ pub(crate) enum Figure {
     Distinct(HashMap<u64, u32>),
     /// Sum of the numbers, and how many there are.
     Total { aggregate: Aggregate, sum: i128, count: u64 },
-    /// Numbers in their order, and how many lie where.
-    Percentile { rank: u8, numbers: BTreeMap<i128, u32>, count: u64, marks: Vec<Mark> },
+    /// How many numbers there are, and how many lie where.
+    Percentile { rank: u8, count: u64, marks: Vec<Mark> },
     /// How many entries are of each referenced rule.
     Seen(Vec<u32>),
 }
@@ -61,6 +62,8 @@ pub(crate) struct Mark {
     number: i128,
     below: u64,
     up_to: u64,
+    /// The greatest number below it and the smallest from it on, once looked for.
+    neighbours: Option<(i128, i128)>,
 }
 
 impl Figure {
@@ -70,9 +73,8 @@ impl Figure {
             Kind::EventCount(_) => Figure::Count(0),
             Kind::ValueCount(_) => Figure::Distinct(HashMap::new()),
             Kind::Aggregate(Aggregate::Percentile(rank), list) => {
-                let mark = |&(_, number)| Mark { number: whole(number), below: 0, up_to: 0 };
-                let (numbers, marks) = (BTreeMap::new(), list.iter().map(mark).collect());
-                Figure::Percentile { rank: *rank, numbers, count: 0, marks }
+                let marks = list.iter().map(|&(_, number)| Mark::new(whole(number))).collect();
+                Figure::Percentile { rank: *rank, count: 0, marks }
             }
             Kind::Aggregate(aggregate, _) => {
                 Figure::Total { aggregate: *aggregate, sum: 0, count: 0 }
@@ -89,14 +91,9 @@ impl Figure {
                 *sum += number(entry);
                 *count += 1;
             }
-            Figure::Percentile { numbers, count, marks, .. } => {
-                let number = number(entry);
-                *numbers.entry(number).or_default() += 1;
+            Figure::Percentile { count, marks, .. } => {
                 *count += 1;
-                for mark in marks {
-                    mark.below += u64::from(number < mark.number);
-                    mark.up_to += u64::from(number <= mark.number);
-                }
+                marks.iter_mut().for_each(|mark| mark.add(number(entry)));
             }
             Figure::Seen(of_rule) => of_rule[entry.reference as usize] += 1,
         }
@@ -118,38 +115,29 @@ impl Figure {
                 *sum -= number(entry);
                 *count -= 1;
             }
-            Figure::Percentile { numbers, count, marks, .. } => {
-                let number = number(entry);
-                if let Some(same) = numbers.get_mut(&number) {
-                    *same -= 1;
-                    if *same == 0 {
-                        numbers.remove(&number);
-                    }
-                }
+            Figure::Percentile { count, marks, .. } => {
                 *count -= 1;
-                for mark in marks {
-                    mark.below -= u64::from(number < mark.number);
-                    mark.up_to -= u64::from(number <= mark.number);
-                }
+                marks.iter_mut().for_each(|mark| mark.remove(number(entry)));
             }
             Figure::Seen(of_rule) => of_rule[entry.reference as usize] -= 1,
         }
     }
 
-    /// True when the window fulfils the correlation. The order of rules is the window's to look at.
-    pub(crate) fn fulfils(&self, kind: &Kind) -> bool {
+    /// True when a window of these entries, whose figure it is, fulfils the correlation. The order of
+    /// rules is the window's to look at.
+    pub(crate) fn fulfils(&mut self, kind: &Kind, window: Iter<'_, Entry>) -> bool {
         match (self, kind) {
-            (Figure::Count(count), Kind::EventCount(list)) => all(list, |n| count.cmp(&n)),
+            (Figure::Count(count), Kind::EventCount(list)) => all(list, |n| (*count).cmp(&n)),
             (Figure::Distinct(values), Kind::ValueCount(list)) => {
                 let count = values.len() as u64;
                 all(list, |n| count.cmp(&n))
             }
             (Figure::Total { aggregate, sum, count }, Kind::Aggregate(_, list)) => {
                 let times = if *aggregate == Aggregate::Average { i128::from(*count) } else { 1 };
-                *count > 0 && all(list, |n| sum.cmp(&(whole(n) * times)))
+                *count > 0 && all(list, |n| (*sum).cmp(&(whole(n) * times)))
             }
-            (Figure::Percentile { rank, numbers, count, marks }, Kind::Aggregate(_, list)) => {
-                let sides = marks.iter().map(|mark| mark.side(*rank, numbers, *count));
+            (Figure::Percentile { rank, count, marks }, Kind::Aggregate(_, list)) => {
+                let sides = marks.iter_mut().map(|mark| mark.side(*rank, *count, window.clone()));
                 *count > 0
                     && list.iter().zip(sides).all(|((comparison, _), side)| is(*comparison, side))
             }
@@ -158,8 +146,23 @@ impl Figure {
         }
     }
 
-    /// What is counted, as a whole number. Looks at all numbers where it is a percentile.
-    pub(crate) fn shown(&self) -> u64 {
+    /// False when `more` entries beyond its own are too few to fulfil the correlation.
+    pub(crate) fn within_reach(&self, kind: &Kind, more: u64) -> bool {
+        match (self, kind) {
+            (Figure::Count(count), Kind::EventCount(list)) => count + more >= needed(list),
+            (Figure::Distinct(values), Kind::ValueCount(list)) => {
+                values.len() as u64 + more >= needed(list)
+            }
+            (Figure::Seen(of_rule), Kind::TemporalOrdered) => {
+                let missing = of_rule.iter().filter(|count| **count == 0).count() as u64;
+                missing <= more
+            }
+            _ => true,
+        }
+    }
+
+    /// What is counted in a window of these entries, as a whole number.
+    pub(crate) fn shown(&self, window: Iter<'_, Entry>) -> u64 {
         let units = |units: i128| u64::try_from(units >> FRACTION_BITS).unwrap_or_default();
         match self {
             Figure::Count(count) => *count,
@@ -168,14 +171,11 @@ impl Figure {
                 units(sum / i128::from(*count).max(1))
             }
             Figure::Total { sum, .. } => units(*sum),
-            Figure::Percentile { rank, numbers, count, .. } => {
+            Figure::Percentile { rank, count, .. } => {
                 let at = u64::from(*rank) * count.saturating_sub(1) / 100;
-                let mut before = 0;
-                let found = numbers.iter().find(|(_, same)| {
-                    before += u64::from(**same);
-                    before > at
-                });
-                found.map_or(0, |(number, _)| units(*number))
+                let mut numbers: Vec<i128> = window.map(number).collect();
+                numbers.sort_unstable();
+                numbers.get(at as usize).map_or(0, |number| units(*number))
             }
             Figure::Seen(of_rule) => of_rule.iter().map(|count| u64::from(*count)).sum(),
         }
@@ -183,8 +183,30 @@ impl Figure {
 }
 
 impl Mark {
-    /// On which side of the mark the percentile lies.
-    fn side(&self, rank: u8, numbers: &BTreeMap<i128, u32>, count: u64) -> Ordering {
+    fn new(number: i128) -> Self {
+        Self { number, below: 0, up_to: 0, neighbours: None }
+    }
+
+    fn add(&mut self, number: i128) {
+        self.below += u64::from(number < self.number);
+        self.up_to += u64::from(number <= self.number);
+        if let Some((under, over)) = &mut self.neighbours {
+            match number < self.number {
+                true => *under = number.max(*under),
+                false => *over = number.min(*over),
+            }
+        }
+    }
+
+    fn remove(&mut self, number: i128) {
+        self.below -= u64::from(number < self.number);
+        self.up_to -= u64::from(number <= self.number);
+        self.neighbours =
+            self.neighbours.filter(|&(under, over)| number != under && number != over);
+    }
+
+    /// On which side of the mark the percentile of these entries lies.
+    fn side(&mut self, rank: u8, count: u64, window: Iter<'_, Entry>) -> Ordering {
         let place = u64::from(rank) * count.saturating_sub(1);
         let (low, between) = (place / 100, place % 100);
         let high = low + u64::from(between > 0);
@@ -195,10 +217,15 @@ impl Mark {
             return if high < self.up_to { Ordering::Equal } else { Ordering::Greater };
         }
         // The mark lies between two neighbours.
-        let under = numbers.range(..self.number).next_back().map_or(self.number, |(n, _)| *n);
-        let over = numbers.range(self.number..).next().map_or(self.number, |(n, _)| *n);
+        let mark = self.number;
+        let (under, over) = *self.neighbours.get_or_insert_with(|| {
+            let numbers = window.map(number);
+            let under = numbers.clone().filter(|number| *number < mark).max();
+            let over = numbers.filter(|number| *number >= mark).min();
+            (under.unwrap_or(mark), over.unwrap_or(mark))
+        });
         let between = i128::from(between);
-        (under * (100 - between) + over * between).cmp(&(self.number * 100))
+        (under * (100 - between) + over * between).cmp(&(mark * 100))
     }
 }
 
@@ -208,7 +235,9 @@ pub(crate) fn bits(number: f64) -> u64 {
 }
 
 fn number(entry: &Entry) -> i128 {
-    (f64::from_bits(entry.value) * (1u64 << FRACTION_BITS) as f64) as i128
+    let units = f64::from_bits(entry.value) * (1u64 << FRACTION_BITS) as f64;
+    // Most fit 64 bits, where a machine does it in one step.
+    if units.abs() < (1u64 << 62) as f64 { i128::from(units as i64) } else { units as i128 }
 }
 
 fn whole(number: u64) -> i128 {
@@ -236,12 +265,18 @@ fn holds(node: &Node, of_rule: &[u32]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use proptest::prelude::*;
 
     use super::*;
 
     fn entry(value: u64) -> Entry {
         Entry { time: 0, id: 0, source: 0, reference: 0, value, evidence: None }
+    }
+
+    fn entries(numbers: impl Iterator<Item = f64>) -> VecDeque<Entry> {
+        numbers.map(|number| entry(bits(number))).collect()
     }
 
     /// The percentile of numbers in their order, by the definition.
@@ -255,8 +290,9 @@ mod tests {
     fn check(aggregate: Aggregate, numbers: &[f64], list: &[(Comparison, u64)], expected: bool) {
         let kind = Kind::Aggregate(aggregate, list.to_vec());
         let mut figure = Figure::new(&kind, 1);
-        numbers.iter().for_each(|number| figure.add(&entry(bits(*number))));
-        assert_eq!(figure.fulfils(&kind), expected, "{aggregate:?} of {numbers:?}");
+        let entries = entries(numbers.iter().copied());
+        entries.iter().for_each(|entry| figure.add(entry));
+        assert_eq!(figure.fulfils(&kind, entries.iter()), expected, "{aggregate:?} of {numbers:?}");
     }
 
     #[test]
@@ -290,19 +326,28 @@ mod tests {
             let kind = |comparison| Kind::Aggregate(
                 Aggregate::Percentile(rank), vec![(comparison, mark)],
             );
-            let mut figure = Figure::new(&kind(Comparison::Equal), 1);
-            numbers.iter().for_each(|n| figure.add(&entry(bits(f64::from(*n)))));
+            let mut entries = entries(numbers.iter().map(|n| f64::from(*n)));
             let gone = gone.min(numbers.len() - 1);
-            numbers[..gone].iter().for_each(|n| figure.remove(&entry(bits(f64::from(*n)))));
+            let mut figure = Figure::new(&kind(Comparison::Equal), 1);
+            for (at, entry) in entries.iter().enumerate() {
+                figure.add(entry);
+                // It may look for the neighbours of the mark at any time.
+                figure.fulfils(&kind(Comparison::Equal), entries.range(..=at));
+            }
+            for _ in 0..gone {
+                let entry = entries.pop_front().expect("one is left");
+                figure.remove(&entry);
+                figure.fulfils(&kind(Comparison::Equal), entries.iter());
+            }
             let mut left: Vec<f64> = numbers[gone..].iter().map(|n| f64::from(*n)).collect();
             left.sort_by(f64::total_cmp);
             let expected = percentile(&left, rank);
             // The plain reading has rounding errors of its own.
             let near = (expected - mark as f64).abs() < 1e-9;
-            prop_assert_eq!(figure.fulfils(&kind(Comparison::Equal)), near);
+            prop_assert_eq!(figure.fulfils(&kind(Comparison::Equal), entries.iter()), near);
             let less = !near && expected < mark as f64;
-            prop_assert_eq!(figure.fulfils(&kind(Comparison::Less)), less);
-            prop_assert!(figure.shown() as f64 <= expected + 1e-9);
+            prop_assert_eq!(figure.fulfils(&kind(Comparison::Less), entries.iter()), less);
+            prop_assert!(figure.shown(entries.iter()) as f64 <= expected + 1e-9);
         }
     }
 }

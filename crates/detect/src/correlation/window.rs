@@ -6,13 +6,14 @@
 //! lateness beyond, counted by event time within their own source, and never more than a bound.
 //!
 //! The figure is that of the window that ends with the last event. An event in order costs the
-//! steps that the window moves on; a late one is looked at by going back as far as it is late, and
-//! forth again.
+//! steps that the window moves on. A late one is looked at by going back as far as it is late, and
+//! forth again; not even that where all events around it are too few.
 
 use std::collections::VecDeque;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use pugmark_event::time::Micros;
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,8 @@ use crate::rule::Comparison;
 const ENTRIES_MIN: usize = 1024;
 /// Numbers kept per key.
 const NUMBERS_MAX: usize = 16 * 1024;
-/// Events kept per referenced rule where only their order or presence counts.
+/// Events of a referenced rule that stay when there are too many, where only their order or presence
+/// counts; up to twice as many are kept meanwhile.
 const ENTRIES_PER_REF: usize = 256;
 /// Windows that are remembered as reported.
 const FIRED_MAX: usize = 8;
@@ -51,12 +53,10 @@ pub(crate) struct Entry {
 pub(crate) struct Found {
     /// Event time of its end.
     pub(crate) time: Micros,
-    /// What was counted.
-    pub(crate) count: u64,
     /// Ids of the first and last events in it.
     pub(crate) events: Vec<i64>,
-    /// True when it is to be reported: no window near it was.
-    pub(crate) fresh: bool,
+    /// What was counted, when it is to be reported: no window near it was.
+    pub(crate) fresh: Option<u64>,
 }
 
 /// What is kept of one key.
@@ -72,8 +72,8 @@ pub(crate) struct Window {
     fired: VecDeque<Micros>,
 }
 
-/// Entries of one window that fulfils: the first, the last, and what was counted.
-type Span = (usize, usize, u64);
+/// Entries of one window: the first and the last.
+type Span = (usize, usize);
 
 impl Window {
     /// A window of `rule` without entries.
@@ -90,11 +90,17 @@ impl Window {
     /// The window that an image was made of.
     pub(crate) fn of(rule: &Correlation, image: &KeyImage) -> Self {
         let mut window = Window { fired: image.fired.clone(), ..Window::new(rule) };
-        for entry in &image.entries {
-            let at = window.entries.len();
-            window.place(at, entry.clone(), rule.span);
-        }
+        window.refill(rule, image.entries.iter().cloned());
         window
+    }
+
+    /// Keeps these entries, which are in order, instead of its own.
+    fn refill(&mut self, rule: &Correlation, entries: impl Iterator<Item = Entry>) {
+        let fired = std::mem::take(&mut self.fired);
+        *self = Window { fired, ..Window::new(rule) };
+        for entry in entries {
+            self.place(self.entries.len(), entry, rule.span);
+        }
     }
 
     /// Entries kept.
@@ -102,28 +108,53 @@ impl Window {
         self.entries.len()
     }
 
-    /// Adds an entry and says whether a window with it fulfils the correlation.
+    /// Adds an entry and says whether a window with it fulfils the correlation: one to report, or
+    /// any where a correlation above wants to know.
     pub(crate) fn add(&mut self, rule: &Correlation, entry: Entry) -> Option<Found> {
         self.forget(rule.span, &entry);
-        let time = entry.time;
         let at = self.insert(rule, entry)?;
-        let in_order = at + 1 == self.entries.len();
-        if in_order && !rule.has_parents && self.reported(time, rule.span) {
+        if !rule.has_parents && self.told(at, rule.span) || !self.within_reach(at, rule) {
             return None;
         }
-        let (start, end, count) = match &rule.kind {
+        let (start, end) = match &rule.kind {
             Kind::TemporalOrdered => self.ordered(at, rule.span, rule.refs.len() as u32)?,
             _ => self.earliest(at, rule)?,
         };
         let time = self.entries[end].time;
-        let fresh = !self.reported(time, rule.span);
-        if fresh {
+        let fresh = (!self.reported(time, rule.span)).then(|| self.counted(rule, start..=end));
+        if fresh.is_some() {
             if self.fired.len() == FIRED_MAX {
                 self.fired.pop_front();
             }
             self.fired.push_back(time);
         }
-        Some(Found { time, count, events: self.evidence(start, end), fresh })
+        let told = fresh.is_some() || rule.has_parents;
+        told.then(|| Found { time, events: self.evidence(start, end), fresh })
+    }
+
+    /// True when all windows with entry `at` belong to a reported one.
+    fn told(&self, at: usize, span: Micros) -> bool {
+        let first = self.entries[at].time;
+        let last = self.entries[self.entries.len() - 1].time.min(first.saturating_add(span));
+        let near = |fired: Micros, time: Micros| fired.abs_diff(time) < span.unsigned_abs();
+        self.fired.iter().any(|&fired| near(fired, first) && near(fired, last))
+    }
+
+    /// False when what is around entry `at` is too little for any window with it.
+    fn within_reach(&self, at: usize, rule: &Correlation) -> bool {
+        // Windows that end before the last one begin before it, and so may hold more than it.
+        let before = match at + 1 == self.entries.len() {
+            true => 0,
+            false => self.start.saturating_sub(self.start(at, rule.span)),
+        };
+        self.figure.within_reach(&rule.kind, before as u64)
+    }
+
+    /// What a window of these entries comes to.
+    fn counted(&self, rule: &Correlation, window: RangeInclusive<usize>) -> u64 {
+        let mut figure = Figure::new(&rule.kind, rule.refs.len());
+        self.entries.range(window.clone()).for_each(|entry| figure.add(entry));
+        figure.shown(self.entries.range(window))
     }
 
     /// A window that ends within one span of a reported one is part of the same story.
@@ -145,12 +176,7 @@ impl Window {
     /// Where the entry now stands; `None` when the event was counted before or there is no room
     /// for one so old.
     fn insert(&mut self, rule: &Correlation, entry: Entry) -> Option<usize> {
-        let key = |e: &Entry| (e.time, e.id, e.reference);
-        let new = key(&entry);
-        let at = match self.entries.back() {
-            Some(last) if key(last) >= new => self.entries.partition_point(|e| key(e) < new),
-            _ => self.entries.len(),
-        };
+        let mut at = self.place_of(&entry);
         if rule.kind.counts() {
             // Two of the rules may match one event, which still is one event.
             let same = |e: &Entry| (e.time, e.id) == (entry.time, entry.id);
@@ -160,36 +186,63 @@ impl Window {
                 return None;
             }
         }
-        let at = self.make_room(rule, &entry, at)?;
+        let entries_max = entries_max(rule);
+        if self.len() >= entries_max {
+            if at == 0 {
+                return None;
+            }
+            self.make_room(rule, entries_max);
+            at = self.place_of(&entry);
+        }
         self.place(at, entry, rule.span);
         Some(at)
     }
 
-    /// Removes an entry if there are too many. Where the new one goes then.
-    fn make_room(&mut self, rule: &Correlation, entry: &Entry, at: usize) -> Option<usize> {
-        let full = |list| self.len() >= ENTRIES_MIN.max(2 * needed(list) as usize);
-        let surplus = match &rule.kind {
-            Kind::EventCount(list) => full(list).then_some(0),
-            // One value that floods must not push out the others.
-            Kind::ValueCount(list) if full(list) => {
-                let before_last = self.len() - 1;
-                let same = self.entries.range(..before_last).position(|e| e.value == entry.value);
-                same.or(Some(0))
+    /// Where an entry goes.
+    fn place_of(&self, entry: &Entry) -> usize {
+        let key = |e: &Entry| (e.time, e.id, e.reference);
+        match self.entries.back() {
+            Some(last) if key(last) >= key(entry) => {
+                self.entries.partition_point(|e| key(e) < key(entry))
             }
-            Kind::ValueCount(_) => None,
-            Kind::Aggregate(..) => (self.len() >= NUMBERS_MAX).then_some(0),
-            Kind::Temporal(_) | Kind::TemporalOrdered => {
-                let same = |e: &Entry| e.reference == entry.reference;
-                let full = self.entries.iter().filter(|e| same(e)).count() >= ENTRIES_PER_REF;
-                full.then(|| self.entries.iter().position(same)).flatten()
-            }
-        };
-        let Some(surplus) = surplus else { return Some(at) };
-        if at == 0 {
-            return None;
+            _ => self.entries.len(),
         }
-        self.remove(surplus);
-        Some(at - usize::from(surplus < at))
+    }
+
+    /// Removes entries. One value or rule that floods must not push out the others; what sees to
+    /// that looks at all entries, and so removes many at a time.
+    fn make_room(&mut self, rule: &Correlation, entries_max: usize) {
+        let half = entries_max / 2;
+        match &rule.kind {
+            Kind::EventCount(_) | Kind::Aggregate(..) => self.remove(0),
+            Kind::ValueCount(_) => {
+                let mut later = HashSet::new();
+                self.thin(rule, |at, entry| later.insert(entry.value) || at >= half);
+                if self.len() > half + half / 2 {
+                    let mut later = HashSet::new();
+                    self.thin(rule, |_, entry| later.len() < half && later.insert(entry.value));
+                }
+            }
+            Kind::Temporal(_) | Kind::TemporalOrdered => {
+                let mut kept = vec![0; rule.refs.len()];
+                self.thin(rule, |_, entry| {
+                    let kept = &mut kept[entry.reference as usize];
+                    *kept += 1;
+                    *kept <= ENTRIES_PER_REF
+                });
+            }
+        }
+    }
+
+    /// Keeps the entries that are to stay; they are asked from the last to the first.
+    fn thin(&mut self, rule: &Correlation, mut stays: impl FnMut(usize, &Entry) -> bool) {
+        let mut kept = VecDeque::new();
+        for (at, entry) in std::mem::take(&mut self.entries).into_iter().enumerate().rev() {
+            if stays(at, &entry) {
+                kept.push_front(entry);
+            }
+        }
+        self.refill(rule, kept.into_iter());
     }
 
     /// Puts the entry in and moves the window of the last entry on.
@@ -261,7 +314,7 @@ impl Window {
                 found.is_some()
             });
             if complete {
-                return Some((current, end, (end - current + 1) as u64));
+                return Some((current, end));
             }
         }
         None
@@ -269,17 +322,34 @@ impl Window {
 
     /// The first and the last events of a window, each once.
     fn evidence(&self, start: usize, end: usize) -> Vec<i64> {
-        let mut events: Vec<i64> = Vec::new();
-        for entry in self.entries.range(start..=end) {
-            events.extend(entry.evidence.iter().flat_map(|ids| ids.iter()));
-            events.push(entry.id);
+        let half = EVIDENCE_MAX / 2;
+        let mut entries = self.entries.range(start..=end);
+        let mut events = Vec::with_capacity(EVIDENCE_MAX);
+        while events.len() < half
+            && let Some(entry) = entries.next()
+        {
+            entry.push_events(&mut events);
+        }
+        let first = events.len();
+        while events.len() < first + half
+            && let Some(entry) = entries.next_back()
+        {
+            entry.push_events(&mut events);
         }
         events.sort_unstable();
         events.dedup();
         if events.len() > EVIDENCE_MAX {
-            events.drain(EVIDENCE_MAX / 2..events.len() - EVIDENCE_MAX / 2);
+            events.drain(half..events.len() - half);
         }
         events
+    }
+}
+
+impl Entry {
+    /// Adds the ids of the events that it stands for.
+    fn push_events(&self, events: &mut Vec<i64>) {
+        events.extend(self.evidence.iter().flat_map(|ids| ids.iter()));
+        events.push(self.id);
     }
 }
 
@@ -295,8 +365,8 @@ fn go_back(
     let (mut start, mut end) = window.into_inner();
     let mut found = None;
     loop {
-        if figure.fulfils(&rule.kind) {
-            found = Some((start, end, figure.shown()));
+        if figure.fulfils(&rule.kind, entries.range(start..=end)) {
+            found = Some((start, end));
         }
         let time = entries[end].time;
         if time <= entries[at].time {
@@ -314,8 +384,19 @@ fn go_back(
     }
 }
 
+/// Entries kept per key at most.
+fn entries_max(rule: &Correlation) -> usize {
+    match &rule.kind {
+        Kind::EventCount(list) | Kind::ValueCount(list) => {
+            ENTRIES_MIN.max(2 * needed(list) as usize)
+        }
+        Kind::Aggregate(..) => NUMBERS_MAX,
+        Kind::Temporal(_) | Kind::TemporalOrdered => 2 * ENTRIES_PER_REF * rule.refs.len(),
+    }
+}
+
 /// The smallest count that can fulfil all comparisons.
-fn needed(list: &[(Comparison, u64)]) -> u64 {
+pub(super) fn needed(list: &[(Comparison, u64)]) -> u64 {
     let least = |&(comparison, count): &(Comparison, u64)| match comparison {
         Comparison::GreaterOrEqual | Comparison::Equal => count,
         Comparison::Greater => count.saturating_add(1),
@@ -502,7 +583,7 @@ mod tests {
         for i in 0..40 {
             let entry =
                 Entry { time: i * 10, id: i, source: 0, reference: 0, value: 0, evidence: None };
-            if window.add(&rule, entry).is_some_and(|found| found.fresh) {
+            if window.add(&rule, entry).is_some_and(|found| found.fresh.is_some()) {
                 reported.push(i * 10);
             }
         }
