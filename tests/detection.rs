@@ -181,7 +181,13 @@ fn twenty_five_kills_change_no_detection() {
         expected.len()
     );
     assert!(count > 100, "too few detections: {count}");
-    for (alert, expected) in &expected {
+    same(&found, &expected);
+}
+
+/// Both have the same detections in the same alerts.
+#[track_caller]
+fn same(found: &BTreeMap<String, Vec<String>>, expected: &BTreeMap<String, Vec<String>>) {
+    for (alert, expected) in expected {
         let found = found.get(alert).cloned().unwrap_or_default();
         let lost: Vec<_> = expected.iter().filter(|one| !found.contains(one)).collect();
         let more: Vec<_> = found.iter().filter(|one| !expected.contains(one)).collect();
@@ -191,6 +197,61 @@ fn twenty_five_kills_change_no_detection() {
         );
     }
     assert_eq!(found.len(), expected.len());
+}
+
+/// Every rule costs more than it may, so one after the other leaves the stream, also across an end;
+/// they find the same, later.
+#[test]
+fn rules_that_cost_too_much_find_the_same_behind_the_stream() {
+    const REQUESTS: u64 = 60;
+    let throttled = |server: &Server| {
+        let list = server.json("/api/v1/status")["throttled"].clone();
+        list.as_array().expect("throttled").clone()
+    };
+    let folder = RuleFolder::new(RULES);
+    let tight = [
+        ("PUGMARK_RULES_CORE_SHARE_MAX_PERCENT", "0.000001"),
+        ("PUGMARK_RULES_COST_WINDOW_SECONDS", "1"),
+        ("PUGMARK_RULES_CHECKPOINT_INTERVAL_SECONDS", "0"),
+    ];
+    let server = folder.start(&tight);
+    let mut next = 0;
+    let mut go_on = |server: &Server, until: u64| {
+        for n in next..until {
+            assert!(send(server, n));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        next = until;
+    };
+    go_on(&server, REQUESTS / 2);
+    server.wait_until("a throttled rule", |server| !throttled(server).is_empty());
+    drop(server);
+    let server = folder.start(&tight);
+    go_on(&server, REQUESTS);
+    settled(&server, REQUESTS);
+    server.wait_until("the rules behind the stream", |server| {
+        let list = throttled(server);
+        !list.is_empty() && list.iter().all(|rule| rule["events_behind"] == 0)
+    });
+    let found = detections(&server);
+    let list = throttled(&server);
+    assert!(list.iter().all(|rule| rule["core_percent"].as_f64() > Some(0.0)), "{list:?}");
+
+    // A rule that was switched off and on watches the stream again.
+    let id = list[0]["rule"].as_str().unwrap();
+    let switch = |body: &str| server.request_json(&format!("/api/v1/rules/{id}/switch"), body).0;
+    assert_eq!(switch(r#"{"on":false,"reason":"a test"}"#), 204);
+    assert_eq!(switch(r#"{"on":true}"#), 204);
+    server.wait_until("the rule's return", |server| {
+        throttled(server).iter().all(|rule| rule["rule"] != id)
+    });
+    drop(server);
+
+    let quiet = RuleFolder::new(RULES);
+    let server = quiet.start(&[("PUGMARK_RULES_CORE_SHARE_MAX_PERCENT", "0")]);
+    (0..REQUESTS).for_each(|n| assert!(send(&server, n)));
+    settled(&server, REQUESTS);
+    same(&found, &detections(&server));
 }
 
 /// A folder with rules, and the settings that use it alone.

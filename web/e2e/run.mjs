@@ -572,7 +572,9 @@ await step('rules that cannot be used are named with their reasons', async () =>
 })
 
 await step('a rule is switched off with a reason, and on again', async () => {
+  const { throttled } = await api('GET', '/status')
   await goto(rulePath)
+  if (throttled.some((each) => each.rule === onRule.id)) await page.waitForSelector('[role=note]:has-text("Behind the stream")')
   await page.click('button:has-text("Switch off…")')
   await page.waitForSelector('[role=dialog] [name=reason]')
   const submit = page.locator('[role=dialog] button[type=submit]')

@@ -112,6 +112,7 @@ const rules = [
 const yaml = (rule) => `title: ${rule.title}\nid: ${rule.id}\nlevel: ${rule.level}\ndescription: ${rule.description}\ntags:\n${rule.tags.map((tag) => `  - ${tag}`).join('\n')}\nlogsource:\n${Object.entries(rule.logsource).filter(([, v]) => v).map(([k, v]) => `  ${k}: ${v}`).join('\n')}\ndetection:\n  selection:\n    message|contains: 'Failed password'\n  condition: selection\n`
 for (const [i, rule] of rules.entries()) Object.assign(rule, { origin: rule.id === 'large-upload' ? 'folder' : rule.id === 'sudo-shell' ? 'product' : 'builtin', version: `9f2c${(i * 7919 + 4096).toString(16)}`, off: null, next_steps: 'Look at what the address or user did in the minutes around it.', source: yaml(rule) })
 rules.find((rule) => rule.id === 'port-scan').off = { reason: 'The scanner of the audit runs until Friday', actor: 'ines', since: iso(started - 26 * 36e5) }
+let throttled = EMPTY ? [] : [{ rule: 'ssh-brute-force', title: 'Many failed SSH logins from one address', core_percent: 34, events_behind: 120_400 }]
 const problems = EMPTY ? [] : [
   { path: 'my-rules/legacy/proxy.yaml', line: 1, rule: null, message: 'collections with `action` are obsolete', hint: 'write each document in full' },
   { path: 'my-rules/vpn.yaml', line: 12, rule: 'vpn-new-country', message: 'the placeholder `office_networks` has no values', hint: 'write its values into placeholders.yaml beside the rule' },
@@ -244,7 +245,7 @@ const streams = new Set()
 function status() {
   const open = Object.fromEntries(['critical', 'high', 'medium', 'low', 'informational'].map((level) => [level, alerts.filter((a) => a.status === 'open' && a.severity === level).length]))
   const raw = events.reduce((sum, event) => sum + event['event.original'].length, 0)
-  return { version: '0.1.0', started: iso(started), uptime_seconds: Math.round((Date.now() - started) / 1000), events: events.length, events_per_second: EMPTY ? 0 : 18.4, raw_bytes: raw * 1000, disk_bytes: Math.round(raw * 62), wal_bytes: 1_482_000, segments: 41, rules: rules.length, detections: 312, not_understood: 3, forgotten: EMPTY ? [] : [{ rule: 'port-scan', title: 'Many ports of one host tried', keys: 18_204 }], open_alerts: open, sources: sources().length, listen: { http: `127.0.0.1:${PORT}`, syslog_udp: '127.0.0.1:5514', syslog_tcp: '127.0.0.1:5514' }, taking_logs: true, problem: null }
+  return { version: '0.1.0', started: iso(started), uptime_seconds: Math.round((Date.now() - started) / 1000), events: events.length, events_per_second: EMPTY ? 0 : 18.4, raw_bytes: raw * 1000, disk_bytes: Math.round(raw * 62), wal_bytes: 1_482_000, segments: 41, rules: rules.length, detections: 312, not_understood: 3, forgotten: EMPTY ? [] : [{ rule: 'port-scan', title: 'Many ports of one host tried', keys: 18_204 }], throttled, open_alerts: open, sources: sources().length, listen: { http: `127.0.0.1:${PORT}`, syslog_udp: '127.0.0.1:5514', syslog_tcp: '127.0.0.1:5514' }, taking_logs: true, problem: null }
 }
 function sources() {
   const names = [...new Set(events.map((event) => event['event.source']))]
@@ -435,6 +436,7 @@ function ruleRoute(id, verb, body, request, response) {
   if (verb === 'switch') {
     if (!body.on && !body.reason?.trim()) return fail(response, 400, { message: 'a rule is switched off with a reason' })
     rule.off = body.on ? null : { reason: body.reason, actor: account?.user ?? 'a token', since: iso(Date.now()) }
+    backToStream(rule.id)
     return response.writeHead(204).end()
   }
   json(response, rule)
@@ -480,7 +482,12 @@ function putRule(id, at, { text }, response) {
   if (old && old.origin !== 'product') originals.set(id, old)
   const base = old ?? { id, level: 'medium', description: '', tags: [], logsource: { product: null, category: null, service: null }, kind: 'event', alerts: 0, references: [], falsepositives: [], next_steps: '', author: '', license: '', exceptions: [], off: null }
   rules.splice(at < 0 ? rules.length : at, at < 0 ? 0 : 1, { ...base, title: /^title:\s*(.+)/m.exec(text)[1], level: /^level:\s*(\w+)/m.exec(text)?.[1] ?? base.level, origin: 'product', version: randomBytes(4).toString('hex'), source: text })
+  backToStream(id)
   json(response, checked)
+}
+
+function backToStream(id) {
+  throttled = throttled.filter((each) => each.rule !== id)
 }
 
 function backtest({ rule: id, text, from }, response) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use pugmark_engine::engine::{Options, Parts};
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
-use pugmark_engine::{Clock, Engine, RuleBook, SystemClock};
+use pugmark_engine::{Clock, CostLimit, Engine, RuleBook, SystemClock};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
 use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
@@ -52,8 +52,18 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let reload_interval = Duration::from_secs(settings.rules.reload_interval_seconds);
     let compaction = settings.store.compaction;
     let noise_budget = settings.rules.noise_budget_alerts_per_day;
-    let options =
-        Options { flush_interval, compaction, checkpoint_interval, reload_interval, noise_budget };
+    let cost_limit = CostLimit {
+        core_share_max: settings.rules.core_share_max_percent / 100.0,
+        window: Duration::from_secs(settings.rules.cost_window_seconds.max(1)),
+    };
+    let options = Options {
+        flush_interval,
+        compaction,
+        checkpoint_interval,
+        reload_interval,
+        noise_budget,
+        cost_limit,
+    };
     Ok(Engine::start(parts, options))
 }
 

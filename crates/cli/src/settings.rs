@@ -78,6 +78,8 @@ pub(crate) struct Rules {
     pub(crate) reload_interval_seconds: u64,
     pub(crate) checkpoint_interval_seconds: u64,
     pub(crate) noise_budget_alerts_per_day: u64,
+    pub(crate) core_share_max_percent: f64,
+    pub(crate) cost_window_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -168,13 +170,26 @@ fn defaults() -> Table {
     DEFAULTS.parse().expect("the defaults are TOML; a test reads them")
 }
 
+/// True when a value may stand where `known` does: it is of its type, or whole where that is a
+/// number with a fraction.
+fn fits(known: &Value, value: &Value) -> bool {
+    known.type_str() == value.type_str() || (known.is_float() && value.is_integer())
+}
+
+fn as_number_of(known: &Value, value: Value) -> Value {
+    match value {
+        Value::Integer(whole) if known.is_float() => Value::Float(whole as f64),
+        value => value,
+    }
+}
+
 /// Lays `given` over `known`. A key that `known` lacks is refused with the nearest that it has.
 fn merge(known: &mut Table, given: Table, place: &str, path: &str) -> Result<(), CliError> {
     for (key, value) in given {
         let full = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match (known.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(value)) => merge(inner, value, place, &full)?,
-            (Some(old), value) if old.type_str() == value.type_str() => *old = value,
+            (Some(old), value) if fits(old, &value) => *old = as_number_of(old, value),
             (Some(old), value) => {
                 return Err(CliError::usage(format!(
                     "{full} in {place} is a {}, but it must be a {}",
@@ -246,7 +261,8 @@ fn set_from_environment(
                 .parse::<Table>()
                 .ok()
                 .and_then(|mut t| t.remove("v"))
-                .filter(|v| v.type_str() == other.type_str());
+                .filter(|v| fits(other, v))
+                .map(|v| as_number_of(other, v));
             read.ok_or_else(|| {
                 CliError::usage(format!(
                     "{name} is {value:?}, but it must be a {}",
@@ -287,6 +303,10 @@ mod tests {
         assert_eq!((settings.server.listen.port(), settings.rules.builtin), (2, false));
         let settings = read("", &[("PUGMARK_STORE_COLD_URL", "s3://logs/a")]).unwrap();
         assert_eq!(settings.store.cold.url, "s3://logs/a");
+        let settings = read("[rules]\ncore_share_max_percent = 5", &[]).unwrap();
+        assert_eq!(settings.rules.core_share_max_percent, 5.0);
+        let settings = read("", &[("PUGMARK_RULES_CORE_SHARE_MAX_PERCENT", "0")]).unwrap();
+        assert_eq!(settings.rules.core_share_max_percent, 0.0);
         let settings = read("", &[("PUGMARK_RULES_DIRS", "a, b")]).unwrap();
         assert_eq!(settings.rules.dirs, [PathBuf::from("a"), "b".into()]);
     }

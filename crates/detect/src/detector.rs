@@ -14,6 +14,7 @@ use crate::checkpoint::Checkpoint;
 use crate::correlation::state::State;
 use crate::correlation::window::{Entry, Found};
 use crate::correlation::{Correlation, Kind};
+use crate::cost::Costs;
 use crate::detection::{Detection, Reason, RuleInfo, cut, stable_id};
 use crate::entity;
 use crate::hit::{Hit, Input, KeyPart, value_of};
@@ -111,16 +112,23 @@ impl Detector {
     /// The detections that the events of a batch complete, in the order of the rows.
     pub fn process(&mut self, batch: &Batch) -> Vec<Detection> {
         let hits = self.rules.hits(batch);
-        self.process_hits(batch, &hits)
+        self.process_hits(batch, &hits, &mut Costs::off())
     }
 
-    /// The same where the hits of the batch are known.
-    pub fn process_hits(&mut self, batch: &Batch, hits: &[Hit]) -> Vec<Detection> {
+    /// The same where the hits of the batch are known, and what each rule costs.
+    pub fn process_hits(
+        &mut self,
+        batch: &Batch,
+        hits: &[Hit],
+        costs: &mut Costs,
+    ) -> Vec<Detection> {
         let rules = self.rules.clone();
         let mut detections = Vec::new();
         for hit in hits {
-            for Firing { mut detection, matched } in self.follow(hit) {
+            for Firing { mut detection, matched } in self.follow_measured(hit, costs) {
+                let begun = costs.begin();
                 detection.why.extend(rules.explain(matched, batch, hit.row as usize));
+                costs.charge(&[matched], begun);
                 detections.push(detection);
             }
         }
@@ -129,6 +137,10 @@ impl Detector {
 
     /// The detections that one event completes. Events come in the order of their ids.
     pub fn follow(&mut self, hit: &Hit) -> Vec<Firing> {
+        self.follow_measured(hit, &mut Costs::off())
+    }
+
+    fn follow_measured(&mut self, hit: &Hit, costs: &mut Costs) -> Vec<Firing> {
         let mut out = Vec::new();
         // Correlations stand in an order in which each comes after those below it.
         let mut open: BTreeMap<u32, Vec<Arrival<'_>>> = BTreeMap::new();
@@ -145,7 +157,9 @@ impl Detector {
             }
         }
         while let Some((correlation, arrivals)) = open.pop_first() {
+            let begun = costs.begin();
             self.correlate(correlation as usize, arrivals, hit, &mut open, &mut out);
+            costs.charge(&[self.rules.correlations()[correlation as usize].rule], begun);
         }
         out
     }

@@ -15,6 +15,7 @@ use pugmark_event::{Batch, Entity};
 use serde::{Deserialize, Serialize};
 
 use crate::correlation::{Correlation, Kind, bits};
+use crate::cost::Costs;
 use crate::detection::stable_hash;
 use crate::entity;
 use crate::logsource::groups;
@@ -123,7 +124,12 @@ impl Hit {
 impl RuleSet {
     /// The events of a batch that rules matched, in the order of the rows.
     pub fn hits(&self, batch: &Batch) -> Vec<Hit> {
-        let matches = self.matches(batch);
+        self.hits_measured(batch, &mut Costs::off())
+    }
+
+    /// The same, and what each rule costs.
+    pub fn hits_measured(&self, batch: &Batch, costs: &mut Costs) -> Vec<Hit> {
+        let matches = self.matches_measured(batch, costs);
         if matches.is_empty() {
             return Vec::new();
         }

@@ -282,30 +282,6 @@ fn name_tested_rules(loaded: &mut Loaded) {
     }
 }
 
-/// The rules with these ids, those that they refer to, and the filters that narrow any of them.
-pub fn select(rules: Vec<Rule>, ids: &[String]) -> Vec<Rule> {
-    let mut wanted = vec![false; rules.len()];
-    let mut open: Vec<usize> =
-        (0..rules.len()).filter(|&at| ids.contains(&rules[at].info.id)).collect();
-    while let Some(at) = open.pop() {
-        if !std::mem::replace(&mut wanted[at], true)
-            && let Body::Correlation(correlation) = &rules[at].body
-        {
-            open.extend(correlation.rules.iter().filter_map(|name| find(&rules, name)));
-        }
-    }
-    let narrows = |rule: &Rule| match &rule.body {
-        Body::Filter { targets: None, .. } => true,
-        Body::Filter { targets: Some(targets), .. } => {
-            targets.iter().any(|name| find(&rules, name).is_some_and(|at| wanted[at]))
-        }
-        _ => false,
-    };
-    let kept: Vec<bool> =
-        rules.iter().zip(&wanted).map(|(rule, wanted)| *wanted || narrows(rule)).collect();
-    rules.into_iter().zip(kept).filter(|(_, kept)| *kept).map(|(rule, _)| rule).collect()
-}
-
 /// A rule by id, else by name, else by title.
 pub(crate) fn find(rules: &[Rule], reference: &str) -> Option<usize> {
     let by = |same: &dyn Fn(&Rule) -> bool| rules.iter().position(same);

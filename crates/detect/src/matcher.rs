@@ -6,9 +6,12 @@
 //! rule does. What automata cannot answer (expressions, networks, numbers) is asked only then, once
 //! per distinct value, and not where the value lacks a text that it must have.
 
+use std::collections::BTreeSet;
+
 use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use hashbrown::HashMap;
 
+use crate::cost::Costs;
 use crate::required::required;
 use crate::rule::{EventRule, Node, Place, Pred, Test};
 use crate::view::{Column, EventFields, FieldPlan, NONE, Value, View};
@@ -21,6 +24,8 @@ pub(crate) struct Partition {
     matchers: Vec<FieldMatcher>,
     tests: Vec<PartTest>,
     rules: Vec<PartRule>,
+    /// Per field, the rules that test it, as indices in the rule set.
+    readers: Vec<Vec<u32>>,
     /// Per test, the rules of which it is a witness.
     witness_of: Vec<Vec<u32>>,
     /// Rules that may fire where nothing is there.
@@ -85,10 +90,23 @@ impl Partition {
 
     /// Calls `hit(row of the batch, rule)` for each match. `fields` says which column of the view
     /// each of [`Partition::fields`] is.
-    pub(crate) fn run(&self, view: &View<'_>, fields: &[u32], hit: &mut dyn FnMut(u32, u32)) {
+    pub(crate) fn run(
+        &self,
+        view: &View<'_>,
+        fields: &[u32],
+        costs: &mut Costs,
+        hit: &mut dyn FnMut(u32, u32),
+    ) {
         let columns: Vec<&Column<'_>> = fields.iter().map(|&i| &view.columns[i as usize]).collect();
-        let hits: Vec<Hits> =
-            self.matchers.iter().zip(&columns).map(|(m, column)| m.run(column)).collect();
+        let found = self.matchers.iter().zip(&self.readers).zip(&columns);
+        let hits: Vec<Hits> = found
+            .map(|((matcher, readers), column)| {
+                let begun = costs.begin();
+                let hits = matcher.run(column);
+                costs.charge(readers, begun);
+                hits
+            })
+            .collect();
         let live: Vec<usize> = (0..hits.len()).filter(|&i| !hits[i].tests.is_empty()).collect();
         let mut run = Run {
             partition: self,
@@ -117,7 +135,10 @@ impl Partition {
                 }
                 last_row[rule as usize] = row as u32;
                 let rule = &self.rules[rule as usize];
-                if run.node(&rule.body, &rule.body.condition) {
+                let begun = costs.begin();
+                let matched = run.node(&rule.body, &rule.body.condition);
+                costs.charge(&[rule.rule], begun);
+                if matched {
                     hit(view.rows[row], rule.rule);
                 }
             }
@@ -310,8 +331,14 @@ impl<'t> Builder<'t> {
             }
         }
         let matchers = self.matchers()?;
+        let mut readers = vec![Vec::new(); self.fields.len()];
+        for &(rule, body) in rules {
+            let read: BTreeSet<u32> =
+                body.tests.iter().map(|test| self.field_index[&test.field]).collect();
+            read.into_iter().for_each(|field| readers[field as usize].push(rule));
+        }
         let (fields, tests) = (self.fields, self.tests);
-        Ok(Partition { fields, matchers, tests, rules: compiled, witness_of, always })
+        Ok(Partition { fields, matchers, tests, rules: compiled, readers, witness_of, always })
     }
 
     fn field(&mut self, name: &str) -> u32 {

@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use pugmark_event::Batch;
 
 use crate::correlation::{self, Correlation};
+use crate::cost::Costs;
 use crate::detection::RuleInfo;
 use crate::exception::narrowed;
 use crate::hit::Feeds;
@@ -77,6 +78,10 @@ impl RuleSet {
 
     /// All event rules that match, by row, then by rule.
     pub fn matches(&self, batch: &Batch) -> Vec<Match> {
+        self.matches_measured(batch, &mut Costs::off())
+    }
+
+    pub(crate) fn matches_measured(&self, batch: &Batch, costs: &mut Costs) -> Vec<Match> {
         let mut matches = Vec::new();
         for (source, rows) in groups(batch) {
             let route = self.route(&source);
@@ -85,8 +90,8 @@ impl RuleSet {
             }
             let view = View::new(batch, rows, &route.plan);
             for (partition, fields) in &route.partitions {
-                self.partitions[*partition]
-                    .run(&view, fields, &mut |row, rule| matches.push(Match { row, rule }));
+                let hit = &mut |row, rule| matches.push(Match { row, rule });
+                self.partitions[*partition].run(&view, fields, costs, hit);
             }
         }
         matches.sort_unstable();

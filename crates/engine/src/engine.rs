@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{CostLimit, Pipeline};
 use crate::reloader;
 use crate::rulebook::{Origin, OriginError, RuleBook};
 use crate::self_check::SelfCheck;
@@ -43,6 +43,8 @@ pub struct Options {
     pub reload_interval: Duration,
     /// Alerts that a rule may open in a day, unless it says otherwise; 0 for any number.
     pub noise_budget: u64,
+    /// What a rule may cost on the stream.
+    pub cost_limit: CostLimit,
 }
 
 impl Default for Options {
@@ -53,6 +55,7 @@ impl Default for Options {
             checkpoint_interval: Duration::from_secs(10),
             reload_interval: Duration::from_secs(5),
             noise_budget: 100,
+            cost_limit: CostLimit::default(),
         }
     }
 }
@@ -151,6 +154,7 @@ impl Engine {
             runtime: tokio::runtime::Handle::current(),
             checkpoint_interval: options.checkpoint_interval,
             noise_budget: options.noise_budget,
+            cost_limit: options.cost_limit,
         };
         let (change, changed) = crossbeam_channel::unbounded();
         let blocks = parts.blocks;
@@ -311,6 +315,7 @@ impl Engine {
             not_understood: inner.counters.not_understood(),
             pending_records: inner.store.pending_records(),
             forgotten: inner.counters.forgotten(),
+            throttled: inner.counters.throttled(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,
             taking_logs: problem.is_none(),

@@ -6,7 +6,7 @@
 //! which the stream had them, so a [`Detector`](pugmark_detect::Detector) that follows it finds
 //! what it would have found then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::datatypes::Int64Type;
-use pugmark_detect::{Detector, Firing, Hit, RuleSet};
+use pugmark_detect::{Detection, Detector, Firing, Hit, RuleSet};
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FieldId};
 use pugmark_event::time::Micros;
 use pugmark_event::{Batch, batch::BatchError};
@@ -183,6 +183,33 @@ impl History {
         };
         let parts = self.snapshot.scan(scan).into_iter();
         parts.flat_map(ScanPart::read).map(|batch| Ok(Batch::new(batch?)?)).collect()
+    }
+
+    /// The detections of some firings, each with the time of the event that completed it, and with
+    /// what that event shows.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn explained(
+        &self,
+        rules: &RuleSet,
+        found: Vec<(Micros, Firing)>,
+    ) -> Result<Vec<Detection>, HistoryError> {
+        let times = || found.iter().map(|(time, _)| *time);
+        let (Some(from), Some(to)) = (times().min(), times().max()) else { return Ok(Vec::new()) };
+        let ids = found.iter().map(|(_, firing)| firing.detection.event_id).collect();
+        let batches = self.events(ids, (from, to.saturating_add(1)))?;
+        let rows = batches.iter().flat_map(|batch| {
+            batch.ids().iter().enumerate().map(move |(row, id)| (*id, (batch, row)))
+        });
+        let places: HashMap<i64, (&Batch, usize)> = rows.collect();
+        let explained = found.into_iter().map(|(_, Firing { mut detection, matched })| {
+            if let Some(&(batch, row)) = places.get(&detection.event_id) {
+                detection.why.extend(rules.explain(matched, batch, row));
+            }
+            detection
+        });
+        Ok(explained.collect())
     }
 
     fn scan(&self, rules: &Arc<RuleSet>) -> Scan {

@@ -29,5 +29,6 @@ pub use care::{ReparseState, Replayed};
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineError, Notice, Options};
 pub use intake::{IngestError, Receipt};
+pub use pipeline::CostLimit;
 pub use rulebook::RuleBook;
 pub use status::Status;

@@ -25,7 +25,10 @@ use crate::status::Counters;
 
 mod alerts;
 mod late;
+mod throttle;
 mod watch;
+
+pub use throttle::CostLimit;
 
 /// How often what is not urgent is looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -40,14 +43,19 @@ pub(crate) struct Pipeline {
     pub(crate) runtime: Handle,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) noise_budget: u64,
+    pub(crate) cost_limit: CostLimit,
 }
 
 impl Pipeline {
     /// Runs until the store closes its end of `blocks`; other rules come through `rules`. Blocks
     /// the thread it is called on.
     pub(crate) fn run(self, blocks: &Receiver<Block>, mut rules: Receiver<Arc<RuleBook>>) {
-        let mut watch =
-            Watch::start(self.store.clone(), self.rules.clone(), self.checkpoint_interval);
+        let mut watch = Watch::start(
+            self.store.clone(),
+            self.rules.clone(),
+            self.checkpoint_interval,
+            self.cost_limit,
+        );
         let mut book = AlertBook::new(self.store.clone(), self.noise_budget);
         let ticks = crossbeam_channel::tick(TICK);
         loop {
@@ -65,7 +73,19 @@ impl Pipeline {
                     self.counters.count_detections(late.len());
                     self.fold(&late, &mut book, Order::Late);
                 },
-                recv(ticks) -> _ => watch.review_if_due(),
+                recv(watch.stepping()) -> stepped => {
+                    if let Some(found) = watch.stepped(stepped.ok()) {
+                        self.counters.count_detections(found.detections.len() + found.late.len());
+                        self.fold(&found.detections, &mut book, Order::Stream);
+                        self.fold(&found.late, &mut book, Order::Late);
+                    }
+                    self.counters.set_throttled(watch.throttled());
+                }
+                recv(ticks) -> _ => {
+                    watch.review_if_due();
+                    watch.throttle_if_due();
+                    self.counters.set_throttled(watch.throttled());
+                }
             }
             if watch.keep_if_due() {
                 self.counters.set_forgotten(watch.forgotten());

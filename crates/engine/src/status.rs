@@ -39,6 +39,8 @@ pub struct Status {
     pub pending_records: u64,
     /// Rules over time that ran out of room.
     pub forgotten: Vec<Forgotten>,
+    /// Rules that cost too much and run behind the stream.
+    pub throttled: Vec<Throttled>,
     /// Open alerts by severity.
     pub open_alerts: BTreeMap<String, u64>,
     /// Sources that have sent something.
@@ -60,10 +62,24 @@ pub struct Forgotten {
     pub keys: u64,
 }
 
+/// A rule that cost too much on the stream: it goes on over stored events, behind it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Throttled {
+    /// Id of the rule.
+    pub rule: String,
+    /// Its title.
+    pub title: String,
+    /// What it took of one core on the stream, in percent.
+    pub core_percent: f64,
+    /// Events on the stream that it has not looked at yet.
+    pub events_behind: u64,
+}
+
 /// Counters that the pipeline keeps.
 #[derive(Debug, Default)]
 pub struct Counters {
     forgotten: Mutex<Vec<Forgotten>>,
+    throttled: Mutex<Vec<Throttled>>,
     events: AtomicU64,
     detections: AtomicU64,
     not_understood: AtomicU64,
@@ -97,6 +113,15 @@ impl Counters {
     /// Rules over time that ran out of room.
     pub fn forgotten(&self) -> Vec<Forgotten> {
         self.forgotten.lock().clone()
+    }
+
+    pub(crate) fn set_throttled(&self, throttled: Vec<Throttled>) {
+        *self.throttled.lock() = throttled;
+    }
+
+    /// Rules behind the stream.
+    pub fn throttled(&self) -> Vec<Throttled> {
+        self.throttled.lock().clone()
     }
 
     /// Events processed since the start.

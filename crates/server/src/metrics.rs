@@ -50,6 +50,10 @@ pub(crate) fn render(
     for rule in &status.forgotten {
         page.value("pugmark_rule_keys_forgotten_total", &[("rule", &rule.rule)], rule.keys);
     }
+    page.about("pugmark_rule_events_behind", "gauge", "Events that a throttled rule is behind.");
+    for rule in &status.throttled {
+        page.value("pugmark_rule_events_behind", &[("rule", &rule.rule)], rule.events_behind);
+    }
     page.about("pugmark_open_alerts", "gauge", "Open alerts.");
     for (severity, count) in &status.open_alerts {
         page.value("pugmark_open_alerts", &[("severity", severity)], count);

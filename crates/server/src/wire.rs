@@ -652,6 +652,8 @@ pub(crate) struct Status {
     pub(crate) pending_records: u64,
     /// Rules over time that had to forget what they were counting for want of room.
     pub(crate) forgotten: Vec<Forgotten>,
+    /// Rules that cost too much on the stream and go on over stored events, behind it.
+    pub(crate) throttled: Vec<Throttled>,
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
@@ -674,6 +676,28 @@ pub(crate) struct Forgotten {
 impl From<pugmark_engine::status::Forgotten> for Forgotten {
     fn from(forgotten: pugmark_engine::status::Forgotten) -> Self {
         Self { rule: forgotten.rule, title: forgotten.title, keys: forgotten.keys }
+    }
+}
+
+/// A rule that cost too much on the stream.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct Throttled {
+    pub(crate) rule: String,
+    pub(crate) title: String,
+    /// What it took of one core on the stream, in percent.
+    pub(crate) core_percent: f64,
+    /// Events on the stream that it has not looked at yet.
+    pub(crate) events_behind: u64,
+}
+
+impl From<pugmark_engine::status::Throttled> for Throttled {
+    fn from(throttled: pugmark_engine::status::Throttled) -> Self {
+        Self {
+            rule: throttled.rule,
+            title: throttled.title,
+            core_percent: throttled.core_percent,
+            events_behind: throttled.events_behind,
+        }
     }
 }
 
@@ -708,6 +732,7 @@ impl Status {
             not_understood: status.not_understood,
             pending_records: status.pending_records,
             forgotten: status.forgotten.into_iter().map(Into::into).collect(),
+            throttled: status.throttled.into_iter().map(Into::into).collect(),
             open_alerts,
             sources: status.sources,
             listen: Listen {

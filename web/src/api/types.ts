@@ -278,6 +278,16 @@ export interface Forgotten {
   keys: number
 }
 
+/** A rule that took so much computing time on the stream that it now runs behind it, over stored events. */
+export interface Throttled {
+  rule: string
+  title: string
+  /** Of one core, on the stream. */
+  core_percent: number
+  /** Stored events that it has not looked at yet. */
+  events_behind: number
+}
+
 export interface Status {
   version: string
   started: string
@@ -294,6 +304,7 @@ export interface Status {
   /** Records since the start that no format understood. */
   not_understood: number
   forgotten: Forgotten[]
+  throttled: Throttled[]
   open_alerts: Record<Level, number>
   sources: number
   listen: { http: string; syslog_udp: string | null; syslog_tcp: string | null }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use pugmark_detect::{Detection, Firing, Hit, LATENESS, RuleSet, select};
+use pugmark_detect::{Detection, Hit, LATENESS, RuleSet, select};
 use pugmark_event::time::Micros;
 use pugmark_store::Snapshot;
 use serde::{Deserialize, Serialize};
@@ -74,6 +74,12 @@ impl Late {
                 again.events.insert(hit.id);
             }
         }
+    }
+
+    /// The same moment in every source, and nothing to look at again: for rules that leave the
+    /// stream.
+    pub(super) fn branch(&self) -> Late {
+        Late { watermarks: self.watermarks.clone(), ..Late::default() }
     }
 
     /// True when there is something to look at again.
@@ -140,17 +146,6 @@ impl Work {
                 found.push((hit.time, firing));
             }
         })?;
-        let Some(from) = found.iter().map(|(time, _)| *time).min() else { return Ok(Vec::new()) };
-        let ids = found.iter().map(|(_, firing)| firing.detection.event_id).collect();
-        let batches = history.events(ids, (from, again.to.saturating_add(1)))?;
-        let explained = found.into_iter().map(|(_, Firing { mut detection, matched })| {
-            for batch in &batches {
-                if let Some(row) = batch.ids().iter().position(|id| *id == detection.event_id) {
-                    detection.why.extend(rules.explain(matched, batch, row));
-                }
-            }
-            detection
-        });
-        Ok(explained.collect())
+        history.explained(&rules, found)
     }
 }

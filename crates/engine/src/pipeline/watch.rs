@@ -20,8 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{History, HistoryError, SortedHits};
 use crate::pipeline::late::Late;
+use crate::pipeline::throttle::{Behind, CostLimit, StepResult, Stepped, Throttle};
 use crate::rulebook::RuleBook;
-use crate::status::Forgotten;
+use crate::status::{Forgotten, Throttled};
 
 /// Writing checkpoints takes at most this share of the time.
 const KEEP_SHARE: u32 = 20;
@@ -44,6 +45,7 @@ pub(super) type Reviewed = Result<Vec<Detection>, HistoryError>;
 struct Kept {
     detector: Vec<u8>,
     late: Late,
+    behind: Vec<Behind>,
 }
 
 /// The detector of the stream.
@@ -52,14 +54,15 @@ pub(super) struct Watch {
     book: Arc<RuleBook>,
     detector: Detector,
     late: Late,
+    throttle: Throttle,
     /// Where a review that is under way says what it found.
     reviewed: Receiver<Reviewed>,
     /// When the next review may begin.
     review_due: Instant,
     /// Id of the first event that it has not seen.
     next: i64,
-    /// What the last checkpoint says.
-    kept: i64,
+    /// True when the last checkpoint is behind.
+    unkept: bool,
     due: Instant,
     /// Time between two checkpoints at least.
     interval: Duration,
@@ -67,16 +70,26 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Goes on where the last process was.
-    pub(super) fn start(store: Arc<Store>, book: Arc<RuleBook>, interval: Duration) -> Self {
-        let (mark, rules) = (store.mark(), book.rules.clone());
-        let known = read(&store);
-        let next = known.as_ref().map_or(mark, |(known, _)| known.next);
+    pub(super) fn start(
+        store: Arc<Store>,
+        book: Arc<RuleBook>,
+        interval: Duration,
+        limit: CostLimit,
+    ) -> Self {
+        let mark = store.mark();
+        let (known, mut late, behind) = match read(&store) {
+            Some((known, late, behind)) => (Some(known), late, behind),
+            None => (None, Late::default(), Vec::new()),
+        };
+        let mut throttle = Throttle::new(limit, behind);
+        throttle.change_rules(&book);
+        let rules = throttle.stream(&book);
+        let next = known.as_ref().map_or(mark, |known| known.next);
         let (detector, fresh) = match &known {
-            Some((known, _)) => Detector::resume(rules, known),
+            Some(known) => Detector::resume(rules, known),
             None => (Detector::new(rules.clone()), correlations(&rules)),
         };
         let is_new = known.is_none();
-        let mut late = known.map_or_else(Late::default, |(_, late)| late);
         late.failed();
         let now = Instant::now();
         let mut watch = Self {
@@ -84,10 +97,11 @@ impl Watch {
             book,
             detector,
             late,
+            throttle,
             reviewed: never(),
             review_due: now + REVIEW_INTERVAL,
             next,
-            kept: next,
+            unkept: false,
             due: now + interval,
             interval,
         };
@@ -108,9 +122,12 @@ impl Watch {
         let batch = batch.slice(seen, batch.rows() - seen);
         let rules = self.detector.rules().clone();
         let detected = catch_unwind(AssertUnwindSafe(|| {
-            let hits = rules.hits(&batch);
+            let mut costs = self.throttle.meter.costs(&rules);
+            let hits = rules.hits_measured(&batch, &mut costs);
             self.late.note(&hits, &rules);
-            self.detector.process_hits(&batch, &hits)
+            let detections = self.detector.process_hits(&batch, &hits, &mut costs);
+            self.throttle.meter.note(batch.rows(), &costs);
+            detections
         }));
         match detected {
             Ok(detections) => detections,
@@ -128,20 +145,74 @@ impl Watch {
 
     /// Everything below `end` is done: its events are visible, its detections are in stored alerts.
     pub(super) fn seen(&mut self, end: i64) {
+        self.unkept |= end > self.next;
         self.next = self.next.max(end);
     }
 
     /// Goes on with other rules. Those over time that are new see what was stored lately.
     pub(super) fn change_rules(&mut self, book: Arc<RuleBook>) {
-        let known = self.detector.checkpoint(self.next);
-        let (detector, fresh) = Detector::resume(book.rules.clone(), &known);
-        (self.detector, self.book) = (detector, book);
-        self.warm_up(&fresh);
+        self.throttle.change_rules(&book);
+        self.book = book;
+        let new_over_time = self.take_up_rules();
         tracing::info!(
             rules = self.detector.rules().rules().len(),
-            new_over_time = fresh.len(),
+            new_over_time,
             "other rules watch the stream now"
         );
+    }
+
+    /// Watches with the rules of the stream as they are now. How many over time are new.
+    fn take_up_rules(&mut self) -> usize {
+        let known = self.detector.checkpoint(self.next);
+        let (detector, fresh) = Detector::resume(self.throttle.stream(&self.book), &known);
+        self.detector = detector;
+        self.throttle.meter.start();
+        self.warm_up(&fresh);
+        fresh.len()
+    }
+
+    /// Takes the rule off the stream that cost too much lately, and lets those that are off it go
+    /// on.
+    pub(super) fn throttle_if_due(&mut self) {
+        if let Some((rule, core_share)) = self.throttle.meter.too_costly() {
+            let info = self.detector.rules().rules()[rule as usize].clone();
+            let known = self.detector.checkpoint(self.next);
+            let late = self.late.branch();
+            match self.throttle.take_off((&info, core_share), &self.book, &known, late) {
+                Ok(true) => {
+                    tracing::warn!(
+                        rule = info.id,
+                        core_percent = core_share * 100.0,
+                        "the rule costs too much and runs behind the stream from here on"
+                    );
+                    self.take_up_rules();
+                    self.unkept = true;
+                }
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "a rule that costs too much stays"),
+            }
+        }
+        let store = &self.store;
+        self.throttle.step_if_due(&|| store.snapshot(), &self.book, self.next);
+    }
+
+    /// Where rules behind the stream say what they found.
+    pub(super) fn stepping(&self) -> &Receiver<StepResult> {
+        self.throttle.stepping()
+    }
+
+    /// What rules behind the stream found.
+    pub(super) fn stepped(&mut self, stepped: Option<StepResult>) -> Option<Stepped> {
+        self.unkept = true;
+        let stepped = self.throttle.stepped(stepped);
+        // Where they are far behind, the next step must not wait for a tick.
+        self.throttle_if_due();
+        stepped
+    }
+
+    /// Rules behind the stream.
+    pub(super) fn throttled(&self) -> Vec<Throttled> {
+        self.throttle.throttled(self.next)
     }
 
     /// Looks at what late events may complete, in the background.
@@ -199,7 +270,7 @@ impl Watch {
 
     /// Writes a checkpoint if it is time. True when it did.
     pub(super) fn keep_if_due(&mut self) -> bool {
-        let due = self.next != self.kept && Instant::now() >= self.due;
+        let due = self.unkept && Instant::now() >= self.due;
         if due {
             self.keep();
         }
@@ -211,12 +282,13 @@ impl Watch {
         let begun = Instant::now();
         let detector = self.detector.checkpoint(self.next).to_bytes();
         let written = detector.map_err(|error| error.to_string()).and_then(|detector| {
-            let kept = Kept { detector, late: self.late.clone() };
+            let (late, behind) = (self.late.clone(), self.throttle.behind());
+            let kept = Kept { detector, late, behind };
             let bytes = postcard::to_allocvec(&kept).map_err(|error| error.to_string())?;
             self.store.put_checkpoint(&bytes).map_err(|error| error.to_string())
         });
         match written {
-            Ok(()) => self.kept = self.next,
+            Ok(()) => self.unkept = false,
             Err(error) => tracing::warn!(error, "cannot write the checkpoint of detection"),
         }
         self.due = Instant::now() + self.interval.max(begun.elapsed() * KEEP_SHARE);
@@ -267,14 +339,14 @@ impl Watch {
 }
 
 /// The checkpoint, if there is one that fits the store.
-fn read(store: &Store) -> Option<(Checkpoint, Late)> {
+fn read(store: &Store) -> Option<(Checkpoint, Late, Vec<Behind>)> {
     let bytes = store.checkpoint().map_err(|error| error.to_string());
     let read = bytes.and_then(|bytes| {
         let Some(bytes) = bytes else { return Ok(None) };
         let kept: Kept = postcard::from_bytes(&bytes).map_err(|error| error.to_string())?;
         let known = Checkpoint::from_bytes(&kept.detector).map_err(|error| error.to_string())?;
         match known.next <= store.durable_end() {
-            true => Ok(Some((known, kept.late))),
+            true => Ok(Some((known, kept.late, kept.behind))),
             false => Err("the checkpoint of detection is newer than the data".to_string()),
         }
     });

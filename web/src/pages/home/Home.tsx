@@ -16,6 +16,7 @@ import { filterText } from '@/lib/query'
 import { duration } from '@/lib/time'
 import { visible } from '@/lib/escape'
 import { perMinute, SILENT_MS } from '../data/health'
+import { Behind, OutOfRoom } from './RuleNotices'
 
 export default function Home() {
   const state = useQuery(status)
@@ -32,6 +33,7 @@ export default function Home() {
       <Title>{headline}</Title>
       <PageHeader title={headline} note={`up ${duration(state.data.uptime_seconds * 1000)}`} />
       <OutOfRoom rules={state.data.forgotten} />
+      <Behind rules={state.data.throttled} />
       <div className="grid grid-cols-12 gap-3 px-4">
         <ByLevel status={state.data} />
         <Numbers status={state.data} />
@@ -44,34 +46,6 @@ export default function Home() {
         </div>
       </div>
     </div>
-  )
-}
-
-/** Rules over time that forgot what they were counting: what they find may be too little. */
-function OutOfRoom({ rules }: { rules: Status['forgotten'] }) {
-  if (rules.length === 0) return null
-  return (
-    <section aria-label="Rules that ran out of room" className="panel border-line-strong mx-4 mb-3 flex items-start gap-2 px-3 py-2">
-      <span className="mt-0.5">
-        <Icon name="warn" />
-      </span>
-      <div className="min-w-0">
-        <p>
-          <strong className="font-semibold">{plural(rules.length, 'rule')} over time ran out of room</strong>
-          <span className="text-muted"> and dropped what was quiet for longest before its time was over, so detections may be missing.</span>
-        </p>
-        <ul className="max-h-32 overflow-y-auto">
-          {rules.map((each) => (
-            <li key={each.rule} className="flex min-h-6 flex-wrap items-center gap-x-2">
-              <Link to="/rules/$id" params={{ id: each.rule }} className="inline-flex min-h-6 items-center break-words">
-                {visible(each.title)}
-              </Link>
-              <span className="text-muted">{plural(each.keys, 'key')} dropped</span>
-            </li>
-          ))}
-        </ul>
-      </div>
-    </section>
   )
 }
 

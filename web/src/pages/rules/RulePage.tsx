@@ -15,6 +15,7 @@ import { count } from '@/lib/number'
 import { NextSteps } from '../alerts/NextSteps'
 import { References } from '../alerts/References'
 import { Backtest } from './Backtest'
+import { BehindChip, BehindNote, behindOf, useThrottled } from './Behind'
 import { RuleActions } from './RuleActions'
 import { Exceptions } from './Exceptions'
 import { Origin } from './Origin'
@@ -24,6 +25,7 @@ import { logSource, ORIGIN_WORD } from './words'
 export default function RulePage() {
   const { id } = useParams({ from: '/shell/rules/$id' })
   const { data: rule, error, refetch } = useQuery(ruleQuery(id))
+  const behind = behindOf(rule, useThrottled())
   // A rule that is off does not run, so its text is tried.
   const [name, text] = [rule?.id ?? '', rule?.off ? rule.source : null]
   const what = useMemo(() => (text === null ? { rule: name } : { text }), [name, text])
@@ -39,6 +41,7 @@ export default function RulePage() {
             <Chip>{rule.kind}</Chip>
             <Chip>{ORIGIN_WORD[rule.origin]}</Chip>
             {rule.off && <Chip className="border-line-strong font-semibold">off</Chip>}
+            {behind && <BehindChip behind={behind} className="border-line-strong font-semibold" />}
             <span className="data text-muted">{logSource(rule)}</span>
             <span className="text-muted text-sm" title="Changes when what it detects may change">
               version <span className="data">{visible(rule.version)}</span>
@@ -50,6 +53,7 @@ export default function RulePage() {
         <RuleActions rule={rule} />
       </header>
       {rule.off && <OffNote off={rule.off} />}
+      {behind && <BehindNote behind={behind} />}
       <div className="grid grid-cols-12 items-start gap-3 px-4">
         <div className="col-span-12 flex min-w-0 flex-col gap-3 xl:col-span-8">
           <Backtest what={what} />

@@ -4,13 +4,14 @@ import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { useMemo, useRef, useState } from 'react'
 import { rules as rulesQuery } from '@/api/queries'
-import type { Rule } from '@/api/types'
+import type { Rule, Throttled } from '@/api/types'
 import { Icon } from '@/components/Icon'
 import { LEVELS, levelWord, Severity } from '@/components/Severity'
 import { Button, buttonClass, Chip, Empty, ErrorBox, Loading, PageHeader, Title } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { isControl, useKeys } from '@/lib/keys'
 import { count, plural } from '@/lib/number'
+import { BehindChip, behindOf, useThrottled } from './Behind'
 import { ProblemsBanner } from './Problems'
 import { tactics, techniques } from './tags'
 import { logSource, ORIGIN_WORD } from './words'
@@ -23,6 +24,7 @@ export default function Rules() {
   const navigate = useNavigate()
   const { data: answer, error, refetch } = useQuery(rulesQuery)
   const data = answer?.rules
+  const throttled = useThrottled()
   const [selected, setSelected] = useState<string | null>(null)
   const scroller = useRef<HTMLDivElement>(null)
   const list = useMemo(() => filter(data ?? [], q), [data, q])
@@ -90,7 +92,7 @@ export default function Rules() {
             <div role="presentation" className="relative" style={{ height: rows.getTotalSize() }}>
               {rows.getVirtualItems().map((item) => {
                 const rule = list[item.index]
-                return rule && <Row key={rule.id} rule={rule} index={item.index} top={item.start} selected={rule.id === selected} onSelect={setSelected} />
+                return rule && <Row key={rule.id} rule={rule} behind={behindOf(rule, throttled)} index={item.index} top={item.start} selected={rule.id === selected} onSelect={setSelected} />
               })}
             </div>
           </div>
@@ -100,7 +102,16 @@ export default function Rules() {
   )
 }
 
-function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: number; top: number; selected: boolean; onSelect: (id: string) => void }) {
+interface RowProps {
+  rule: Rule
+  behind: Throttled | undefined
+  index: number
+  top: number
+  selected: boolean
+  onSelect: (id: string) => void
+}
+
+function Row({ rule, behind, index, top, selected, onSelect }: RowProps) {
   return (
     <div
       role="row"
@@ -124,6 +135,7 @@ function Row({ rule, index, top, selected, onSelect }: { rule: Rule; index: numb
           {visible(rule.title)}
         </Link>
         {rule.off && <Chip className="shrink-0">off</Chip>}
+        {behind && <BehindChip behind={behind} />}
       </span>
       <span role="cell" className="text-muted data truncate">
         {logSource(rule)}
