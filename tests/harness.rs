@@ -63,7 +63,7 @@ pub(crate) fn json_lines(text: &str) -> Vec<Value> {
 
 /// A folder beside the repository, or nothing, said visibly.
 pub(crate) fn shared(path: &str) -> Option<PathBuf> {
-    let full = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data").join(path);
+    let full = Path::new(env!("WORKSPACE_ROOT")).join("../shared/data").join(path);
     if full.exists() {
         return Some(full);
     }

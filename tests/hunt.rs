@@ -148,7 +148,7 @@ fn rules_that_cannot_be_used_are_explained() {
 
 #[test]
 fn the_rules_in_the_project_pass_their_tests() {
-    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/../../content/rules");
+    let rules = concat!(env!("WORKSPACE_ROOT"), "content/rules");
     let said = stdout(&["rules", "test", rules]);
     assert!(said.trim_end().ends_with(", 0 failed"), "{said}");
     let said = stdout(&["rules", "check", rules]);

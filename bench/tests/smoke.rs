@@ -15,7 +15,7 @@ fn pugmark() -> PathBuf {
 fn every_measure_runs_on_a_small_corpus() {
     let work = std::env::temp_dir().join(format!("pugmark-smoke-{}", std::process::id()));
     let out = work.join("out");
-    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../content/rules");
+    let rules = Path::new(env!("WORKSPACE_ROOT")).join("content/rules");
     let output = Command::new(env!("CARGO_BIN_EXE_pugmark-bench"))
         .arg("run")
         .arg("--pugmark")

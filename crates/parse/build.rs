@@ -10,6 +10,7 @@ fn main() -> std::io::Result<()> {
     let manifest = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
     let root = manifest.join("../../content/parsers");
     println!("cargo::rerun-if-changed={}", root.display());
+    println!("cargo::rerun-if-env-changed=WORKSPACE_ROOT");
     let mut packs = Vec::new();
     for vendor in folders(&root)? {
         println!("cargo::rerun-if-changed={}", vendor.display());

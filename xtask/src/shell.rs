@@ -10,8 +10,7 @@ pub(crate) const BUILD: &[&str] = &["build", "--workspace", "--lib", "--bins", "
 
 /// The repository's root.
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-    here.parent().expect("xtask lies in the repository").to_path_buf()
+    PathBuf::from(env!("WORKSPACE_ROOT"))
 }
 
 /// Where cargo puts what it builds.

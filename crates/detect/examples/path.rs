@@ -91,7 +91,7 @@ fn args() -> Args {
 
 /// The rule files of these folders, or of `content/rules`.
 fn sources(folders: &[PathBuf]) -> Vec<RuleSource> {
-    let ours = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../content/rules");
+    let ours = Path::new(env!("WORKSPACE_ROOT")).join("content/rules");
     let mut folders = if folders.is_empty() { vec![ours] } else { folders.to_vec() };
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {

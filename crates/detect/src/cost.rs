@@ -4,14 +4,19 @@
 //! for saying why it fired, and for its share of looking for the texts of a field: that is done
 //! once for all rules which test the field.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::ruleset::RuleSet;
 
+/// Tells how much time has passed since some moment.
+pub type Stopwatch = Box<dyn Fn() -> Duration>;
+
 /// The time that each rule of a set took.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Costs {
-    /// By the index of the rule; empty where nothing is measured.
+    /// `None` where nothing is measured.
+    stopwatch: Option<Stopwatch>,
+    /// By the index of the rule.
     of_rule: Vec<Duration>,
 }
 
@@ -22,8 +27,9 @@ impl Costs {
     }
 
     /// Nothing yet, for the rules of a set.
-    pub fn of(rules: &RuleSet) -> Self {
-        Self { of_rule: vec![Duration::ZERO; rules.rules().len()] }
+    pub fn of(rules: &RuleSet, stopwatch: Stopwatch) -> Self {
+        let of_rule = vec![Duration::ZERO; rules.rules().len()];
+        Self { stopwatch: Some(stopwatch), of_rule }
     }
 
     /// The time that each rule took, by its index in [`RuleSet::rules`].
@@ -32,18 +38,24 @@ impl Costs {
     }
 
     /// A moment to [charge](Costs::charge) from.
-    pub(crate) fn begin(&self) -> Option<Instant> {
-        (!self.of_rule.is_empty()).then(Instant::now)
+    pub(crate) fn begin(&self) -> Option<Duration> {
+        self.stopwatch.as_ref().map(|now| now())
     }
 
     /// Charges the time since a moment to rules, in equal parts.
-    pub(crate) fn charge(&mut self, rules: &[u32], begun: Option<Instant>) {
-        let Some(begun) = begun else { return };
-        let part = begun.elapsed() / rules.len().max(1) as u32;
+    pub(crate) fn charge(&mut self, rules: &[u32], begun: Option<Duration>) {
+        let (Some(begun), Some(now)) = (begun, self.begin()) else { return };
+        let part = now.saturating_sub(begun) / rules.len().max(1) as u32;
         for &rule in rules {
             if let Some(cost) = self.of_rule.get_mut(rule as usize) {
                 *cost += part;
             }
         }
+    }
+}
+
+impl std::fmt::Debug for Costs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Costs").field("of_rule", &self.of_rule).finish_non_exhaustive()
     }
 }

@@ -38,7 +38,7 @@ mod tests;
 pub use check::{CheckError, check_test};
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use correlation::LATENESS;
-pub use cost::Costs;
+pub use cost::{Costs, Stopwatch};
 pub use detection::{Detection, EVIDENCE_MAX, Reason, RuleInfo, stable_id};
 pub use detector::{Detector, Firing};
 pub use exception::{Exception, ExceptionCheck};

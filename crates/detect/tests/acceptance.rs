@@ -15,7 +15,7 @@ use serde_json::Value as Json;
 const NOW: i64 = 1_795_428_000_000_000;
 
 fn shared() -> Option<PathBuf> {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
         return None;

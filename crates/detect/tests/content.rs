@@ -38,7 +38,7 @@ fn parse(parser: &Parser, test: &RuleTest) -> Batch {
 
 #[test]
 fn our_rules_pass_their_tests() {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../content/rules"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "content/rules"));
     let mut paths = Vec::new();
     rule_files(dir, &mut paths);
     let sources: Vec<RuleSource> = paths

@@ -38,7 +38,7 @@ fn lints(dir: &Path) -> (usize, Vec<Lint>) {
 
 #[test]
 fn our_rules_are_clean() {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../content/rules"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "content/rules"));
     let (rules, lints) = lints(dir);
     assert!(rules > 200, "only {rules} rules");
     let loud: Vec<_> = lints.iter().filter(|l| l.level > LintLevel::Note).collect();
@@ -47,7 +47,7 @@ fn our_rules_are_clean() {
 
 #[test]
 fn the_community_is_hardly_blamed() {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/sigma"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data/sigma"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
         return;

@@ -44,7 +44,7 @@ fn fired(rules: &Arc<RuleSet>, parser: &Parser, path: &Path) -> BTreeMap<String,
 
 #[test]
 fn labelled_samples_fire_their_rules() {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/sigma"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data/sigma"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
         return;

@@ -24,7 +24,7 @@ fn rule_files(dir: &Path, into: &mut Vec<RuleSource>) {
 
 #[test]
 fn every_community_rule_loads() {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/sigma"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data/sigma"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
         return;

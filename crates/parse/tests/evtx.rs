@@ -6,7 +6,7 @@ use pugmark_event::{Records, fields};
 use pugmark_parse::frame::{self, Content, FrameError};
 use pugmark_parse::{Input, Parser};
 
-const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data");
+const SHARED: &str = concat!(env!("WORKSPACE_ROOT"), "../shared/data");
 
 fn files(folder: &str) -> Vec<PathBuf> {
     let root = Path::new(SHARED).join(folder);

@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 const RECEIVED: &str = "2026-11-23T10:00:00Z";
 
 fn files() -> Vec<PathBuf> {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../content/parsers"));
+    let root = Path::new(concat!(env!("WORKSPACE_ROOT"), "content/parsers"));
     let folders = |path: &Path| -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(path) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).collect();

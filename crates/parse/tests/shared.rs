@@ -7,7 +7,7 @@ use pugmark_event::time::Micros;
 use pugmark_event::{Batch, FieldId, Records, fields};
 use pugmark_parse::{Input, Parser};
 
-const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/parsers");
+const SHARED: &str = concat!(env!("WORKSPACE_ROOT"), "../shared/data/parsers");
 const RECEIVED: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
 
 fn shared(path: &str) -> Option<PathBuf> {

@@ -87,7 +87,7 @@ fn come_back(text: &str) -> Result<(), TestCaseError> {
 /// Every example in the guide is a question that is understood.
 #[test]
 fn the_guide_is_true() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guide/query-language.md");
+    let path = concat!(env!("WORKSPACE_ROOT"), "docs/guide/query-language.md");
     let guide = std::fs::read_to_string(path).expect("the guide is in the repository");
     let mut examples = 0;
     let mut inside = false;

@@ -23,6 +23,9 @@ const NOT_BUILT: &str = "<!doctype html><meta charset=utf-8><title>Pugmark</titl
 <p>This binary was built without <code>web/dist</code>. Run <code>cargo xtask web</code> and build \
 again. The API, <code>pugmark search</code> and everything else work without it.</p>";
 
+// Another clone has other files.
+const _: Option<&str> = option_env!("WORKSPACE_ROOT");
+
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/../../web/dist"]
 #[allow_missing = true]

@@ -134,7 +134,7 @@ async fn check_format(packed: &Path) {
 }
 
 fn fixture(version: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(version)
+    Path::new(env!("WORKSPACE_ROOT")).join("crates/store/tests/formats").join(version)
 }
 
 /// Copies a fixture; a name that ends with `.zst` is unpacked and loses the ending.

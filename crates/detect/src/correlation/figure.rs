@@ -2,8 +2,8 @@
 //!
 //! Every figure is exact and does not depend on the order in which entries came: sums are whole
 //! numbers of a small unit, and a percentile knows how many values lie on either side of what it is
-//! compared with. Each entry costs a few steps, however many the window holds; a percentile looks at
-//! all entries where what it is compared with lies between two neighbours that it does not know.
+//! compared with. Each entry costs a few steps, however many the window holds; a percentile looks
+//! at all entries where what it is compared with lies between two neighbours that it does not know.
 
 use std::cmp::Ordering;
 use std::collections::vec_deque::Iter;
@@ -123,8 +123,8 @@ impl Figure {
         }
     }
 
-    /// True when a window of these entries, whose figure it is, fulfils the correlation. The order of
-    /// rules is the window's to look at.
+    /// True when a window of these entries, whose figure it is, fulfils the correlation. The order
+    /// of rules is the window's to look at.
     pub(crate) fn fulfils(&mut self, kind: &Kind, window: Iter<'_, Entry>) -> bool {
         match (self, kind) {
             (Figure::Count(count), Kind::EventCount(list)) => all(list, |n| (*count).cmp(&n)),

@@ -27,8 +27,8 @@ use crate::rule::Comparison;
 const ENTRIES_MIN: usize = 1024;
 /// Numbers kept per key.
 const NUMBERS_MAX: usize = 16 * 1024;
-/// Events of a referenced rule that stay when there are too many, where only their order or presence
-/// counts; up to twice as many are kept meanwhile.
+/// Events of a referenced rule that stay when there are too many, where only their order or
+/// presence counts; up to twice as many are kept meanwhile.
 const ENTRIES_PER_REF: usize = 256;
 /// Windows that are remembered as reported.
 const FIRED_MAX: usize = 8;

@@ -11,7 +11,7 @@ const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The shared test data; `None`, said aloud, where it is absent.
 pub(crate) fn shared() -> Option<PathBuf> {
-    let dir = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    let dir = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data"));
     if !dir.exists() {
         eprintln!("skipped: ../shared is absent");
         return None;

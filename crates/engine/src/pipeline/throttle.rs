@@ -1,9 +1,9 @@
 //! Rules that cost too much run behind the stream.
 //!
-//! Once a second a batch is measured. A rule that over a minute takes more of a core than it may is
-//! taken off the stream, with the rules that are bound to it. What they know goes on over the stored
-//! events, in the background and for a small share of the time: they find what they would have
-//! found, later. They come back when somebody changes the rule or switches it off and on.
+//! Once a second a batch is measured. A rule that over a minute takes more of a core than it may
+//! is taken off the stream, with the rules that are bound to it. What they know goes on over the
+//! stored events, in the background and for a small share of the time: they find what they would
+//! have found, later. They come back when somebody changes the rule or switches it off and on.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -76,7 +76,10 @@ impl Meter {
     /// What is to be measured of the next batch.
     pub(super) fn costs(&self, rules: &RuleSet) -> Costs {
         match self.limit.core_share_max > 0.0 && Instant::now() >= self.due {
-            true => Costs::of(rules),
+            true => {
+                let begun = Instant::now();
+                Costs::of(rules, Box::new(move || begun.elapsed()))
+            }
             false => Costs::off(),
         }
     }
@@ -95,7 +98,8 @@ impl Meter {
         }
     }
 
-    /// The rule that costs most, if that is too much, when a window is over; and its share of a core.
+    /// The rule that costs most, if that is too much, when a window is over; and its share of a
+    /// core.
     pub(super) fn too_costly(&mut self) -> Option<(u32, f64)> {
         let elapsed = self.begun.elapsed();
         if self.limit.core_share_max == 0.0 || elapsed < self.limit.window {

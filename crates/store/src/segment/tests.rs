@@ -258,7 +258,7 @@ fn a_column_is_stored_as_narrow_as_its_values_allow() {
 #[test]
 fn segments_of_format_2_are_merged() {
     let folder = Folder::new();
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v2");
+    let fixture = Path::new(env!("WORKSPACE_ROOT")).join("crates/store/tests/formats/v2");
     let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     let segment = |(path, rows): (&str, u64)| {
         let info = SegmentInfo {
@@ -302,7 +302,7 @@ fn forms_of_format_4_are_read() {
     let lines: Vec<String> = (0..300).map(line).collect();
     let records: Records = lines.iter().map(String::as_bytes).collect();
     let batch = events(&Parser::builtin().unwrap(), "web", &records);
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/v4-forms");
+    let fixture = Path::new(env!("WORKSPACE_ROOT")).join("crates/store/tests/formats/v4-forms");
     if std::env::var_os("PUGMARK_FIXTURE").is_some_and(|name| name == "v4-forms") {
         let folder = Folder::new();
         let written = folder.writer.write(std::slice::from_ref(&batch)).unwrap();
@@ -542,7 +542,7 @@ const TOGETHER_BYTES_MIN: usize = 4 << 20;
 
 #[test]
 fn every_file_of_the_shared_data_comes_back() {
-    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data"));
+    let root = Path::new(concat!(env!("WORKSPACE_ROOT"), "../shared/data"));
     let mut files = Vec::new();
     walk(root, &mut files);
     #[allow(clippy::print_stderr)] // the only way a test can say what it did
