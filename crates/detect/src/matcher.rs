@@ -12,6 +12,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, packed};
 use hashbrown::HashMap;
 
 use crate::cost::Costs;
+use crate::pattern::fold_in;
 use crate::required::required;
 use crate::rule::{EventRule, Node, Place, Pred, Test};
 use crate::view::{Column, EventFields, FieldPlan, NONE, Value, View};
@@ -68,6 +69,8 @@ struct FieldMatcher {
 #[derive(Debug, Default)]
 struct Literals {
     whole: HashMap<Box<str>, Vec<u32>>,
+    /// Lengths that whole values have, of 64: most values need not be hashed.
+    whole_lengths: u64,
     automaton: Option<AhoCorasick>,
     /// Where there are few: says much faster that a value has none of them.
     any: Option<packed::Searcher>,
@@ -166,10 +169,11 @@ impl Hits {
 impl FieldMatcher {
     fn run(&self, column: &Column<'_>) -> Hits {
         let mut hits = Hits { tests: Vec::new(), ends: Vec::with_capacity(column.values.len()) };
+        let mut room = String::new();
         for value in &column.values {
             let start = hits.tests.len();
             if !value.null {
-                self.value(value, &mut hits.tests);
+                self.value(value, &mut room, &mut hits.tests);
             }
             hits.tests[start..].sort_unstable();
             let mut kept = start;
@@ -185,11 +189,12 @@ impl FieldMatcher {
         hits
     }
 
-    fn value(&self, value: &Value<'_>, tests: &mut Vec<u32>) {
+    /// `room` is for texts whose letters are folded.
+    fn value(&self, value: &Value<'_>, room: &mut String, tests: &mut Vec<u32>) {
         tests.extend(self.present);
         if !self.folded.is_empty() {
-            for text in value.folded() {
-                self.folded.find(text, tests);
+            for text in value.texts() {
+                self.folded.find(fold_in(room, text), tests);
             }
         }
         if !self.cased.is_empty() {
@@ -206,7 +211,9 @@ impl Literals {
     }
 
     fn find(&self, text: &str, tests: &mut Vec<u32>) {
-        if let Some(found) = self.whole.get(text) {
+        if self.whole_lengths >> (text.len() % 64) & 1 == 1
+            && let Some(found) = self.whole.get(text)
+        {
             tests.extend_from_slice(found);
         }
         let Some(automaton) = &self.automaton else { return };
@@ -485,6 +492,7 @@ impl Literals {
             }
             if !whole.is_empty() {
                 let tests = whole.into_iter().map(|(_, test)| test).collect();
+                literals.whole_lengths |= 1 << (text.len() % 64);
                 literals.whole.insert(text.into_boxed_str(), tests);
             }
         }

@@ -18,14 +18,50 @@ impl Text {
 
 /// Lower case, letter by letter, so that a part of a text folds like the same part of a whole.
 pub(crate) fn fold(text: &str) -> Cow<'_, str> {
-    if text.is_ascii() {
-        return match text.bytes().any(|b| b.is_ascii_uppercase()) {
-            true => Cow::Owned(text.to_ascii_lowercase()),
-            false => Cow::Borrowed(text),
-        };
+    match letters(text) {
+        Letters::Folded => Cow::Borrowed(text),
+        Letters::Ascii => Cow::Owned(text.to_ascii_lowercase()),
+        Letters::Foreign => {
+            let mut folded = String::with_capacity(text.len());
+            fold_foreign(text, &mut folded);
+            Cow::Owned(folded)
+        }
     }
-    // Most text with a foreign letter in it is ASCII all the same.
-    let mut folded = String::with_capacity(text.len());
+}
+
+/// The same in a room that is used again and again.
+pub(crate) fn fold_in<'t>(room: &'t mut String, text: &'t str) -> &'t str {
+    room.clear();
+    match letters(text) {
+        Letters::Folded => return text,
+        Letters::Ascii => {
+            room.push_str(text);
+            room.make_ascii_lowercase();
+        }
+        Letters::Foreign => fold_foreign(text, room),
+    }
+    room
+}
+
+enum Letters {
+    /// Of ASCII, and folded already.
+    Folded,
+    Ascii,
+    Foreign,
+}
+
+/// One pass without a way out, which a machine does for many bytes at once.
+fn letters(text: &str) -> Letters {
+    let mark = |marks: u8, byte: u8| marks | byte & 0x80 | u8::from(byte.is_ascii_uppercase());
+    match text.bytes().fold(0, mark) {
+        0 => Letters::Folded,
+        1 => Letters::Ascii,
+        _ => Letters::Foreign,
+    }
+}
+
+/// Most text with a foreign letter in it is ASCII all the same.
+fn fold_foreign(text: &str, folded: &mut String) {
     let mut rest = text;
     while !rest.is_empty() {
         let (plain, other) = rest.split_at(rest.bytes().take_while(u8::is_ascii).count());
@@ -34,7 +70,6 @@ pub(crate) fn fold(text: &str) -> Cow<'_, str> {
         folded.extend(other[..end].chars().flat_map(char::to_lowercase));
         rest = &other[end..];
     }
-    Cow::Owned(folded)
 }
 
 /// Text with `*` (any run of characters) and `?` (any one character).

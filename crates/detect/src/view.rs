@@ -6,7 +6,6 @@
 //! other case.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 
 use arrow::array::{Array, AsArray, StringArray};
 use hashbrown::HashMap;
@@ -25,20 +24,83 @@ const ELEMENTS_MAX: usize = 4096;
 pub(crate) struct FieldPlan {
     names: Vec<String>,
     columns: Vec<Option<FieldId>>,
-    /// Lower-cased name to fields.
-    by_folded_name: HashMap<String, Vec<u32>>,
+    by_shape: ByShape,
+    /// Names with letters beyond ASCII.
+    foreign: Vec<u32>,
 }
 
 impl FieldPlan {
     /// A plan for `names`, each once.
     pub(crate) fn new(product: &str, names: Vec<String>) -> Self {
-        let mut by_folded_name: HashMap<String, Vec<u32>> = HashMap::new();
-        for (index, name) in (0u32..).zip(&names) {
-            by_folded_name.entry(fold(name).into_owned()).or_default().push(index);
-        }
         let columns = names.iter().map(|name| fields::resolve(product, name)).collect();
-        Self { names, columns, by_folded_name }
+        let by_shape = ByShape::new(&names);
+        let foreign =
+            (0u32..).zip(&names).filter(|(_, name)| !name.is_ascii()).map(|(at, _)| at).collect();
+        Self { names, columns, by_shape, foreign }
     }
+
+    /// Calls `each` with the fields that an attribute of this name stands for, and whether the name
+    /// is the same letter by letter. Letters of ASCII stand for each other only.
+    fn meanings(&self, name: &str, mut each: impl FnMut(u32, bool)) {
+        for &field in self.by_shape.like(name) {
+            let wanted = &self.names[field as usize];
+            let exact = wanted == name;
+            if exact || wanted.eq_ignore_ascii_case(name) {
+                each(field, exact);
+            }
+        }
+        if !self.foreign.is_empty() && !name.is_ascii() {
+            let folded = fold(name);
+            for &field in &self.foreign {
+                let wanted = &self.names[field as usize];
+                if fold(wanted) == folded {
+                    each(field, wanted == name);
+                }
+            }
+        }
+    }
+}
+
+/// ASCII names by length and last letter: of most attributes this alone says that nobody asks about
+/// them, and it costs less than a hash.
+#[derive(Debug)]
+struct ByShape {
+    /// Where the names of each shape begin in `names`.
+    starts: Box<[u32; SHAPES + 1]>,
+    names: Vec<u32>,
+}
+
+const SHAPES: usize = 1024;
+
+impl Default for ByShape {
+    fn default() -> Self {
+        Self { starts: Box::new([0; SHAPES + 1]), names: Vec::new() }
+    }
+}
+
+impl ByShape {
+    fn new(names: &[String]) -> Self {
+        let ascii = (0u32..).zip(names).filter(|(_, name)| name.is_ascii());
+        let mut shaped: Vec<(usize, u32)> = ascii.map(|(at, name)| (shape(name), at)).collect();
+        shaped.sort_unstable();
+        let mut by_shape = Self::default();
+        for (shape, start) in by_shape.starts.iter_mut().enumerate() {
+            *start = shaped.partition_point(|(of, _)| *of < shape) as u32;
+        }
+        by_shape.names = shaped.into_iter().map(|(_, at)| at).collect();
+        by_shape
+    }
+
+    fn like(&self, name: &str) -> &[u32] {
+        let shape = shape(name);
+        &self.names[self.starts[shape] as usize..self.starts[shape + 1] as usize]
+    }
+}
+
+/// The same for names that differ in case only.
+fn shape(name: &str) -> usize {
+    let last = name.as_bytes().last().copied().unwrap_or_default();
+    name.len() % 32 * 32 + usize::from(last % 32)
 }
 
 /// One distinct value.
@@ -48,13 +110,12 @@ pub(crate) struct Value<'a> {
     /// Elements, when it is a JSON array.
     pub(crate) elements: Option<Vec<String>>,
     pub(crate) null: bool,
-    folded: OnceCell<Vec<Cow<'a, str>>>,
 }
 
 impl<'a> Value<'a> {
     fn new(text: Cow<'a, str>, kind: u8) -> Self {
         let elements = if kind == b'j' { array(&text) } else { None };
-        Self { text, elements, null: kind == b'z', folded: OnceCell::new() }
+        Self { text, elements, null: kind == b'z' }
     }
 
     /// The texts to test: the value, or the elements of an array.
@@ -62,17 +123,6 @@ impl<'a> Value<'a> {
         let single = if self.elements.is_none() { Some(self.text.as_ref()) } else { None };
         let many = self.elements.as_deref().unwrap_or_default();
         single.into_iter().chain(many.iter().map(String::as_str))
-    }
-
-    /// The same texts with their letters folded.
-    pub(crate) fn folded(&self) -> &[Cow<'a, str>] {
-        self.folded.get_or_init(|| match (&self.elements, &self.text) {
-            (Some(elements), _) => {
-                elements.iter().map(|e| Cow::Owned(fold(e).into_owned())).collect()
-            }
-            (None, Cow::Borrowed(text)) => vec![fold(text)],
-            (None, Cow::Owned(text)) => vec![Cow::Owned(fold(text).into_owned())],
-        })
     }
 }
 
@@ -153,8 +203,7 @@ fn registered<'a>(batch: &'a Batch, rows: &[u32], field: Option<FieldId>) -> Col
     match field.field().kind {
         Kind::Text | Kind::Ip => {
             if let Some(array) = batch.text(field) {
-                // Raw records repeat so rarely that hashing them is wasted.
-                texts(array, rows, field == fields::ORIGINAL, &mut column);
+                texts(array, rows, &mut column);
             }
         }
         Kind::Long => {
@@ -185,39 +234,53 @@ fn registered<'a>(batch: &'a Batch, rows: &[u32], field: Option<FieldId>) -> Col
     column
 }
 
-fn texts<'a>(array: &'a StringArray, rows: &[u32], all_differ: bool, column: &mut Column<'a>) {
-    let mut seen: HashMap<&'a str, u32> = HashMap::new();
-    // Neighbours are often alike, and comparing costs less than hashing.
-    let mut last: (&'a str, u32) = ("", NONE);
+fn texts<'a>(array: &'a StringArray, rows: &[u32], column: &mut Column<'a>) {
+    let mut distinct = Distinct::default();
     for (at, &row) in rows.iter().enumerate() {
-        if array.is_null(row as usize) {
-            continue;
+        if array.is_valid(row as usize) {
+            column.ids[at] = distinct.id(&mut column.values, b's', array.value(row as usize));
         }
-        let text = array.value(row as usize);
-        if all_differ {
-            column.ids[at] = push(&mut column.values, Cow::Borrowed(text), b's');
-            continue;
+    }
+}
+
+/// Values of one field that were seen.
+#[derive(Default)]
+struct Distinct<'a> {
+    by_text: HashMap<(u8, &'a str), u32>,
+    /// The last one: neighbours are often alike, and comparing costs less than hashing.
+    last: Option<(u8, &'a str, u32)>,
+    /// Values that were looked for.
+    asked: usize,
+    /// They repeat so rarely that hashing them is wasted.
+    all_differ: bool,
+}
+
+/// Values after which it is clear whether a field's values repeat.
+const TRIED: usize = 128;
+
+impl<'a> Distinct<'a> {
+    /// The id of a value, which is added if it was not seen.
+    fn id(&mut self, values: &mut Vec<Value<'a>>, kind: u8, text: &'a str) -> u32 {
+        let mut add = || push(values, Cow::Borrowed(text), kind);
+        if self.all_differ {
+            return add();
         }
-        if last.1 == NONE || last.0 != text {
-            let id = *seen
-                .entry(text)
-                .or_insert_with(|| push(&mut column.values, Cow::Borrowed(text), b's'));
-            last = (text, id);
+        if let Some((_, _, id)) = self.last.filter(|last| (last.0, last.1) == (kind, text)) {
+            return id;
         }
-        column.ids[at] = last.1;
+        let id = *self.by_text.entry((kind, text)).or_insert_with(add);
+        self.asked += 1;
+        if self.asked == TRIED {
+            self.all_differ = self.by_text.len() > TRIED / 8 * 7;
+        }
+        self.last = Some((kind, text, id));
+        id
     }
 }
 
 fn push<'a>(values: &mut Vec<Value<'a>>, text: Cow<'a, str>, kind: u8) -> u32 {
     values.push(Value::new(text, kind));
     values.len() as u32 - 1
-}
-
-/// What an attribute name means for one field of the plan.
-#[derive(Debug, Clone, Copy)]
-struct Target {
-    field: u32,
-    exact: bool,
 }
 
 /// One pass over the attributes of all rows.
@@ -229,9 +292,7 @@ fn attributes<'a>(batch: &'a Batch, rows: &[u32], plan: &FieldPlan, columns: &mu
         return;
     };
     let kinds = batch.text(fields::ATTRIBUTE_KINDS);
-    // What each name seen in this batch stands for.
-    let mut targets: HashMap<&'a str, Vec<Target>> = HashMap::new();
-    let mut seen: HashMap<(u32, u8, &'a str), u32> = HashMap::new();
+    let mut distinct: Vec<Distinct<'a>> = columns.iter().map(|_| Distinct::default()).collect();
     for (at, &row) in rows.iter().enumerate() {
         let row = row as usize;
         if map.is_null(row) {
@@ -240,32 +301,21 @@ fn attributes<'a>(batch: &'a Batch, rows: &[u32], plan: &FieldPlan, columns: &mu
         let range = map.value_offsets()[row] as usize..map.value_offsets()[row + 1] as usize;
         let kinds = kinds.filter(|k| k.is_valid(row)).map_or(&[][..], |k| k.value(row).as_bytes());
         for (position, entry) in range.enumerate() {
-            let name = keys.value(entry);
-            let targets = targets.entry(name).or_insert_with(|| meanings(plan, name));
-            for target in targets.iter() {
-                let column = &mut columns[target.field as usize];
-                if !target.exact && column.ids[at] != NONE {
-                    continue;
+            plan.meanings(keys.value(entry), |field, exact| {
+                let column = &mut columns[field as usize];
+                if !exact && column.ids[at] != NONE {
+                    return;
                 }
                 let kind = match kinds.get(position) {
                     Some(kind @ (b'j' | b'z')) => *kind,
                     _ => b's',
                 };
                 let text = if values.is_valid(entry) { values.value(entry) } else { "" };
-                column.ids[at] = *seen
-                    .entry((target.field, kind, text))
-                    .or_insert_with(|| push(&mut column.values, Cow::Borrowed(text), kind));
-            }
+                let distinct = &mut distinct[field as usize];
+                column.ids[at] = distinct.id(&mut column.values, kind, text);
+            });
         }
     }
-}
-
-fn meanings(plan: &FieldPlan, name: &str) -> Vec<Target> {
-    let Some(fields) = plan.by_folded_name.get(fold(name).as_ref()) else { return Vec::new() };
-    fields
-        .iter()
-        .map(|&field| Target { field, exact: plan.names[field as usize] == name })
-        .collect()
 }
 
 #[cfg(test)]
@@ -296,6 +346,8 @@ mod tests {
         check(|b| b.native("windows", "LogonType", Raw::Text("%%1")), "LogonType", &["%%1"]);
         check(|b| b.attribute("Odd", Raw::Text("x")), "Odd", &["x"]);
         check(|b| b.attribute("resultType", Raw::Text("x")), "ResultType", &["x"]);
+        check(|b| b.attribute("\u{212a}elvin", Raw::Text("x")), "kelvin", &[]);
+        check(|b| b.attribute("GR\u{d6}SSE", Raw::Text("x")), "gr\u{f6}sse", &["x"]);
         check(|b| b.attribute("tags", Raw::Json(r#"["a",2]"#)), "tags", &["a", "2"]);
         let nested = r#"[["a",[null,"b"]],{"c":[1]},true]"#;
         let elements = ["a", "b", r#"{"c":[1]}"#, "true"];
