@@ -62,7 +62,11 @@ fn a_part_of_a_rule_is_missing_or_another_kind() {
     rule(0, "title: A Title\ntitle: Another", "duplicate entry");
     rule(0, "\ttitle: A Title", "YAML parse error");
     rule(2, "status: unsure", "invalid status");
+    rule(0, "title: 5", "Missing required field 'title'");
+    rule(3, "", "Missing required field 'logsource'");
     rule(3, "logsource: windows", "logsource must be a mapping");
+    rule(3, "logsource: {product: [windows, linux]}", "logsource: `product` must be text");
+    rule(3, "logsource: {service: {a: b}}", "logsource: `service` must be text");
     rule(4, "detections:", "Missing required field 'detection'");
     rule(5, "  other:", "the condition names `selection`");
     rule(6, "", "empty selection");
@@ -70,6 +74,11 @@ fn a_part_of_a_rule_is_missing_or_another_kind() {
     rule(6, "    - null", "empty selection");
     rule(6, "    Provider_Name: *unknown", "unknown anchor");
     rule(6, "    Provider_Name: a\n    Provider_Name: b", "duplicate entry");
+    rule(6, "    Provider_Name: {a: b}", "`Provider_Name` has a list or a mapping");
+    rule(6, "    Provider_Name: [a, [b]]", "`Provider_Name` has a list or a mapping");
+    rule(6, "    - [a, b]", "a list in a list");
+    rule(6, "    - Provider_Name: {a: b}", "`Provider_Name` has a list or a mapping");
+    rule(6, "    5: a", "a field's name must be text");
     rule(7, "", "Missing required field 'condition'");
     rule(7, "  condition: []", "empty condition");
     rule(7, "  condition: 5", "condition must be a string");
@@ -158,6 +167,12 @@ fn a_correlation_makes_no_sense() {
     correlation(1, "  rules: []", "without `rules`");
     correlation(1, "  rules: [nowhere]", "refers to `nowhere`");
     correlation(1, "  rules: [c]", "in a circle");
+    correlation(1, "  rules: {good: 1}", "`rules` must be a name or a list of names");
+    correlation(2, "  group-by: {a: b}", "`group-by` must be a field or a list of fields");
+    correlation(2, "  group-by: [a, [b]]", "`group-by` must be a field or a list of fields");
+    correlation(2, "  group-by: [a]\n  generate: often", "`generate` must be true or false");
+    correlation(2, "  group-by: [a]\n  aliases: [a]", "`aliases` must be a mapping");
+    correlation(2, "  group-by: [a]\n  aliases: {a: b}", "`aliases` must be a mapping");
     correlation(3, "", "timeframe");
     correlation(3, "  timespan: 0s", "not within 1s and 31d");
     correlation(3, "  timespan: 1y", "not within 1s and 31d");

@@ -2,6 +2,7 @@
 //! leaves this module but conditions over names.
 
 mod modifier;
+mod shape;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -72,6 +73,9 @@ pub(crate) fn read(
     }
     let SigmaCollection { rules, correlations, filters, errors, .. } =
         rsigma_parser::parse_sigma_yaml(text).map_err(|e| fault(&e.to_string()))?;
+    if errors.is_empty() {
+        shape::check(text)?;
+    }
     let (info, name, body) = if let Some(rule) = rules.into_iter().next() {
         let body = Body::Event(Arc::new(event_rule(&rule.detection, placeholders)?));
         let mut info = info(rule.title, rule.id, path, text);
