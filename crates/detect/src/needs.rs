@@ -6,7 +6,14 @@ use pugmark_event::fields::{self, FieldId};
 
 use crate::entity;
 use crate::logsource::events_of;
+use crate::required::required;
+use crate::rule::{EventRule, KEYWORD_FIELD, Node, Pred};
 use crate::ruleset::RuleSet;
+
+/// Texts that are looked for one by one; more of them cost more than they save.
+const RECORD_PARTS_MAX: usize = 8;
+/// Shorter texts are nearly everywhere.
+const RECORD_PART_BYTES_MIN: usize = 3;
 
 /// What rules look at in an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +24,10 @@ pub struct Needs {
     pub hits: Vec<FieldId>,
     /// Names of attributes, in ASCII lower case; `None` where it may be any.
     pub attributes: Option<BTreeSet<String>>,
+    /// Texts of which the record of every event that matches has one: ASCII, letters in lower case,
+    /// without quotes and backslashes. `None` where some rule does not look at the record, or for
+    /// nothing that must be there.
+    pub record_parts: Option<BTreeSet<String>>,
     /// Products, categories and services: an event that has none of a list matches no rule. `None`
     /// where some rule reads events of any.
     pub sources: [Option<BTreeSet<String>>; 3],
@@ -41,8 +52,17 @@ impl RuleSet {
             hits: hits.difference(&matching).copied().collect(),
             matching: matching.into_iter().collect(),
             attributes: all.map(lower).collect(),
+            record_parts: self.record_parts(),
             sources: self.sources_read(),
         }
+    }
+
+    fn record_parts(&self) -> Option<BTreeSet<String>> {
+        let mut parts = BTreeSet::new();
+        for rule in self.matched_rules() {
+            parts.extend(record_parts(rule, &rule.condition)?);
+        }
+        (parts.len() <= RECORD_PARTS_MAX).then_some(parts)
     }
 
     fn sources_read(&self) -> [Option<BTreeSet<String>>; 3] {
@@ -61,4 +81,40 @@ impl RuleSet {
         }
         read
     }
+}
+
+/// Texts of which the record has one where a node holds.
+fn record_parts(rule: &EventRule, node: &Node) -> Option<Vec<String>> {
+    match node {
+        Node::Selection(index) => record_parts(rule, &rule.selections[*index as usize].1),
+        Node::Test(test) => {
+            let test = &rule.tests[*test as usize];
+            let asked = !test.negate && test.field == KEYWORD_FIELD;
+            let parts: Vec<Vec<String>> =
+                test.any.iter().filter(|_| asked).map(required_part).collect::<Option<_>>()?;
+            asked.then(|| parts.concat())
+        }
+        Node::All(nodes) => {
+            let parts = nodes.iter().filter_map(|node| record_parts(rule, node));
+            parts.max_by_key(|parts| parts.iter().map(String::len).min())
+        }
+        Node::Any(nodes) | Node::AtLeast(1.., nodes) => {
+            let parts = nodes.iter().map(|node| record_parts(rule, node));
+            Some(parts.collect::<Option<Vec<_>>>()?.concat())
+        }
+        Node::Not(_) | Node::AtLeast(0, _) => None,
+    }
+}
+
+fn required_part(pred: &Pred) -> Option<Vec<String>> {
+    let texts = match pred {
+        Pred::Text { text, .. } => vec![text.text.clone()],
+        other => required(other)?,
+    };
+    let fits = |text: &String| {
+        let odd = |byte: u8| !byte.is_ascii() || matches!(byte, b'"' | b'\\');
+        text.len() >= RECORD_PART_BYTES_MIN && !text.bytes().any(odd)
+    };
+    let parts = texts.into_iter().map(|text| text.to_ascii_lowercase());
+    parts.map(|text| fits(&text).then_some(text)).collect()
 }

@@ -67,8 +67,17 @@ fn fold_foreign(text: &str, folded: &mut String) {
         let (plain, other) = rest.split_at(rest.bytes().take_while(u8::is_ascii).count());
         folded.push_str(&plain.to_ascii_lowercase());
         let end = other.find(|c: char| c.is_ascii()).unwrap_or(other.len());
-        folded.extend(other[..end].chars().flat_map(char::to_lowercase));
+        other[..end].chars().for_each(|letter| push_folded(letter, folded));
         rest = &other[end..];
+    }
+}
+
+/// Two foreign letters (the sign for Kelvin, the I with a dot) have a letter of ASCII in their lower
+/// case. They stay: what looks for ASCII need not look for them.
+fn push_folded(letter: char, folded: &mut String) {
+    match letter.to_lowercase().any(|lower| lower.is_ascii()) {
+        true => folded.push(letter),
+        false => folded.extend(letter.to_lowercase()),
     }
 }
 

@@ -112,6 +112,13 @@ impl RuleSet {
         self.partitions.iter().flat_map(|partition| partition.fields.iter().map(String::as_str))
     }
 
+    /// The rules over events that are looked at.
+    pub(crate) fn matched_rules(&self) -> impl Iterator<Item = &EventRule> {
+        let all = (0u32..).zip(self.infos.iter().zip(&self.events));
+        all.filter(|(index, (info, _))| !info.silent || !self.feeds.of(*index).is_empty())
+            .filter_map(|(_, (_, body))| body.as_deref())
+    }
+
     pub(crate) fn feeds(&self) -> &Feeds {
         &self.feeds
     }

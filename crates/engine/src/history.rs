@@ -232,6 +232,7 @@ impl History {
             ids: self.ids,
             any_of: any_of.collect(),
             attributes: needs.attributes.map(Arc::new),
+            parts: needs.record_parts.unwrap_or_default().into_iter().collect(),
             keep,
             ..Scan::default()
         }

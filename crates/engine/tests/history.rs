@@ -73,6 +73,31 @@ detection:
   condition: sel
 "#;
 
+/// Words alone: within values, within what records share, and across both.
+const WORDS: &str = r"
+title: Within a value
+id: value
+logsource: {}
+detection:
+  keywords: [RAVERS, 'een need']
+  condition: keywords
+---
+title: Within what records share
+id: shared
+logsource: {}
+detection:
+  keywords: ['T /login HTT']
+  condition: keywords
+---
+title: Across both
+id: across
+logsource: {}
+detection:
+  keywords: ['.113.2 - - [', '404 12', '13.3']
+  posted: [POST]
+  condition: keywords and not posted
+";
+
 /// A cheap generator: the same numbers for the same seed.
 struct Chance(u64);
 
@@ -192,7 +217,7 @@ async fn history_finds_what_the_stream_found() {
     let (builtin, problems) = rules::compile(&rules::builtin());
     assert_eq!(problems, []);
     // Few rules choose rows themselves; many read all.
-    let sets = [compiled(RULES), Arc::new(builtin)];
+    let sets = [compiled(RULES), Arc::new(builtin), compiled(WORDS)];
     let mut total = 0;
     for seed in 1..=10 {
         let dir = tempfile::tempdir().unwrap();

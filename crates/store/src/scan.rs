@@ -50,6 +50,10 @@ pub struct Scan {
     /// Words that the record of every wanted row has: longest runs of ASCII letters, digits and
     /// underscores, letters in lower case. No other row comes.
     pub words: Vec<String>,
+    /// Texts of which the record of every wanted row has one; their ASCII letters are in lower
+    /// case and count in both, and they have neither quotes nor backslashes. Rows of segments that
+    /// have none do not come.
+    pub parts: Vec<String>,
     /// Rows that it does not keep are not returned.
     pub keep: Option<Arc<dyn Keep>>,
     /// Rows whose record does not pass all of these are not returned.
@@ -245,6 +249,7 @@ impl ScanPart {
     pub fn rows_wanted(&self) -> Option<u64> {
         let all = self.scan.keep.is_none()
             && self.scan.records.is_empty()
+            && self.scan.parts.is_empty()
             && self.scan.covers(self.times(), self.ids());
         all.then(|| self.rows())
     }
@@ -260,6 +265,7 @@ impl ScanPart {
         let with_value = scan.keep.as_ref().map(|keep| keep.has_value());
         let plain = fields::by_name(column).is_some()
             && scan.words.is_empty()
+            && scan.parts.is_empty()
             && scan.records.is_empty()
             && scan.filters.is_empty()
             && scan.any_of.is_empty()

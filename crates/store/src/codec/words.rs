@@ -58,6 +58,11 @@ pub(crate) fn has_word(text: &[u8], word: &[u8]) -> bool {
     })
 }
 
+/// True when `part`, whose ASCII letters are in lower case, stands somewhere in `text`.
+pub(crate) fn has_part(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || WordFinder::new(part).starts(text).next().is_some()
+}
+
 /// True when all of `words`, which are in lower case, are among the words of `text`.
 pub(crate) fn has_words(text: &[u8], words: &[impl AsRef<str>]) -> bool {
     words.iter().all(|word| has_word(text, word.as_ref().as_bytes()))
@@ -66,7 +71,8 @@ pub(crate) fn has_words(text: &[u8], words: &[impl AsRef<str>]) -> bool {
 /// Letters of words, the most frequent in logs first; digits come between.
 const FREQUENT: &[u8] = b"eationrsl0123c456789dupmhgfby_vwkxjqz";
 
-/// Finds a word, which is in lower case and not empty, wherever its letters stand.
+/// Finds a word or a part of a text, which is in lower case and not empty, wherever its letters
+/// stand.
 pub(crate) struct WordFinder<'a> {
     word: &'a [u8],
     /// Place of its rarest letter: what is looked for first.
@@ -76,7 +82,8 @@ pub(crate) struct WordFinder<'a> {
 impl<'a> WordFinder<'a> {
     pub(crate) fn new(word: &'a [u8]) -> Self {
         let rank = |byte: u8| FREQUENT.iter().position(|known| *known == byte);
-        let rare = (0..word.len()).max_by_key(|at| rank(word[*at]).unwrap_or(FREQUENT.len()));
+        // What is no letter of a word may be everywhere.
+        let rare = (0..word.len()).max_by_key(|at| rank(word[*at]).unwrap_or(0));
         Self { word, rare: rare.unwrap_or(0) }
     }
 

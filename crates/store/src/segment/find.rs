@@ -1,4 +1,5 @@
-//! Finds the rows whose record has every word of a question, reading as little as possible.
+//! Finds the rows whose record has every word of a question, or may have a part of a text, reading
+//! as little as possible.
 //!
 //! What a template says of a word decides for all its records at once: its text has the word, or
 //! none of the columns that it takes values from can, or these columns must be looked at. Only
@@ -21,7 +22,7 @@ use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
 use crate::codec::template::{Form, Piece, Template};
-use crate::codec::words::{WordFinder, has_word, has_words, hash_word, is_common, is_word};
+use crate::codec::words::{WordFinder, has_part, has_word, hash_word, is_common, is_word, words};
 
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
@@ -308,12 +309,9 @@ impl<'a> Finder<'a> {
     /// How to look where these words may be among the many values of a column.
     fn sieve(&self, among_many: &[bool]) -> Sieve<'a> {
         let mut sieve = Sieve {
-            known: Vec::new(),
             words: self.words.iter().map(|word| word.text).collect(),
             verbatim: among_many.iter().all(|many| *many),
-            searches: Vec::new(),
-            lookup: self.lookup,
-            layout: self.layout,
+            ..Sieve::new(self.lookup, self.layout)
         };
         for template in 0..self.lookup.templates.len() {
             let known = self.known(template, among_many, &mut sieve);
@@ -349,35 +347,10 @@ impl<'a> Finder<'a> {
         }
         // Only now: a template without a chance asks for no column.
         let open = open.into_iter().map(|(word, pieces, glued)| Open {
-            places: pieces.into_iter().flat_map(|p| self.places(p, word, sieve)).collect(),
+            places: pieces.into_iter().flat_map(|p| sieve.places(p, word, self.index)).collect(),
             glued,
         });
         Known::Perhaps(open.collect())
-    }
-
-    /// Where the value of a piece may be.
-    fn places(&self, piece: &Piece, word: usize, sieve: &mut Sieve<'a>) -> Vec<Place> {
-        match piece {
-            Piece::Field(_, Form::Time(_)) => {
-                vec![Place::Time(piece.clone(), word)]
-            }
-            Piece::Field(id, _) => vec![sieve.column(id.column(), word)],
-            Piece::Variable(variable) => vec![sieve.column(&variable.column(), word)],
-            Piece::Attribute(name, _) => {
-                let promoted = self.layout.promoted(name);
-                let mut places: Vec<Place> =
-                    promoted.iter().map(|p| sieve.column(&p.column, word)).collect();
-                if self.index.in_map(name) {
-                    places.push(Place::Map(name.clone(), word));
-                }
-                places
-            }
-            Piece::Text(_)
-            | Piece::Open(_)
-            | Piece::Close(_)
-            | Piece::OpenAttribute(..)
-            | Piece::CloseAttribute(_) => Vec::new(),
-        }
     }
 }
 
@@ -417,6 +390,8 @@ pub(super) struct Sieve<'a> {
     /// For each template of the index.
     known: Vec<Known>,
     words: Vec<&'a str>,
+    /// Whether a word counts within a longer one too.
+    parts: bool,
     /// Whether records that have no template may pass.
     verbatim: bool,
     /// Columns to search, each for one word.
@@ -449,7 +424,80 @@ impl Sifted {
     }
 }
 
-impl Sieve<'_> {
+impl<'a> Sieve<'a> {
+    /// A sieve that looks for nothing yet.
+    fn new(lookup: &'a Lookup, layout: &'a Layout) -> Self {
+        let (known, words, searches) = (Vec::new(), Vec::new(), Vec::new());
+        Self { known, words, parts: false, verbatim: true, searches, lookup, layout }
+    }
+
+    /// A sieve for records with a part of a text: its ASCII letters are in lower case, and it has
+    /// neither quotes nor backslashes, which records write in more ways than one.
+    pub(super) fn of_part(
+        part: &'a str,
+        index: &Index,
+        lookup: &'a Lookup,
+        layout: &'a Layout,
+    ) -> Self {
+        let mut sieve = Sieve { words: vec![part], parts: true, ..Sieve::new(lookup, layout) };
+        for places in &lookup.templates {
+            let known = sieve.known_of_part(&places.template, part.as_bytes(), index);
+            sieve.known.push(known);
+        }
+        sieve
+    }
+
+    fn known_of_part(&mut self, template: &Template, part: &[u8], index: &Index) -> Known {
+        let runs = runs(&template.pieces);
+        if runs.iter().any(|run| matches!(run, Run::Text(text) if has_part(text, part))) {
+            return Known::Yes;
+        }
+        let values = runs.iter().filter_map(|run| match run {
+            Run::Value(piece) => Some(*piece),
+            Run::Text(_) => None,
+        });
+        let may = |piece: &&Piece| words(part).all(|word| Letters::of(piece).may_make(word));
+        let places: Vec<Place> =
+            values.filter(may).flat_map(|piece| self.places(piece, 0, index)).collect();
+        let glued = runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part));
+        match places.is_empty() && !glued {
+            true => Known::No,
+            false => Known::Perhaps(vec![Open { places, glued }]),
+        }
+    }
+
+    /// Where the value of a piece may be.
+    fn places(&mut self, piece: &Piece, word: usize, index: &Index) -> Vec<Place> {
+        match piece {
+            Piece::Field(_, Form::Time(_)) => {
+                vec![Place::Time(piece.clone(), word)]
+            }
+            Piece::Field(id, _) => vec![self.column(id.column(), word)],
+            Piece::Variable(variable) => vec![self.column(&variable.column(), word)],
+            Piece::Attribute(name, _) => {
+                let promoted = self.layout.promoted(name);
+                let mut places: Vec<Place> =
+                    promoted.iter().map(|p| self.column(&p.column, word)).collect();
+                if index.in_map(name) {
+                    places.push(Place::Map(name.clone(), word));
+                }
+                places
+            }
+            Piece::Text(_)
+            | Piece::Open(_)
+            | Piece::Close(_)
+            | Piece::OpenAttribute(..)
+            | Piece::CloseAttribute(_) => Vec::new(),
+        }
+    }
+
+    fn is_in(&self, text: &[u8], word: usize) -> bool {
+        match self.parts {
+            true => has_part(text, self.words[word].as_bytes()),
+            false => has_word(text, self.words[word].as_bytes()),
+        }
+    }
+
     fn may_pass(&self) -> bool {
         self.verbatim || self.known.iter().any(|known| !matches!(known, Known::No))
     }
@@ -481,7 +529,7 @@ impl Sieve<'_> {
         let mut verdicts = vec![None; decoder.template_texts().map_or(0, Array::len)];
         let mut verdict = |row: usize| {
             let Some(key) = decoder.key(row) else {
-                return Some(self.verbatim && verbatim_has(batch, row, &self.words));
+                return Some(self.verbatim && self.verbatim_has(batch, row));
             };
             *verdicts[key].get_or_insert_with(|| {
                 match self.template(&decoder, key).map(|at| &self.known[at]) {
@@ -537,7 +585,7 @@ impl Sieve<'_> {
     /// The rows with a hit, for each search; `None` where there are none.
     fn search(&self, batch: &RecordBatch) -> Vec<Option<BooleanBuffer>> {
         let searches = self.searches.iter().map(|(name, word)| {
-            let rows = rows_with(batch.column_by_name(name)?, self.words[*word]);
+            let rows = self.rows_with(batch.column_by_name(name)?, *word);
             (rows.count_set_bits() > 0).then_some(rows)
         });
         searches.collect()
@@ -602,59 +650,98 @@ impl<'a> Hits<'a> {
     }
 
     fn text_has(&self, text: &str, word: usize) -> bool {
-        has_word(text.as_bytes(), self.sieve.words[word].as_bytes())
+        self.sieve.is_in(text.as_bytes(), word)
     }
 }
 
-/// Rows of a column whose value has the word.
-fn rows_with(column: &ArrayRef, word: &str) -> BooleanBuffer {
-    let all = |test: fn(&u8) -> bool| word.as_bytes().iter().all(test);
-    let possible = match column.data_type() {
-        DataType::Int64 | DataType::UInt32 => all(u8::is_ascii_digit),
-        DataType::Binary | DataType::FixedSizeBinary(_) => all(u8::is_ascii_hexdigit),
-        _ => true,
-    };
-    if !possible {
-        return BooleanBuffer::new_unset(column.len());
-    }
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        return texts_with(texts, word);
-    }
-    let mut text = String::new();
-    let has = |row| {
-        text.clear();
-        push_text(column, row, &mut text).is_some() && has_word(text.as_bytes(), word.as_bytes())
-    };
-    (0..column.len()).map(has).collect()
-}
-
-/// Values lie one behind the other: the word is looked for in all of them at once.
-fn texts_with(texts: &StringArray, word: &str) -> BooleanBuffer {
-    let mut rows = BooleanBufferBuilder::new(texts.len());
-    rows.append_n(texts.len(), false);
-    let offsets = texts.value_offsets();
-    let (first, last) = (offsets[0] as usize, offsets[texts.len()] as usize);
-    let bytes = &texts.value_data()[first..last];
-    let mut row = 0;
-    for start in WordFinder::new(word.as_bytes()).starts(bytes) {
-        while offsets[row + 1] as usize - first <= start {
-            row += 1;
+impl Sieve<'_> {
+    /// Rows of a column whose value has the word.
+    fn rows_with(&self, column: &ArrayRef, word: usize) -> BooleanBuffer {
+        let all = |test: fn(&u8) -> bool| words(self.words[word].as_bytes()).flatten().all(test);
+        let possible = match column.data_type() {
+            DataType::Int64 | DataType::UInt32 => all(u8::is_ascii_digit),
+            DataType::Binary | DataType::FixedSizeBinary(_) => all(u8::is_ascii_hexdigit),
+            _ => true,
+        };
+        if !possible {
+            return BooleanBuffer::new_unset(column.len());
         }
-        // Whether it is a whole word, and within one value, is seen in the value.
-        let value = &bytes[offsets[row] as usize - first..offsets[row + 1] as usize - first];
-        if !rows.get_bit(row) && texts.is_valid(row) && has_word(value, word.as_bytes()) {
-            rows.set_bit(row, true);
+        if let Some(texts) = column.as_string_opt::<i32>() {
+            return self.texts_with(texts, word);
         }
+        let mut text = String::new();
+        let has = |row| {
+            text.clear();
+            push_text(column, row, &mut text).is_some() && self.is_in(text.as_bytes(), word)
+        };
+        (0..column.len()).map(has).collect()
     }
-    rows.finish()
+
+    /// Values lie one behind the other: the word is looked for in all of them at once.
+    fn texts_with(&self, texts: &StringArray, word: usize) -> BooleanBuffer {
+        let mut rows = BooleanBufferBuilder::new(texts.len());
+        rows.append_n(texts.len(), false);
+        let offsets = texts.value_offsets();
+        let (first, last) = (offsets[0] as usize, offsets[texts.len()] as usize);
+        let bytes = &texts.value_data()[first..last];
+        let mut row = 0;
+        for start in WordFinder::new(self.words[word].as_bytes()).starts(bytes) {
+            while offsets[row + 1] as usize - first <= start {
+                row += 1;
+            }
+            // Whether it is a whole word, and within one value, is seen in the value.
+            let value = &bytes[offsets[row] as usize - first..offsets[row + 1] as usize - first];
+            if !rows.get_bit(row) && texts.is_valid(row) && self.is_in(value, word) {
+                rows.set_bit(row, true);
+            }
+        }
+        rows.finish()
+    }
+
+    /// Whether a record that is kept as it was has every word.
+    fn verbatim_has(&self, batch: &RecordBatch, row: usize) -> bool {
+        let texts = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
+        let exact =
+            batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
+        let text = texts.filter(|c| c.is_valid(row)).map(|c| c.value(row).as_bytes());
+        let record = text.or_else(|| exact.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
+        record.is_some_and(|record| (0..self.words.len()).all(|word| self.is_in(record, word)))
+    }
 }
 
-/// Whether a record that is kept as it was has every word.
-fn verbatim_has(batch: &RecordBatch, row: usize, words: &[&str]) -> bool {
-    let texts = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
-    let exact =
-        batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
-    let text = texts.filter(|c| c.is_valid(row)).map(|c| c.value(row).as_bytes());
-    let record = text.or_else(|| exact.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
-    record.is_some_and(|record| has_words(record, words))
+/// What a record is made of, one behind the other.
+enum Run<'a> {
+    Text(Vec<u8>),
+    Value(&'a Piece),
+}
+
+/// Texts that only marks separate are one.
+fn runs(pieces: &[Piece]) -> Vec<Run<'_>> {
+    let mut runs = Vec::new();
+    for piece in pieces.iter().filter(|piece| !piece.is_mark()) {
+        match (runs.last_mut(), piece) {
+            (Some(Run::Text(text)), Piece::Text(more)) => text.extend_from_slice(more.as_bytes()),
+            (_, Piece::Text(text)) => runs.push(Run::Text(text.as_bytes().to_vec())),
+            (_, value) => runs.push(Run::Value(value)),
+        }
+    }
+    runs
+}
+
+impl Run<'_> {
+    /// False when a part of a text cannot begin in one of two neighbours and go on in the other.
+    fn may_cross(&self, next: &Run<'_>, part: &[u8]) -> bool {
+        let ends = |text: &[u8], with: &[u8]| {
+            let from = text.len().checked_sub(with.len());
+            from.is_some_and(|from| text[from..].eq_ignore_ascii_case(with))
+        };
+        let begins = |text: &[u8], with: &[u8]| {
+            text.get(..with.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(with))
+        };
+        (1..part.len()).any(|at| match (self, next) {
+            (Run::Text(text), _) => ends(text, &part[..at]) || ends(&part[..at], text),
+            (_, Run::Text(text)) => begins(text, &part[at..]) || begins(&part[at..], text),
+            (Run::Value(_), Run::Value(_)) => true,
+        })
+    }
 }

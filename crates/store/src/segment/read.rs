@@ -26,7 +26,7 @@ use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::pages::GroupPages;
 use super::{Segment, Tail};
 use crate::codec::decode::Templates;
-use crate::codec::words::{has_words, hash_value};
+use crate::codec::words::{has_part, has_words, hash_value};
 use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
@@ -146,6 +146,9 @@ impl SegmentScan {
         if !self.scan.words.is_empty() && !left.is_empty() {
             left = Left::of(self.with_words(group, &left.rows, known)?);
         }
+        if !self.scan.parts.is_empty() && !left.is_empty() {
+            left = Left::of(self.with_parts(group, left.rows, known)?);
+        }
         if let (Some(keep), Some(schema)) = (&self.scan.keep, self.scan.keep_schema()?)
             && !left.is_empty()
         {
@@ -211,6 +214,36 @@ impl SegmentScan {
             found = &found | &yes;
             if perhaps.count_set_bits() > 0 {
                 found = &found | &self.with_words_whole(group, perhaps, known)?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Those of `rows` whose record has one of the parts that are asked for; all where the file
+    /// does not say.
+    fn with_parts(
+        &self,
+        group: usize,
+        rows: BooleanBuffer,
+        known: &mut Templates,
+    ) -> Result<BooleanBuffer, StoreError> {
+        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
+            return Ok(rows);
+        };
+        let mut found = BooleanBuffer::new_unset(rows.len());
+        for part in &self.scan.parts {
+            let open = &rows & &!&found;
+            let sieve = Sieve::of_part(part, index, lookup, &self.tail.layout);
+            let (yes, perhaps) = self.sift(group, &open, &sieve)?;
+            found = &found | &yes;
+            if perhaps.count_set_bits() > 0 {
+                let mut test = |records: &RecordBatch| {
+                    let texts = records.column(0).as_string::<i32>();
+                    let has = |text: &str| has_part(text.as_bytes(), part.as_bytes());
+                    Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
+                };
+                let left = self.by_record(group, Left::of(perhaps), known, &mut test)?;
+                found = &found | &left.rows;
             }
         }
         Ok(found)

@@ -442,12 +442,29 @@ fn any_column_can_be_asked_for_alone() {
     }
 }
 
-/// Records with this word, as the scan finds them and as they are.
+/// Records with these words, as the scan finds them and as they are.
 #[track_caller]
 fn check_words(folder: &Folder, batch: &Batch, words: &[&str]) {
     let words: Vec<String> = words.iter().map(ToString::to_string).collect();
-    let columns = Some(vec!["event_id".to_string()]);
-    let scan = Scan { words: words.clone(), columns, ..Scan::default() };
+    let scan = Scan { words: words.clone(), ..Scan::default() };
+    check_found(folder, batch, scan, |text| crate::codec::words::has_words(text, &words));
+}
+
+/// The same for records with one of these parts.
+#[track_caller]
+fn check_parts(folder: &Folder, batch: &Batch, parts: &[&str]) {
+    let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+    let scan = Scan { parts: parts.clone(), ..Scan::default() };
+    let has = |text: &[u8], part: &str| {
+        text.windows(part.len()).any(|at| at.eq_ignore_ascii_case(part.as_bytes()))
+    };
+    check_found(folder, batch, scan, |text| parts.iter().any(|part| has(text, part)));
+}
+
+#[track_caller]
+fn check_found(folder: &Folder, batch: &Batch, scan: Scan, has: impl Fn(&[u8]) -> bool) {
+    let asked = format!("{:?} {:?}", scan.words, scan.parts);
+    let scan = Scan { columns: Some(vec!["event_id".to_string()]), ..scan };
     let mut found: Vec<i64> = Vec::new();
     for part in folder.through(batch, &scan) {
         found.extend(
@@ -457,13 +474,9 @@ fn check_words(folder: &Folder, batch: &Batch, words: &[&str]) {
     }
     found.sort_unstable();
     let texts = batch.text(ORIGINAL).unwrap();
-    let has = |row: usize| {
-        let text = texts.value(row).as_bytes();
-        words.iter().all(|word| crate::codec::words::has_word(text, word.as_bytes()))
-    };
-    let expected: Vec<i64> =
-        (0..batch.rows()).filter(|row| has(*row)).map(|row| batch.ids()[row]).collect();
-    assert_eq!(found, expected, "{words:?}");
+    let has = |row: &usize| has(texts.value(*row).as_bytes());
+    let expected: Vec<i64> = (0..batch.rows()).filter(has).map(|row| batch.ids()[row]).collect();
+    assert_eq!(found, expected, "{asked}");
 }
 
 #[test]
@@ -511,6 +524,25 @@ fn words_are_found_wherever_they_lie() {
     ] {
         check_words(&folder, &batch, words);
     }
+    for parts in [
+        &["ailed pass"][..],
+        &["rv3 sshd 3"],
+        &["word for user3 from 192.0"],
+        &["user"],
+        &["ser65"],
+        &["from 192.0.2.7"],
+        &["ent", "absent"],
+        &["absent"],
+        &["000001"],
+        &["with needle1"],
+        &["3t09"],
+        &["z srv"],
+        &["eedle17 an", "file3", "est fin"],
+        &[", "],
+        &["\u{1f}"],
+    ] {
+        check_parts(&folder, &batch, parts);
+    }
 }
 
 proptest! {
@@ -530,6 +562,13 @@ proptest! {
         for word in crate::codec::words::words(lines[0].as_bytes()).take(2) {
             let word = String::from_utf8_lossy(word).to_ascii_lowercase();
             check_words(&folder, &batch, &[&word]);
+        }
+        let plain = |c: char| c.is_ascii() && c != '"' && c != '\\';
+        let ends = lines.iter().flat_map(|line| line.split(|c| !plain(c)));
+        for text in ends.filter(|text| text.len() >= 2).take(3) {
+            let part = text[text.len() / 3..].to_ascii_lowercase();
+            check_parts(&folder, &batch, &[&part]);
+            check_parts(&folder, &batch, &[&part[..part.len().div_ceil(2)], "zz"]);
         }
     }
 }
