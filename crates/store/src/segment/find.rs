@@ -306,6 +306,19 @@ impl<'a> Finder<'a> {
         sieves.filter(|(sieve, _)| sieve.may_pass()).collect()
     }
 
+    /// For each template whether some record in the group may have all words.
+    fn possible(&self) -> Vec<bool> {
+        let in_a_block = |word: &Word<'_>| {
+            let mut blocks = 0..self.group.blocks();
+            word.unfiltered
+                || blocks.any(|block| self.index.block_has(self.group, block, word.hash))
+        };
+        let many: Vec<bool> = self.words.iter().map(in_a_block).collect();
+        let mut sieve = Sieve::new(self.lookup, self.layout);
+        let templates = 0..self.lookup.templates.len();
+        templates.map(|at| !matches!(self.known(at, &many, &mut sieve), Known::No)).collect()
+    }
+
     /// How to look where these words may be among the many values of a column.
     fn sieve(&self, among_many: &[bool]) -> Sieve<'a> {
         let mut sieve = Sieve {
@@ -390,7 +403,7 @@ pub(super) struct Sieve<'a> {
     /// For each template of the index.
     known: Vec<Known>,
     words: Vec<&'a str>,
-    /// Whether a word counts within a longer one too.
+    /// Whether they are parts of a text, of which one is enough.
     parts: bool,
     /// Whether records that have no template may pass.
     verbatim: bool,
@@ -431,38 +444,48 @@ impl<'a> Sieve<'a> {
         Self { known, words, parts: false, verbatim: true, searches, lookup, layout }
     }
 
-    /// A sieve for records with a part of a text: its ASCII letters are in lower case, and it has
-    /// neither quotes nor backslashes, which records write in more ways than one.
-    pub(super) fn of_part(
-        part: &'a str,
-        index: &Index,
+    /// A sieve for records with one of these parts of a text: their ASCII letters are in lower case,
+    /// and they have neither quotes nor backslashes, which records write in more ways than one.
+    pub(super) fn of_parts(
+        parts: &'a [String],
+        (index, group): (&Index, &GroupIndex),
         lookup: &'a Lookup,
         layout: &'a Layout,
     ) -> Self {
-        let mut sieve = Sieve { words: vec![part], parts: true, ..Sieve::new(lookup, layout) };
-        for places in &lookup.templates {
-            let known = sieve.known_of_part(&places.template, part.as_bytes(), index);
+        let words = parts.iter().map(String::as_str).collect();
+        let mut sieve = Sieve { words, parts: true, ..Sieve::new(lookup, layout) };
+        let possible: Vec<Vec<bool>> = parts
+            .iter()
+            .map(|part| Finder::new(&inner_words(part), (index, group), lookup, layout).possible())
+            .collect();
+        for (at, places) in lookup.templates.iter().enumerate() {
+            let asked: Vec<usize> = (0..parts.len()).filter(|part| possible[*part][at]).collect();
+            let known = sieve.known_of_parts(&places.template, &asked, index);
             sieve.known.push(known);
         }
         sieve
     }
 
-    fn known_of_part(&mut self, template: &Template, part: &[u8], index: &Index) -> Known {
+    /// What is known of the records of a template, of which these parts are asked.
+    fn known_of_parts(&mut self, template: &Template, asked: &[usize], index: &Index) -> Known {
         let runs = runs(&template.pieces);
-        if runs.iter().any(|run| matches!(run, Run::Text(text) if has_part(text, part))) {
-            return Known::Yes;
+        let mut open = Open { places: Vec::new(), glued: false };
+        for &word in asked {
+            let part = self.words[word].as_bytes();
+            for run in &runs {
+                match run {
+                    Run::Text(text) if has_part(text, part) => return Known::Yes,
+                    Run::Value(piece) if words(part).all(|w| Letters::of(piece).may_make(w)) => {
+                        open.places.extend(self.places(piece, word, index));
+                    }
+                    Run::Text(_) | Run::Value(_) => {}
+                }
+            }
+            open.glued |= runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part));
         }
-        let values = runs.iter().filter_map(|run| match run {
-            Run::Value(piece) => Some(*piece),
-            Run::Text(_) => None,
-        });
-        let may = |piece: &&Piece| words(part).all(|word| Letters::of(piece).may_make(word));
-        let places: Vec<Place> =
-            values.filter(may).flat_map(|piece| self.places(piece, 0, index)).collect();
-        let glued = runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part));
-        match places.is_empty() && !glued {
+        match open.places.is_empty() && !open.glued {
             true => Known::No,
-            false => Known::Perhaps(vec![Open { places, glued }]),
+            false => Known::Perhaps(vec![open]),
         }
     }
 
@@ -698,15 +721,28 @@ impl Sieve<'_> {
         rows.finish()
     }
 
-    /// Whether a record that is kept as it was has every word.
+    /// Whether a record that is kept as it was has every word, or one of the parts.
     fn verbatim_has(&self, batch: &RecordBatch, row: usize) -> bool {
         let texts = batch.column_by_name(ORIGINAL.column()).and_then(|c| c.as_string_opt::<i32>());
         let exact =
             batch.column_by_name(ORIGINAL_BYTES.column()).and_then(|c| c.as_binary_opt::<i32>());
         let text = texts.filter(|c| c.is_valid(row)).map(|c| c.value(row).as_bytes());
         let record = text.or_else(|| exact.filter(|c| c.is_valid(row)).map(|c| c.value(row)));
-        record.is_some_and(|record| (0..self.words.len()).all(|word| self.is_in(record, word)))
+        let mut words = 0..self.words.len();
+        record.is_some_and(|record| match self.parts {
+            true => words.any(|word| self.is_in(record, word)),
+            false => words.all(|word| self.is_in(record, word)),
+        })
     }
+}
+
+/// Words of a part that are whole words wherever it stands.
+fn inner_words(part: &str) -> Vec<String> {
+    let bytes = part.as_bytes();
+    let first = bytes.iter().take_while(|byte| is_word(**byte)).count();
+    let last = bytes.iter().rev().take_while(|byte| is_word(**byte)).count();
+    let inner = bytes.get(first..bytes.len() - last).unwrap_or_default();
+    words(inner).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
 }
 
 /// What a record is made of, one behind the other.

@@ -230,23 +230,20 @@ impl SegmentScan {
         let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
             return Ok(rows);
         };
-        let mut found = BooleanBuffer::new_unset(rows.len());
-        for part in &self.scan.parts {
-            let open = &rows & &!&found;
-            let sieve = Sieve::of_part(part, index, lookup, &self.tail.layout);
-            let (yes, perhaps) = self.sift(group, &open, &sieve)?;
-            found = &found | &yes;
-            if perhaps.count_set_bits() > 0 {
-                let mut test = |records: &RecordBatch| {
-                    let texts = records.column(0).as_string::<i32>();
-                    let has = |text: &str| has_part(text.as_bytes(), part.as_bytes());
-                    Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
-                };
-                let left = self.by_record(group, Left::of(perhaps), known, &mut test)?;
-                found = &found | &left.rows;
-            }
+        let facts = (index, self.facts(index, group)?);
+        let sieve = Sieve::of_parts(&self.scan.parts, facts, lookup, &self.tail.layout);
+        let (yes, perhaps) = self.sift(group, &rows, &sieve)?;
+        if is_unset(&perhaps) {
+            return Ok(yes);
         }
-        Ok(found)
+        let mut test = |records: &RecordBatch| {
+            let texts = records.column(0).as_string::<i32>();
+            let has = |text: &str| {
+                self.scan.parts.iter().any(|part| has_part(text.as_bytes(), part.as_bytes()))
+            };
+            Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
+        };
+        Ok(&yes | &self.by_record(group, Left::of(perhaps), known, &mut test)?.rows)
     }
 
     /// Rows that have all words, and rows whose record must be put together to know.
