@@ -514,6 +514,21 @@ impl<'a> Sieve<'a> {
         }
     }
 
+    /// The columns that the records of rows are put together from which stay open.
+    pub(super) fn open_columns(&self, index: &Index) -> BTreeSet<String> {
+        let is_open = |known: &Known| match known {
+            Known::Perhaps(open) => open.iter().any(|open| open.glued),
+            Known::Yes | Known::No => false,
+        };
+        let templates = self.lookup.templates.iter().zip(&self.known);
+        let open = templates.filter(|(_, known)| is_open(known));
+        let pieces = open.flat_map(|(places, _)| &places.template.pieces);
+        let mut columns = columns_of(pieces, self.layout, |name| index.in_map(name));
+        let all_need = [EVENT_TIME, ORIGINAL, ORIGINAL_BYTES].map(|id| id.column());
+        columns.extend(all_need.into_iter().chain([TEMPLATE]).map(str::to_string));
+        columns
+    }
+
     fn is_in(&self, text: &[u8], word: usize) -> bool {
         match self.parts {
             true => has_part(text, self.words[word].as_bytes()),

@@ -161,7 +161,8 @@ impl SegmentScan {
         }
         if self.scan.asks_records() && !left.is_empty() {
             let mut test = |records: &RecordBatch| Ok(self.scan.records_pass(records));
-            left = self.by_record(group, left, known, &mut test)?;
+            let columns = self.needed(&[ORIGINAL.column()]);
+            left = self.by_record(group, left, columns, known, &mut test)?;
         }
         Ok(left)
     }
@@ -243,7 +244,9 @@ impl SegmentScan {
             };
             Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
         };
-        Ok(&yes | &self.by_record(group, Left::of(perhaps), known, &mut test)?.rows)
+        let columns = sieve.open_columns(index);
+        let left = self.by_record(group, Left::of(perhaps), columns, known, &mut test)?;
+        Ok(&yes | &left.rows)
     }
 
     /// Rows that have all words, and rows whose record must be put together to know.
@@ -292,18 +295,19 @@ impl SegmentScan {
             let has = |text: &str| has_words(text.as_bytes(), &self.scan.words);
             Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
         };
-        Ok(self.by_record(group, Left::of(rows), known, &mut test)?.rows)
+        let columns = self.needed(&[ORIGINAL.column()]);
+        Ok(self.by_record(group, Left::of(rows), columns, known, &mut test)?.rows)
     }
 
-    /// Rows that pass a test of the text of their record.
+    /// Rows that pass a test of the text of their record, which is put together from `columns`.
     fn by_record(
         &self,
         group: usize,
         left: Left,
+        columns: BTreeSet<String>,
         known: &mut Templates,
         test: &mut dyn FnMut(&RecordBatch) -> Result<BooleanBuffer, StoreError>,
     ) -> Result<Left, StoreError> {
-        let columns = self.needed(&[ORIGINAL.column()]);
         let mut test = |batch: &RecordBatch| {
             test(&events(&wide(batch)?, &self.tail.layout, known, &record_schema())?)
         };
