@@ -3,7 +3,7 @@
 //! States belong to a rule by its id and its [version](crate::RuleInfo::version): rules that
 //! changed start anew, the others keep what they know.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use pugmark_event::time::Micros;
@@ -78,6 +78,14 @@ impl Checkpoint {
     pub(crate) fn state(&self, info: &RuleInfo, rule: &Correlation) -> Option<State> {
         let same = |known: &&RuleState| known.id == info.id && known.version == info.version;
         self.rules.iter().find(same).map(|known| State::of(rule, &known.state))
+    }
+
+    /// Adds what another knows of rules that this one does not know.
+    #[must_use]
+    pub fn join(mut self, other: Checkpoint) -> Self {
+        let known: HashSet<String> = self.rules.iter().map(|rule| rule.id.clone()).collect();
+        self.rules.extend(other.rules.into_iter().filter(|rule| !known.contains(&rule.id)));
+        self
     }
 
     /// Keys that it knows, over all rules.

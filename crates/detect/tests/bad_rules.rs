@@ -74,6 +74,12 @@ fn a_part_of_a_rule_is_missing_or_another_kind() {
     rule(6, "    - null", "empty selection");
     rule(6, "    Provider_Name: *unknown", "unknown anchor");
     rule(6, "    Provider_Name: a\n    Provider_Name: b", "duplicate entry");
+    // One fault does not hide another.
+    check(
+        "title: T\nstatus: unsure\nlogsource: {product: [a]}\ndetection: {sel: {a: b}, \
+         condition: sel}\n",
+        "`product` must be text",
+    );
     rule(6, "    Provider_Name: {a: b}", "`Provider_Name` has a list or a mapping");
     rule(6, "    Provider_Name: [a, [b]]", "`Provider_Name` has a list or a mapping");
     rule(6, "    - [a, b]", "a list in a list");

@@ -19,6 +19,7 @@ use tokio::sync::broadcast;
 
 use crate::engine::Notice;
 use crate::pipeline::alerts::{AlertBook, Order};
+use crate::pipeline::throttle::Stepped;
 use crate::pipeline::watch::Watch;
 use crate::rulebook::RuleBook;
 use crate::status::Counters;
@@ -56,12 +57,17 @@ impl Pipeline {
             self.checkpoint_interval,
             self.cost_limit,
         );
+        self.counters.set_throttled(watch.throttled());
         let mut book = AlertBook::new(self.store.clone(), self.noise_budget);
         let ticks = crossbeam_channel::tick(TICK);
         loop {
             select! {
                 recv(blocks) -> block => match block {
-                    Ok(block) => self.process(&block, &mut watch, &mut book),
+                    Ok(block) => {
+                        if !self.process(&block, &mut watch, &mut book) {
+                            return;
+                        }
+                    }
                     Err(_) => break,
                 },
                 recv(rules) -> new => match new {
@@ -70,20 +76,24 @@ impl Pipeline {
                 },
                 recv(watch.reviewed()) -> reviewed => {
                     let late = reviewed.map_or_else(|_| Vec::new(), |found| watch.review(found));
-                    self.counters.count_detections(late.len());
-                    self.fold(&late, &mut book, Order::Late);
+                    if !self.raise(&late, &mut book, Order::Late) {
+                        return;
+                    }
                 },
                 recv(watch.stepping()) -> stepped => {
-                    if let Some(found) = watch.stepped(stepped.ok()) {
-                        self.counters.count_detections(found.detections.len() + found.late.len());
-                        self.fold(&found.detections, &mut book, Order::Stream);
-                        self.fold(&found.late, &mut book, Order::Late);
+                    let found = watch.stepped(stepped.ok());
+                    // The next step of rules that are far behind must not wait for a tick.
+                    let more = watch.throttle_if_due();
+                    if ![found, more].into_iter().flatten().all(|f| self.raise_behind(f, &mut book)) {
+                        return;
                     }
                     self.counters.set_throttled(watch.throttled());
                 }
                 recv(ticks) -> _ => {
                     watch.review_if_due();
-                    watch.throttle_if_due();
+                    if !watch.throttle_if_due().is_none_or(|f| self.raise_behind(f, &mut book)) {
+                        return;
+                    }
                     self.counters.set_throttled(watch.throttled());
                 }
             }
@@ -94,15 +104,18 @@ impl Pipeline {
         watch.keep();
     }
 
-    fn process(&self, block: &Block, watch: &mut Watch, book: &mut AlertBook) {
+    /// False when the block is not done: the engine stops, and the WAL still has it.
+    fn process(&self, block: &Block, watch: &mut Watch, book: &mut AlertBook) -> bool {
         let end = block.first_id + block.records.len() as i64;
         if let Some(reason) = &block.quarantine {
             self.store.quarantine(block, 0..block.records.len(), reason);
-            return self.done(end, watch);
+            self.done(end, watch);
+            return true;
         }
         let Some(batch) = self.parse(block) else {
             self.store.quarantine(block, 0..block.records.len(), "the parser failed on this block");
-            return self.done(end, watch);
+            self.done(end, watch);
+            return true;
         };
         self.counters.count_issues(&batch);
         self.store.insert(batch.clone());
@@ -111,9 +124,17 @@ impl Pipeline {
             let _ = self.notices.send(Arc::new(Notice::Events(batch.clone())));
         }
         let detections = watch.detect(&batch);
-        self.counters.count_detections(detections.len());
-        self.fold(&detections, book, Order::Stream);
-        self.done(end, watch);
+        let raised = self.raise(&detections, book, Order::Stream);
+        if raised {
+            self.done(end, watch);
+        }
+        raised
+    }
+
+    /// What rules behind the stream found.
+    fn raise_behind(&self, found: Stepped, book: &mut AlertBook) -> bool {
+        self.raise(&found.detections, book, Order::Stream)
+            && self.raise(&found.late, book, Order::Late)
     }
 
     /// The WAL may forget what is below `end`.
@@ -137,25 +158,27 @@ impl Pipeline {
             .ok()
     }
 
-    /// Folds detections into alerts, and waits until the alerts are stored.
-    fn fold(&self, detections: &[Detection], book: &mut AlertBook, order: Order) {
+    /// Folds detections into alerts, and waits until the alerts are stored. False when the engine
+    /// stops before they are: nobody may write down then that they were.
+    fn raise(&self, detections: &[Detection], book: &mut AlertBook, order: Order) -> bool {
         if detections.is_empty() {
-            return;
+            return true;
         }
+        self.counters.count_detections(detections.len());
         loop {
             match self.runtime.block_on(book.fold(detections, order)) {
                 Ok(changed) => {
                     for alert in changed {
                         let _ = self.notices.send(Arc::new(Notice::Alert(alert)));
                     }
-                    return;
+                    return true;
                 }
                 // The block stays in the WAL until its alerts are stored; try until they are.
                 Err(error) => {
                     tracing::error!(%error, "alerts cannot be stored; trying again");
                     std::thread::sleep(std::time::Duration::from_secs(1));
                     if self.store.is_closing() {
-                        return;
+                        return false;
                     }
                 }
             }

@@ -188,7 +188,8 @@ impl Window {
         }
         let entries_max = entries_max(rule);
         if self.len() >= entries_max {
-            if at == 0 {
+            let counts = matches!(rule.kind, Kind::EventCount(_) | Kind::Aggregate(..));
+            if counts && at == 0 {
                 return None;
             }
             self.make_room(rule, entries_max);

@@ -73,7 +73,7 @@ pub(crate) fn read(
     }
     let SigmaCollection { rules, correlations, filters, errors, .. } =
         rsigma_parser::parse_sigma_yaml(text).map_err(|e| fault(&e.to_string()))?;
-    if errors.is_empty() {
+    if !(rules.is_empty() && correlations.is_empty() && filters.is_empty()) {
         shape::check(text)?;
     }
     let (info, name, body) = if let Some(rule) = rules.into_iter().next() {

@@ -66,10 +66,10 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
                 .hint("write `logsource: {product: linux}`; `{}` reads events of any source"));
         };
         check_all(&LOG_SOURCE, mapping(source), "logsource: ")?;
-        check_detection(mapping(detection))?;
+        check_selections(mapping(detection), &["condition", "timeframe"])?;
     }
     if let Some(filter) = document.get("filter") {
-        check_detection(mapping(filter))?;
+        check_selections(mapping(filter), &["condition", "rules"])?;
     }
     match document.get("correlation") {
         None => Ok(()),
@@ -88,11 +88,11 @@ fn check_all(shapes: &[Shape], of: &Mapping, place: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Selections: mappings of fields to values, or lists of such or of words.
-fn check_detection(selections: &Mapping) -> Result<(), Fault> {
+/// Selections: mappings of fields to values, or lists of such or of words. These `others` are none.
+fn check_selections(selections: &Mapping, others: &[&str]) -> Result<(), Fault> {
     for (name, selection) in selections {
         let name = name.as_str().unwrap_or_default();
-        if matches!(name, "condition" | "rules" | "timeframe") {
+        if others.contains(&name) {
             continue;
         }
         let parts = match selection {

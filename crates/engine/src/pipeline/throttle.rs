@@ -1,9 +1,10 @@
 //! Rules that cost too much run behind the stream.
 //!
-//! Once a second a batch is measured. A rule that over a minute takes more of a core than it may
-//! is taken off the stream, with the rules that are bound to it. What they know goes on over the
-//! stored events, in the background and for a small share of the time: they find what they would
-//! have found, later. They come back when somebody changes the rule or switches it off and on.
+//! Once a second a batch is measured. A rule that in two minutes one after the other takes more of
+//! a core than it may is taken off the stream, with the rules that are bound to it. What they know
+//! goes on over the stored events, in the background and for a share of the time: they find what
+//! they would have found, later. When somebody changes the rule or switches it off they come back,
+//! as soon as they have seen what the stream has.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::ControlFlow;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{History, HistoryError};
 use crate::pipeline::late::Late;
+use crate::pipeline::watch::warm_up;
 use crate::rulebook::RuleBook;
 use crate::status::Throttled;
 
@@ -28,12 +30,16 @@ const MEASURE_INTERVAL: Duration = Duration::from_secs(1);
 const BEHIND_MAX: usize = 16;
 /// Events that are looked at in one step.
 const STEP_EVENTS: i64 = 20_000;
-/// Steps take at most one part in so many of the time.
-const STEP_SHARE: u32 = 10;
-/// Time that passes before a step that failed is tried again.
-const STEP_INTERVAL: Duration = Duration::from_secs(1);
-/// Longer than any step takes: the end of one sets the time of the next.
-const STEP_NEVER: Duration = Duration::from_secs(1 << 30);
+/// The pause after a step, in times that the step took: where they are near the stream, and where
+/// they are far behind.
+const PAUSES: [u32; 2] = [9, 1];
+/// Events beyond which they are far behind.
+const FAR_EVENTS: i64 = 10 * STEP_EVENTS;
+/// The pause after a step that failed; it doubles each time.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+const RETRY_DOUBLINGS_MAX: u32 = 8;
+/// Panics after which the events of a step are passed over, as the stream does with a block.
+const PANICS_MAX: u32 = 3;
 
 /// What a rule may cost.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -60,12 +66,22 @@ pub(super) struct Meter {
     events: u64,
     measured: u64,
     of_rule: HashMap<u32, Duration>,
+    /// The rule that cost too much in the window before: one may have been a bad moment.
+    suspect: Option<u32>,
 }
 
 impl Meter {
     pub(super) fn new(limit: CostLimit) -> Self {
         let now = Instant::now();
-        Self { limit, begun: now, due: now, events: 0, measured: 0, of_rule: HashMap::new() }
+        Self {
+            limit,
+            begun: now,
+            due: now,
+            events: 0,
+            measured: 0,
+            of_rule: HashMap::new(),
+            suspect: None,
+        }
     }
 
     /// Starts a window, for other rules.
@@ -98,8 +114,8 @@ impl Meter {
         }
     }
 
-    /// The rule that costs most, if that is too much, when a window is over; and its share of a
-    /// core.
+    /// At the end of a window: the rule that costs most, if that is too much and was in the window
+    /// before; and its share of a core.
     pub(super) fn too_costly(&mut self) -> Option<(u32, f64)> {
         let elapsed = self.begun.elapsed();
         if self.limit.core_share_max == 0.0 || elapsed < self.limit.window {
@@ -109,7 +125,8 @@ impl Meter {
         let (rule, cost) = ended.of_rule.into_iter().max_by_key(|(_, cost)| *cost)?;
         let scale = ended.events as f64 / ended.measured.max(1) as f64;
         let share = cost.as_secs_f64() * scale / elapsed.as_secs_f64();
-        (share > ended.limit.core_share_max).then_some((rule, share))
+        self.suspect = (share > ended.limit.core_share_max).then_some(rule);
+        (self.suspect.is_some() && self.suspect == ended.suspect).then_some((rule, share))
     }
 }
 
@@ -125,6 +142,8 @@ pub(super) struct Behind {
     ids: Vec<String>,
     /// Those of which detections come from here.
     speak: BTreeSet<String>,
+    /// True when somebody changed it: it goes back as soon as it has caught up.
+    returns: bool,
     /// What they know.
     detector: Vec<u8>,
     late: Late,
@@ -143,7 +162,7 @@ pub(super) enum StepError {
 
 /// What a step gives.
 pub(super) struct Stepped {
-    behind: Behind,
+    pub(super) behind: Behind,
     /// In the order of their events.
     pub(super) detections: Vec<Detection>,
     /// Of events that came late even for these rules.
@@ -153,19 +172,30 @@ pub(super) struct Stepped {
 pub(super) type StepResult = Result<Stepped, StepError>;
 
 /// What a step works on.
-struct Work {
-    snapshot: Snapshot,
-    book: Arc<RuleBook>,
+#[derive(Clone)]
+pub(super) struct Work {
+    pub(super) snapshot: Snapshot,
+    pub(super) book: Arc<RuleBook>,
     /// Events below it are there.
-    end: i64,
+    pub(super) end: i64,
 }
 
 impl Behind {
+    /// What its rules know.
+    pub(super) fn known(&self) -> Result<Checkpoint, CheckpointError> {
+        Checkpoint::from_bytes(&self.detector)
+    }
+
+    /// Id of the rule that cost too much.
+    pub(super) fn rule(&self) -> &str {
+        &self.rule
+    }
+
     /// Looks at the next events.
-    fn step(mut self, work: &Work) -> StepResult {
+    pub(super) fn step(mut self, work: &Work) -> StepResult {
         let rules = Arc::new(RuleSet::compile(select(work.book.loaded.clone(), &self.ids)).0);
-        let known = Checkpoint::from_bytes(&self.detector)?;
-        let (mut detector, _) = Detector::resume(rules.clone(), &known);
+        let (mut detector, fresh) = Detector::resume(rules.clone(), &self.known()?);
+        warm_up(&mut detector, &fresh, &work.snapshot, self.next);
         let end = work.end.min(self.next.saturating_add(STEP_EVENTS));
         let history = History {
             ids: Some((self.next, end - 1)),
@@ -185,6 +215,8 @@ impl Behind {
             true => self.late.take(work.snapshot.clone(), work.book.clone()).run()?,
             false => Vec::new(),
         };
+        let late =
+            late.into_iter().filter(|detection| self.speak.contains(&detection.rule.id)).collect();
         self.late.done();
         self.detector = detector.checkpoint(end).to_bytes()?;
         self.next = end;
@@ -192,21 +224,29 @@ impl Behind {
     }
 }
 
+/// When rules may take their next step.
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    due: Instant,
+    failures: u32,
+    panics: u32,
+}
+
 /// The rules behind the stream, and the step that is under way.
 pub(super) struct Throttle {
     pub(super) meter: Meter,
     behind: Vec<Behind>,
+    turns: HashMap<String, Turn>,
     stepping: Receiver<StepResult>,
-    /// When the next step may begin, and when the last began.
-    due: Instant,
-    begun: Instant,
+    /// The rule whose step is under way, with its version, and since when.
+    under_way: Option<(String, String, Instant)>,
 }
 
 impl Throttle {
     /// Goes on with what was behind.
     pub(super) fn new(limit: CostLimit, behind: Vec<Behind>) -> Self {
-        let now = Instant::now();
-        Self { meter: Meter::new(limit), behind, stepping: never(), due: now, begun: now }
+        let (turns, stepping) = (HashMap::new(), never());
+        Self { meter: Meter::new(limit), behind, turns, stepping, under_way: None }
     }
 
     /// What is behind, to be kept.
@@ -223,8 +263,8 @@ impl Throttle {
         }
     }
 
-    /// Takes a rule off the stream, which knew `known` and `late` when it came to the event `next`.
-    /// False when there are too many already.
+    /// Takes a rule off the stream, which knew `known` and `late` when it came to the event that
+    /// `known` has next. False when there are too many already.
     pub(super) fn take_off(
         &mut self,
         (rule, core_share): (&RuleInfo, f64),
@@ -235,58 +275,94 @@ impl Throttle {
         if self.behind.len() >= BEHIND_MAX {
             return Ok(false);
         }
-        let before = loud(&self.stream(book));
         self.behind.push(Behind {
             rule: rule.id.clone(),
             version: rule.version.clone(),
             title: rule.title.clone(),
             core_share,
-            ids: bound(&book.loaded, std::slice::from_ref(&rule.id)),
+            ids: Vec::new(),
             speak: BTreeSet::new(),
+            returns: false,
             detector: known.to_bytes()?,
             late,
             next: known.next,
         });
-        let after = loud(&self.stream(book));
-        if let Some(behind) = self.behind.last_mut() {
-            behind.speak = before.difference(&after).cloned().collect();
-        }
+        self.share_out(book);
         Ok(true)
     }
 
-    /// Rules that changed or were switched off are not behind any more.
-    pub(super) fn change_rules(&mut self, book: &RuleBook) {
-        let off: BTreeSet<&str> = book.off.iter().map(|off| off.rule.id.as_str()).collect();
-        let all = book.rules.rules().iter();
-        let versions: HashMap<&str, &str> =
-            all.map(|info| (info.id.as_str(), info.version.as_str())).collect();
-        self.behind.retain(|behind| {
-            let same = versions.get(behind.rule.as_str()) == Some(&behind.version.as_str());
-            same && !off.contains(behind.rule.as_str())
-        });
+    /// Puts the rule back that was taken off last. What it knew then.
+    pub(super) fn put_back(&mut self, book: &RuleBook) -> Option<Checkpoint> {
+        let last = self.behind.pop();
+        self.share_out(book);
+        last?.known().ok()
     }
 
-    /// Looks at the next stored events with the rules that are furthest behind `end`.
-    pub(super) fn step_if_due(
-        &mut self,
-        snapshot: &dyn Fn() -> Snapshot,
-        book: &Arc<RuleBook>,
-        end: i64,
-    ) {
+    /// Says which rules run where: each speaks at one place.
+    fn share_out(&mut self, book: &RuleBook) {
+        let (mut gone, mut left) = (Vec::new(), loud(&book.rules));
+        for behind in &mut self.behind {
+            gone.push(behind.rule.clone());
+            behind.ids = bound(&book.loaded, std::slice::from_ref(&behind.rule));
+            let after = loud(&RuleSet::compile(without(&book.loaded, &gone)).0);
+            behind.speak = left.difference(&after).cloned().collect();
+            left = after;
+        }
+    }
+
+    /// Rules that somebody changed or switched off return when they have caught up; one that is
+    /// gone does not.
+    pub(super) fn change_rules(&mut self, book: &RuleBook) {
+        let off: BTreeSet<&str> = book.off.iter().map(|off| off.rule.id.as_str()).collect();
+        let infos: HashMap<&str, &Arc<RuleInfo>> =
+            book.rules.rules().iter().map(|info| (info.id.as_str(), info)).collect();
+        for behind in &mut self.behind {
+            let Some(info) = infos.get(behind.rule.as_str()) else { continue };
+            behind.returns |= info.version != behind.version || off.contains(info.id.as_str());
+            (behind.version, behind.title) = (info.version.clone(), info.title.clone());
+        }
+        self.behind.retain(|behind| infos.contains_key(behind.rule.as_str()));
+        self.share_out(book);
+        // What a step finds with the rules of before is looked for again.
+        self.under_way.iter_mut().for_each(|(_, version, _)| version.clear());
+    }
+
+    /// What a rule knows that returns and is so near that what is missing can be looked at at once.
+    pub(super) fn returning(&self, end: i64) -> Option<Behind> {
+        let near = |behind: &&Behind| behind.returns && end - behind.next <= STEP_EVENTS;
+        let idle = self.under_way.is_none();
+        self.behind.iter().find(near).filter(|_| idle).cloned()
+    }
+
+    /// The rule is on the stream again.
+    pub(super) fn returned(&mut self, behind: &Behind, book: &RuleBook) {
+        self.behind.retain(|known| known.rule != behind.rule);
+        self.turns.remove(&behind.rule);
+        self.share_out(book);
+    }
+
+    /// Looks at the next stored events with the rules that are furthest behind of those whose turn
+    /// it is.
+    pub(super) fn step_if_due(&mut self, work: &dyn Fn() -> Work, end: i64) {
         let now = Instant::now();
-        let Some(behind) = self.behind.iter().min_by_key(|behind| behind.next) else { return };
-        if now < self.due || behind.next >= end {
+        if self.under_way.is_some() {
             return;
         }
-        let (behind, work) =
-            (behind.clone(), Work { snapshot: snapshot(), book: book.clone(), end });
+        let due = |behind: &&Behind| {
+            behind.next < end && self.turns.get(&behind.rule).is_none_or(|turn| turn.due <= now)
+        };
+        let Some(behind) = self.behind.iter().filter(due).min_by_key(|behind| behind.next) else {
+            return;
+        };
+        let (behind, work) = (behind.clone(), work());
+        let (rule, version) = (behind.rule.clone(), behind.version.clone());
         let (say, stepping) = crossbeam_channel::bounded(1);
         let run = move || drop(say.send(behind.step(&work)));
         match std::thread::Builder::new().name("behind".into()).spawn(run) {
-            Ok(_) => (self.stepping, self.begun, self.due) = (stepping, now, now + STEP_NEVER),
+            Ok(_) => (self.stepping, self.under_way) = (stepping, Some((rule, version, now))),
             Err(error) => {
                 tracing::warn!(%error, "rules behind the stream go on later");
-                self.due = now + STEP_INTERVAL;
+                self.later(&rule, false);
             }
         }
     }
@@ -296,29 +372,51 @@ impl Throttle {
         &self.stepping
     }
 
-    /// Takes what a step found; `None` when that is not wanted any more, or it will be tried again.
-    pub(super) fn stepped(&mut self, stepped: Option<StepResult>) -> Option<Stepped> {
-        let took = self.begun.elapsed();
+    /// Takes what a step found, on a stream that is at `end`; `None` when it found nothing, will be
+    /// tried again, or is not wanted any more.
+    pub(super) fn stepped(&mut self, stepped: Option<StepResult>, end: i64) -> Option<Stepped> {
         self.stepping = never();
-        self.due = Instant::now() + took * (STEP_SHARE - 1);
+        let (rule, version, begun) = self.under_way.take()?;
         match stepped {
             Some(Ok(stepped)) => {
-                let known = self.behind.iter_mut().find(|behind| {
-                    behind.rule == stepped.behind.rule && behind.version == stepped.behind.version
-                })?;
-                known.clone_from(&stepped.behind);
-                Some(stepped)
+                let same = |b: &&mut Behind| b.rule == rule && b.version == version;
+                let known = self.behind.iter_mut().find(same)?;
+                // Which rules run where may have changed meanwhile, what they know has not.
+                known.detector = stepped.behind.detector;
+                known.late = stepped.behind.late;
+                known.next = stepped.behind.next;
+                let far = usize::from(end - known.next > FAR_EVENTS);
+                let due = Instant::now() + begun.elapsed() * PAUSES[far];
+                self.turns.insert(rule, Turn { due, failures: 0, panics: 0 });
+                Some(Stepped { behind: known.clone(), ..stepped })
             }
             Some(Err(error)) => {
-                tracing::warn!(%error, "rules behind the stream try again");
-                self.due += STEP_INTERVAL;
+                tracing::warn!(rule, %error, "a rule behind the stream tries again");
+                self.later(&rule, false);
                 None
             }
             None => {
-                tracing::error!("BUG: rules behind the stream panicked; they try again");
-                self.due += STEP_INTERVAL;
+                tracing::error!(rule, "BUG: a rule behind the stream panicked");
+                self.later(&rule, true);
                 None
             }
+        }
+    }
+
+    /// A step that failed is tried again; what makes it panic each time is passed over.
+    pub(super) fn later(&mut self, rule: &str, panicked: bool) {
+        let now = Instant::now();
+        let turn =
+            self.turns.entry(rule.to_string()).or_insert(Turn { due: now, failures: 0, panics: 0 });
+        turn.due = now + RETRY_INTERVAL * 2u32.pow(turn.failures.min(RETRY_DOUBLINGS_MAX));
+        turn.failures += 1;
+        turn.panics += u32::from(panicked);
+        if turn.panics >= PANICS_MAX
+            && let Some(behind) = self.behind.iter_mut().find(|behind| behind.rule == rule)
+        {
+            tracing::error!(rule, first_event = behind.next, "it passes over {STEP_EVENTS} events");
+            behind.next += STEP_EVENTS;
+            turn.panics = 0;
         }
     }
 

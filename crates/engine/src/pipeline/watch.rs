@@ -12,15 +12,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, never};
-use pugmark_detect::{Checkpoint, Detection, Detector, Hit, LATENESS, RuleSet};
+use pugmark_detect::{Checkpoint, Detection, Detector, Hit, LATENESS, RuleInfo, RuleSet};
 use pugmark_event::Batch;
 use pugmark_event::time::{DAY, MINUTE, Micros};
-use pugmark_store::{Scan, ScanPart, Store};
+use pugmark_store::{Scan, ScanPart, Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, HistoryError, SortedHits};
 use crate::pipeline::late::Late;
-use crate::pipeline::throttle::{Behind, CostLimit, StepResult, Stepped, Throttle};
+use crate::pipeline::throttle::{Behind, CostLimit, StepResult, Stepped, Throttle, Work};
 use crate::rulebook::RuleBook;
 use crate::status::{Forgotten, Throttled};
 
@@ -61,6 +61,8 @@ pub(super) struct Watch {
     review_due: Instant,
     /// Id of the first event that it has not seen.
     next: i64,
+    /// Events below it are in the store: after a start fewer than it has seen.
+    visible: i64,
     /// True when the last checkpoint is behind.
     unkept: bool,
     due: Instant,
@@ -101,11 +103,12 @@ impl Watch {
             reviewed: never(),
             review_due: now + REVIEW_INTERVAL,
             next,
+            visible: mark,
             unkept: false,
             due: now + interval,
             interval,
         };
-        watch.warm_up(&fresh);
+        warm_up(&mut watch.detector, &fresh, &watch.store.snapshot(), watch.next);
         if next < mark {
             watch.catch_up(mark);
         }
@@ -147,13 +150,14 @@ impl Watch {
     pub(super) fn seen(&mut self, end: i64) {
         self.unkept |= end > self.next;
         self.next = self.next.max(end);
+        self.visible = self.visible.max(end);
     }
 
     /// Goes on with other rules. Those over time that are new see what was stored lately.
     pub(super) fn change_rules(&mut self, book: Arc<RuleBook>) {
         self.throttle.change_rules(&book);
         self.book = book;
-        let new_over_time = self.take_up_rules();
+        let new_over_time = self.take_up_rules(self.detector.checkpoint(self.next));
         tracing::info!(
             rules = self.detector.rules().rules().len(),
             new_over_time,
@@ -162,38 +166,77 @@ impl Watch {
     }
 
     /// Watches with the rules of the stream as they are now. How many over time are new.
-    fn take_up_rules(&mut self) -> usize {
-        let known = self.detector.checkpoint(self.next);
+    fn take_up_rules(&mut self, known: Checkpoint) -> usize {
         let (detector, fresh) = Detector::resume(self.throttle.stream(&self.book), &known);
         self.detector = detector;
         self.throttle.meter.start();
-        self.warm_up(&fresh);
+        warm_up(&mut self.detector, &fresh, &self.store.snapshot(), self.next);
         fresh.len()
     }
 
-    /// Takes the rule off the stream that cost too much lately, and lets those that are off it go
-    /// on.
-    pub(super) fn throttle_if_due(&mut self) {
+    /// Takes the rule off the stream that cost too much lately, lets those that are off it go on,
+    /// and takes one back that returns: with what it found.
+    pub(super) fn throttle_if_due(&mut self) -> Option<Stepped> {
         if let Some((rule, core_share)) = self.throttle.meter.too_costly() {
             let info = self.detector.rules().rules()[rule as usize].clone();
+            self.take_off(&info, core_share);
+        }
+        let returned = self.return_if_near();
+        let (store, book, end) = (&self.store, &self.book, self.next.min(self.visible));
+        let work = || Work { snapshot: store.snapshot(), book: book.clone(), end };
+        self.throttle.step_if_due(&work, end);
+        returned
+    }
+
+    fn take_off(&mut self, info: &RuleInfo, core_share: f64) {
+        let known = self.detector.checkpoint(self.next);
+        let late = self.late.branch();
+        match self.throttle.take_off((info, core_share), &self.book, &known, late) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => return tracing::warn!(%error, "a rule that costs too much stays"),
+        }
+        self.take_up_rules(known);
+        // Only what is kept tells a start that these events were not seen by the rule.
+        if self.keep() {
+            let (rule, core_percent) = (&info.id, core_share * 100.0);
+            tracing::warn!(rule, core_percent, "a rule that costs too much runs behind the stream");
+        } else {
             let known = self.detector.checkpoint(self.next);
-            let late = self.late.branch();
-            match self.throttle.take_off((&info, core_share), &self.book, &known, late) {
-                Ok(true) => {
-                    tracing::warn!(
-                        rule = info.id,
-                        core_percent = core_share * 100.0,
-                        "the rule costs too much and runs behind the stream from here on"
-                    );
-                    self.take_up_rules();
-                    self.unkept = true;
-                }
-                Ok(false) => {}
-                Err(error) => tracing::warn!(%error, "a rule that costs too much stays"),
+            let before = self.throttle.put_back(&self.book);
+            self.take_up_rules(before.map_or(known.clone(), |before| known.join(before)));
+        }
+    }
+
+    /// Takes a rule back that has seen nearly all that the stream has; it sees the rest at once.
+    fn return_if_near(&mut self) -> Option<Stepped> {
+        let end = self.next;
+        let behind = self.throttle.returning(end).filter(|_| self.visible >= end)?;
+        let rule = behind.rule().to_string();
+        let work = Work { snapshot: self.store.snapshot(), book: self.book.clone(), end };
+        match catch_unwind(AssertUnwindSafe(|| behind.step(&work))) {
+            Ok(Ok(stepped)) => {
+                let known = self.detector.checkpoint(end);
+                self.throttle.returned(&stepped.behind, &self.book);
+                self.take_up_rules(match stepped.behind.known() {
+                    Ok(more) => known.join(more),
+                    Err(_) => known,
+                });
+                self.unkept = true;
+                tracing::info!(rule, "the rule watches the stream again");
+                Some(stepped)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(rule, %error, "the rule returns to the stream later");
+                self.throttle.later(&rule, false);
+                None
+            }
+            Err(_) => {
+                tracing::error!(rule, "BUG: a rule that returns to the stream panicked");
+                self.throttle.later(&rule, true);
+                None
             }
         }
-        let store = &self.store;
-        self.throttle.step_if_due(&|| store.snapshot(), &self.book, self.next);
     }
 
     /// Where rules behind the stream say what they found.
@@ -204,10 +247,7 @@ impl Watch {
     /// What rules behind the stream found.
     pub(super) fn stepped(&mut self, stepped: Option<StepResult>) -> Option<Stepped> {
         self.unkept = true;
-        let stepped = self.throttle.stepped(stepped);
-        // Where they are far behind, the next step must not wait for a tick.
-        self.throttle_if_due();
-        stepped
+        self.throttle.stepped(stepped, self.next)
     }
 
     /// Rules behind the stream.
@@ -278,7 +318,8 @@ impl Watch {
     }
 
     /// Writes a checkpoint. Without it the next start takes longer, so a failure is only said.
-    pub(super) fn keep(&mut self) {
+    /// True when it is written.
+    pub(super) fn keep(&mut self) -> bool {
         let begun = Instant::now();
         let detector = self.detector.checkpoint(self.next).to_bytes();
         let written = detector.map_err(|error| error.to_string()).and_then(|detector| {
@@ -289,9 +330,13 @@ impl Watch {
         });
         match written {
             Ok(()) => self.unkept = false,
-            Err(error) => tracing::warn!(error, "cannot write the checkpoint of detection"),
+            Err(error) => {
+                self.unkept = true;
+                tracing::warn!(error, "cannot write the checkpoint of detection");
+            }
         }
         self.due = Instant::now() + self.interval.max(begun.elapsed() * KEEP_SHARE);
+        !self.unkept
     }
 
     /// Shows it the events from where it is up to `mark`, which are in segments.
@@ -312,30 +357,28 @@ impl Watch {
         }
         self.next = mark;
     }
+}
 
-    /// Lets rules over time that know nothing see the newest stored events.
-    fn warm_up(&mut self, fresh: &[u32]) {
-        let span = (self.detector.span(fresh) + LATENESS).min(WARM_UP_MAX);
-        let snapshot = self.store.snapshot();
-        let Some(newest) = snapshot.newest_event_time().filter(|_| !fresh.is_empty()) else {
-            return;
-        };
-        let mut history =
-            History { ids: Some((i64::MIN, self.next - 1)), ..History::new(snapshot) };
-        history.from = Some(newest.saturating_sub(span));
-        while events(&history) > WARM_UP_EVENTS_MAX
-            && let Some(from) = history.from
-            && newest - from > MINUTE
-        {
-            history.from = Some(newest - (newest - from) / 2);
-        }
-        let mut detector = Detector::new(self.detector.rules().clone());
-        match hits(&history, detector.rules()).and_then(SortedHits::read) {
-            Ok(hits) => follow(&mut detector, hits),
-            Err(error) => tracing::warn!(%error, "cannot read stored events for rules over time"),
-        }
-        self.detector.adopt(fresh, detector);
+/// Lets rules over time that know nothing see the newest stored events before `next`.
+pub(super) fn warm_up(detector: &mut Detector, fresh: &[u32], snapshot: &Snapshot, next: i64) {
+    let span = (detector.span(fresh) + LATENESS).min(WARM_UP_MAX);
+    let Some(newest) = snapshot.newest_event_time().filter(|_| !fresh.is_empty()) else {
+        return;
+    };
+    let mut history = History { ids: Some((i64::MIN, next - 1)), ..History::new(snapshot.clone()) };
+    history.from = Some(newest.saturating_sub(span));
+    while events(&history) > WARM_UP_EVENTS_MAX
+        && let Some(from) = history.from
+        && newest - from > MINUTE
+    {
+        history.from = Some(newest - (newest - from) / 2);
     }
+    let mut other = Detector::new(detector.rules().clone());
+    match hits(&history, other.rules()).and_then(SortedHits::read) {
+        Ok(hits) => follow(&mut other, hits),
+        Err(error) => tracing::warn!(%error, "cannot read stored events for rules over time"),
+    }
+    detector.adopt(fresh, other);
 }
 
 /// The checkpoint, if there is one that fits the store.

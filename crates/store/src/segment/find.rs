@@ -236,8 +236,9 @@ impl Letters {
             Self::Hex => word.iter().all(u8::is_ascii_hexdigit),
             Self::Time => {
                 let of_time = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b't' | b'z');
+                // A name of a month, or what a part of a text has of one.
                 word.iter().all(of_time)
-                    || word.len() == 3 && word.iter().all(u8::is_ascii_alphabetic)
+                    || word.len() <= 3 && word.iter().all(u8::is_ascii_alphabetic)
             }
             Self::Any => true,
         }
@@ -444,8 +445,9 @@ impl<'a> Sieve<'a> {
         Self { known, words, parts: false, verbatim: true, searches, lookup, layout }
     }
 
-    /// A sieve for records with one of these parts of a text: their ASCII letters are in lower case,
-    /// and they have neither quotes nor backslashes, which records write in more ways than one.
+    /// A sieve for records with one of these parts of a text: their ASCII letters are in lower
+    /// case, and they have neither quotes nor backslashes, which records write in more ways than
+    /// one.
     pub(super) fn of_parts(
         parts: &'a [String],
         (index, group): (&Index, &GroupIndex),

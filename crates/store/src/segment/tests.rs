@@ -493,6 +493,7 @@ fn words_are_found_wherever_they_lie() {
             i % 700,
             i % 5
         ),
+        2 if i % 2 == 0 => format!("<13>Nov 23 09:00:{:02} host{} app: said {i}", i % 60, i % 3),
         _ => format!("free text {} with needle{i} and ünïcode", i % 13),
     };
     let lines: Vec<String> = (0..6000).map(line).collect();
@@ -537,6 +538,8 @@ fn words_are_found_wherever_they_lie() {
         &["with needle1"],
         &["3t09"],
         &["z srv"],
+        &["ov 23"],
+        &["v 23 09:00:00 h"],
         &["eedle17 an", "file3", "est fin"],
         &[", "],
         &["\u{1f}"],
