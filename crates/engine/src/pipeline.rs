@@ -83,8 +83,8 @@ impl Pipeline {
                 recv(watch.stepping()) -> stepped => {
                     let found = watch.stepped(stepped.ok());
                     // The next step of rules that are far behind must not wait for a tick.
-                    let more = watch.throttle_if_due();
-                    if ![found, more].into_iter().flatten().all(|f| self.raise_behind(f, &mut book)) {
+                    let mut all = found.into_iter().chain(watch.throttle_if_due());
+                    if !all.all(|found| self.raise_behind(found, &mut book)) {
                         return;
                     }
                     self.counters.set_throttled(watch.throttled());
