@@ -82,16 +82,21 @@ impl Pipeline {
                 },
                 recv(watch.stepping()) -> stepped => {
                     let found = watch.stepped(stepped.ok());
+                    // Before anything is written down that says they were.
+                    if !found.is_none_or(|found| self.raise_behind(found, &mut book)) {
+                        return;
+                    }
                     // The next step of rules that are far behind must not wait for a tick.
-                    let mut all = found.into_iter().chain(watch.throttle_if_due());
-                    if !all.all(|found| self.raise_behind(found, &mut book)) {
+                    let more = watch.throttle_if_due();
+                    if !more.is_none_or(|found| self.raise_behind(found, &mut book)) {
                         return;
                     }
                     self.counters.set_throttled(watch.throttled());
                 }
                 recv(ticks) -> _ => {
                     watch.review_if_due();
-                    if !watch.throttle_if_due().is_none_or(|f| self.raise_behind(f, &mut book)) {
+                    let more = watch.throttle_if_due();
+                    if !more.is_none_or(|found| self.raise_behind(found, &mut book)) {
                         return;
                     }
                     self.counters.set_throttled(watch.throttled());
