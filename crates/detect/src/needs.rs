@@ -59,7 +59,7 @@ impl RuleSet {
 
     fn record_parts(&self) -> Option<BTreeSet<String>> {
         let mut parts = BTreeSet::new();
-        for rule in self.matched_rules() {
+        for (_, rule) in self.matched_rules() {
             parts.extend(record_parts(rule, &rule.condition)?);
         }
         (parts.len() <= RECORD_PARTS_MAX).then_some(parts)

@@ -112,11 +112,11 @@ impl RuleSet {
         self.partitions.iter().flat_map(|partition| partition.fields.iter().map(String::as_str))
     }
 
-    /// The rules over events that are looked at.
-    pub(crate) fn matched_rules(&self) -> impl Iterator<Item = &EventRule> {
+    /// The rules over events that are looked at, with their indices.
+    pub(crate) fn matched_rules(&self) -> impl Iterator<Item = (u32, &EventRule)> {
         let all = (0u32..).zip(self.infos.iter().zip(&self.events));
         all.filter(|(index, (info, _))| !info.silent || !self.feeds.of(*index).is_empty())
-            .filter_map(|(_, (_, body))| body.as_deref())
+            .filter_map(|(index, (_, body))| Some((index, body.as_deref()?)))
     }
 
     pub(crate) fn feeds(&self) -> &Feeds {
@@ -156,22 +156,19 @@ impl RuleSet {
 
     fn partition(&mut self, problems: &mut Vec<Problem>) {
         let mut by_source: BTreeMap<LogSource<'_>, Vec<(u32, &EventRule)>> = BTreeMap::new();
-        for (index, (info, body)) in (0u32..).zip(self.infos.iter().zip(&self.events)) {
-            let wanted = !info.silent || !self.feeds.of(index).is_empty();
-            if let Some(body) = body.as_ref().filter(|_| wanted) {
-                by_source.entry(LogSource::of(info)).or_default().push((index, body));
-            }
+        for (index, body) in self.matched_rules() {
+            let source = LogSource::of(&self.infos[index as usize]);
+            by_source.entry(source).or_default().push((index, body));
         }
+        let mut partitions = Vec::new();
         for (source, rules) in by_source {
             let compiled = Partition::new(&rules).map(|partition| vec![partition]);
             // One rule with too much text must not take the others of its log source down.
             let compiled = compiled.unwrap_or_else(|_| alone(&rules, &self.infos, problems));
-            for partition in compiled {
-                self.partitions.push(partition);
-                self.sources
-                    .push([source.product, source.category, source.service].map(String::from));
-            }
+            let source = [source.product, source.category, source.service].map(String::from);
+            partitions.extend(compiled.into_iter().map(|partition| (partition, source.clone())));
         }
+        (self.partitions, self.sources) = partitions.into_iter().unzip();
     }
 
     /// Which partitions read this log source, and where its fields lie.

@@ -2,9 +2,9 @@
 import { useQuery } from '@tanstack/react-query'
 import { status } from '@/api/queries'
 import type { Rule, Status, Throttled } from '@/api/types'
-import { Icon } from '@/components/Icon'
 import { Chip } from '@/components/ui'
 import { plural } from '@/lib/number'
+import { RuleNote } from './RuleNote'
 import { coreShare } from './words'
 
 const NONE: Throttled[] = []
@@ -29,14 +29,9 @@ export function BehindChip({ behind, className = '' }: { behind: Throttled; clas
 
 export function BehindNote({ behind }: { behind: Throttled }) {
   return (
-    <p role="note" className="panel border-line-strong mx-4 mb-3 flex items-baseline gap-2 px-3 py-2">
-      <span className="relative top-0.5">
-        <Icon name="clock" size={14} />
-      </span>
-      <span className="min-w-0 break-words">
-        <strong className="font-semibold">Behind the stream.</strong> {why(behind)} {WHAT_TO_DO}
-      </span>
-    </p>
+    <RuleNote icon="clock">
+      <strong className="font-semibold">Behind the stream.</strong> {why(behind)} {WHAT_TO_DO}
+    </RuleNote>
   )
 }
 

@@ -6,7 +6,6 @@ import { alerts as alertsQuery, rule as ruleQuery } from '@/api/queries'
 import type { Rule } from '@/api/types'
 import { EntityText } from '@/components/EntityLink'
 import { FieldValue } from '@/components/FieldValue'
-import { Icon } from '@/components/Icon'
 import { Severity } from '@/components/Severity'
 import { Ago } from '@/components/Time'
 import { Chip, Copy, ErrorBox, Loading, Section, Title } from '@/components/ui'
@@ -17,6 +16,7 @@ import { References } from '../alerts/References'
 import { Backtest } from './Backtest'
 import { BehindChip, BehindNote, behindOf, useThrottled } from './Behind'
 import { RuleActions } from './RuleActions'
+import { RuleNote } from './RuleNote'
 import { Exceptions } from './Exceptions'
 import { Origin } from './Origin'
 import { tactics, techniques } from './tags'
@@ -104,14 +104,9 @@ export default function RulePage() {
 
 function OffNote({ off }: { off: NonNullable<Rule['off']> }) {
   return (
-    <p role="note" className="panel border-line-strong mx-4 mb-3 flex items-baseline gap-2 px-3 py-2">
-      <span className="relative top-0.5">
-        <Icon name="pause" size={14} />
-      </span>
-      <span className="min-w-0 break-words">
-        <strong className="font-semibold">Switched off</strong> by {visible(off.actor)} <Ago at={off.since} />: {visible(off.reason)}
-      </span>
-    </p>
+    <RuleNote icon="pause">
+      <strong className="font-semibold">Switched off</strong> by {visible(off.actor)} <Ago at={off.since} />: {visible(off.reason)}
+    </RuleNote>
   )
 }
 
