@@ -59,11 +59,14 @@ impl Scan {
         let texts = texts.and_then(|c| c.as_string_opt::<i32>());
         let passes = |row: usize| {
             let text = texts.filter(|t| t.is_valid(row)).map(|t| t.value(row));
-            text.is_some_and(|text| {
-                self.records.iter().all(|test| test.words().is_some() || test.matches(text))
-            })
+            text.is_some_and(|text| self.record_passes(text))
         };
         (0..batch.num_rows()).map(passes).collect()
+    }
+
+    /// The same for one record.
+    pub(crate) fn record_passes(&self, record: &str) -> bool {
+        self.records.iter().all(|test| test.words().is_some() || test.matches(record))
     }
 }
 

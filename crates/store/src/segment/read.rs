@@ -160,9 +160,9 @@ impl SegmentScan {
             left = self.narrow(group, left, Step::new(self.needed(&names), wanted, &mut test))?;
         }
         if self.scan.asks_records() && !left.is_empty() {
-            let mut test = |records: &RecordBatch| Ok(self.scan.records_pass(records));
             let columns = self.needed(&[ORIGINAL.column()]);
-            left = self.by_record(group, left, columns, known, &mut test)?;
+            left =
+                self.by_record(group, left, columns, known, &|text| self.scan.record_passes(text))?;
         }
         Ok(left)
     }
@@ -237,15 +237,11 @@ impl SegmentScan {
         if is_unset(&perhaps) {
             return Ok(yes);
         }
-        let mut test = |records: &RecordBatch| {
-            let texts = records.column(0).as_string::<i32>();
-            let has = |text: &str| {
-                self.scan.parts.iter().any(|part| has_part(text.as_bytes(), part.as_bytes()))
-            };
-            Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
+        let has = |text: &str| {
+            self.scan.parts.iter().any(|part| has_part(text.as_bytes(), part.as_bytes()))
         };
         let columns = sieve.open_columns(index);
-        let left = self.by_record(group, Left::of(perhaps), columns, known, &mut test)?;
+        let left = self.by_record(group, Left::of(perhaps), columns, known, &has)?;
         Ok(&yes | &left.rows)
     }
 
@@ -290,13 +286,9 @@ impl SegmentScan {
         rows: BooleanBuffer,
         known: &mut Templates,
     ) -> Result<BooleanBuffer, StoreError> {
-        let mut test = |records: &RecordBatch| {
-            let texts = records.column(0).as_string::<i32>();
-            let has = |text: &str| has_words(text.as_bytes(), &self.scan.words);
-            Ok(texts.iter().map(|text| text.is_some_and(has)).collect())
-        };
+        let has = |text: &str| has_words(text.as_bytes(), &self.scan.words);
         let columns = self.needed(&[ORIGINAL.column()]);
-        Ok(self.by_record(group, Left::of(rows), columns, known, &mut test)?.rows)
+        Ok(self.by_record(group, Left::of(rows), columns, known, &has)?.rows)
     }
 
     /// Rows that pass a test of the text of their record, which is put together from `columns`.
@@ -306,10 +298,12 @@ impl SegmentScan {
         left: Left,
         columns: BTreeSet<String>,
         known: &mut Templates,
-        test: &mut dyn FnMut(&RecordBatch) -> Result<BooleanBuffer, StoreError>,
+        passes: &dyn Fn(&str) -> bool,
     ) -> Result<Left, StoreError> {
         let mut test = |batch: &RecordBatch| {
-            test(&events(&wide(batch)?, &self.tail.layout, known, &record_schema())?)
+            let records = events(&wide(batch)?, &self.tail.layout, known, &record_schema())?;
+            let texts = records.column(0).as_string::<i32>();
+            Ok(texts.iter().map(|text| text.is_some_and(passes)).collect())
         };
         self.narrow(group, left, Step::new(columns, &BTreeSet::new(), &mut test))
     }
