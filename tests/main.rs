@@ -9,6 +9,7 @@ mod detection;
 mod harness;
 mod hunt;
 mod main_path;
+mod parse;
 mod retention;
 mod settings;
 mod syslog;

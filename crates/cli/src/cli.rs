@@ -31,6 +31,8 @@ pub(crate) enum Command {
     Ingest(command::ingest::Args),
     Search(command::search::Args),
     Hunt(command::hunt::Args),
+    Parse(command::parse::Args),
+    Templates(command::templates::Args),
     Rules(command::rules::Args),
     Alerts(command::alerts::Args),
     Ledger(command::ledger::Args),

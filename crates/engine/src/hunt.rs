@@ -12,7 +12,7 @@ use pugmark_event::json::RowWriter;
 use pugmark_event::time::Micros;
 use pugmark_event::{Batch, FieldId, Records, Severity};
 use pugmark_parse::frame::{FrameError, Frames};
-use pugmark_parse::{Input, Parser, frame};
+use pugmark_parse::{Headers, Input, Parser, frame};
 
 use crate::status::not_understood;
 
@@ -98,10 +98,12 @@ impl Hunt {
                 return summary.file(name, seen);
             }
         };
+        let mut headers = Headers::default();
         for block in blocks {
             match block {
                 Ok(records) => {
-                    let batch = self.parse(&records, &mut seen);
+                    let header = headers.next(&records);
+                    let batch = self.parse(&records, header.as_deref(), &mut seen);
                     summary.batch(&batch);
                     let detections = detector.process(&batch);
                     self.findings(&batch, &detections, summary, &mut found);
@@ -129,13 +131,13 @@ impl Hunt {
         }
     }
 
-    fn parse(&self, records: &Records, seen: &mut FileSeen) -> Batch {
+    fn parse(&self, records: &Records, format: Option<&str>, seen: &mut FileSeen) -> Batch {
         let batch = self.parser.parse(&Input {
             source: "hunt",
             records,
             first_id: seen.records as i64 + 1,
             received: self.received,
-            format: None,
+            format,
         });
         seen.records += records.len() as u64;
         seen.bytes += records.byte_len() as u64;

@@ -4,11 +4,14 @@
 //! longer than [`RECORD_BYTES_MAX`] is kept whole, but in quarantine: no parser and no screen has
 //! to survive it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pugmark_event::Records;
 use pugmark_event::time::Micros;
+use pugmark_parse::Headers;
 use pugmark_parse::frame::RECORD_BYTES_MAX;
 use pugmark_store::{AppendError, Store};
 use serde::Serialize;
@@ -20,6 +23,9 @@ use crate::clock::Clock;
 pub const SOURCE_NAME_BYTES_MAX: usize = 64;
 /// What a sender is told to wait when the queue is full.
 const RETRY_AFTER_SECONDS: u64 = 1;
+
+/// Sources whose headers are kept; a header has up to 16 KiB.
+const HEADERS_MAX: usize = 4096;
 
 /// How long a request waits for room before it is refused. A queue that is full has room again
 /// after some milliseconds as a rule, and a sender that must come back later leaves it empty
@@ -98,12 +104,14 @@ pub fn is_source_name(name: &str) -> bool {
 pub struct Intake {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    /// The header of the columns of each source that sends rows.
+    headers: Mutex<BTreeMap<Arc<str>, String>>,
 }
 
 impl Intake {
     /// An intake in front of `store`.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
+        Self { store, clock, headers: Mutex::default() }
     }
 
     /// Takes records; the answer comes when they are on disk.
@@ -120,15 +128,20 @@ impl Intake {
             return Err(IngestError::BadSource(source.chars().take(80).collect()));
         }
         let source: Arc<str> = source.into();
-        let format: Option<Arc<str>> = format.map(Into::into);
+        let mut headers = Headers::from(self.headers.lock().get(&source).cloned());
         let received = self.clock.now();
         let mut receipt = Receipt { received: records.len() as u64, ..Receipt::default() };
         let refuse_at = Instant::now() + ROOM_WAIT_MAX;
         for (i, part) in split(records).into_iter().enumerate() {
             let count = part.records.len() as u64;
             let set_aside = part.set_aside.is_some();
-            let block = (Arc::new(part.records), part.set_aside);
+            // A block says what its columns are, so that it can be parsed by itself.
+            let format: Option<Arc<str>> = match format {
+                Some(format) => Some(format.into()),
+                None => headers.next(&part.records).map(Into::into),
+            };
             // Once a part is stored, a refusal would make the sender double it.
+            let block = (Arc::new(part.records), part.set_aside);
             let until = (i == 0).then_some(refuse_at);
             match self.append(&source, block, received, format.as_ref(), until).await {
                 Ok(()) if set_aside => receipt.quarantined += count,
@@ -142,7 +155,19 @@ impl Intake {
                 }
             }
         }
+        self.remember(source, &headers);
         Ok(receipt)
+    }
+
+    /// Keeps the header that is in force after a request.
+    fn remember(&self, source: Arc<str>, headers: &Headers) {
+        let Some(header) = headers.current() else { return };
+        let mut known = self.headers.lock();
+        if known.get(&source).is_none_or(|known| known != header)
+            && (known.len() < HEADERS_MAX || known.contains_key(&source))
+        {
+            known.insert(source, header.to_string());
+        }
     }
 
     /// Appends one part. A full queue is waited for, until then or for ever.

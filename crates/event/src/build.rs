@@ -273,7 +273,7 @@ impl BatchBuilder {
     }
 
     /// True when the open event's value of this column reads exactly like `text`.
-    fn holds(&self, id: FieldId, text: &str) -> bool {
+    pub fn holds(&self, id: FieldId, text: &str) -> bool {
         match &self.columns[id.0 as usize] {
             Some(Column::Text(b)) => {
                 let offsets = b.offsets_slice();

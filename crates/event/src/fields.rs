@@ -169,6 +169,7 @@ fields! {
     SEVERITY "event.severity" "event_severity" Long _ "severity_id" [] "OCSF severity: 1 informational to 6 fatal.";
     LOG_LEVEL "log.level" "log_level" Text _ "severity" [] "The level as the producer wrote it.";
     MESSAGE "message" "message" Text _ "message" ["windows:Message"] "The text of the record without its envelope.";
+    EVENT_MODULE "event.module" "event_module" Text _ "metadata.product.feature.name" [] "The parser pack that understood the record: vendor/product.";
     EVENT_CODE "event.code" "event_code" Text _ "metadata.event_code" ["windows:EventID" "windows:EventId" "windows:event_id"] "The producer's number or name for this kind of event.";
     EVENT_PROVIDER "event.provider" "event_provider" Text _ "api.service.name" ["windows:Provider_Name" "windows:ProviderName" "windows:SourceName" "aws:eventSource"] "The software that wrote the record.";
     EVENT_CHANNEL "winlog.channel" "winlog_channel" Text _ "metadata.log_name" ["windows:Channel"] "Windows event log channel.";

@@ -8,6 +8,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use base64::Engine;
 
 use crate::batch::Attributes;
+use crate::conflict::CONFLICTS_PREFIX;
 use crate::fields::{self, ATTRIBUTES, FIELDS};
 use crate::value::Value;
 
@@ -60,9 +61,22 @@ impl<'a> RowWriter<'a> {
 
     fn write_attributes(&self, row: usize, first: &mut bool, out: &mut Vec<u8>) {
         for (key, value) in Attributes::of(self.batch).row(row) {
-            begin_entry(key, first, out);
+            // A value that did not fit its column has the column's name.
+            if self.is_written(key, row) {
+                begin_entry(&[CONFLICTS_PREFIX, key].concat(), first, out);
+            } else {
+                begin_entry(key, first, out);
+            }
             write_value(value, out);
         }
+    }
+
+    /// True when the row has a column of this name.
+    fn is_written(&self, key: &str, row: usize) -> bool {
+        let column = fields::by_ecs_name(key).map(|id| id.column());
+        column
+            .and_then(|column| self.batch.column_by_name(column))
+            .is_some_and(|column| !column.is_null(row))
     }
 }
 

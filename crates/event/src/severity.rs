@@ -69,14 +69,13 @@ impl Severity {
         lower.copy_from_slice(level.as_bytes());
         lower.make_ascii_lowercase();
         Some(match &*lower {
-            b"trace" | b"debug" | b"verbose" | b"info" | b"information" | b"informational" => {
-                Severity::Informational
-            }
+            b"trace" | b"debug" | b"verbose" | b"info" | b"information" | b"informational"
+            | b"inf" | b"dbg" | b"fine" | b"finer" | b"finest" => Severity::Informational,
             b"notice" => Severity::Low,
-            b"warn" | b"warning" => Severity::Medium,
-            b"error" | b"err" => Severity::High,
+            b"warn" | b"warning" | b"wrn" => Severity::Medium,
+            b"error" | b"err" | b"severe" => Severity::High,
             b"crit" | b"critical" | b"alert" => Severity::Critical,
-            b"fatal" | b"emerg" | b"emergency" | b"panic" => Severity::Fatal,
+            b"fatal" | b"ftl" | b"emerg" | b"emergency" | b"panic" => Severity::Fatal,
             _ => return None,
         })
     }

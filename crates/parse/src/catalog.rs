@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pack::{Alsos, Pack, Packs, Target, Values};
+use crate::pack::{Alsos, Group, Pack, Packs, Target, Values};
 
 /// Formats in which a record brings names that no pack lists.
 const OPEN_FORMATS: [&str; 4] = ["json", "windows", "keyvalue", "audit"];
@@ -32,9 +32,10 @@ fn produced(pack: &Pack) -> Produced {
     add_values(&pack.values, &mut names);
     add_fields(&pack.fields, &mut names);
     for pattern in &pack.patterns {
-        names.extend(pattern.groups.iter().flatten().map(name));
+        names.extend(pattern.groups().filter_map(group));
         add_values(&pattern.values, &mut names);
     }
+    names.extend(pack.columns.iter().flat_map(|columns| columns.names().cloned()));
     for table in &pack.tables {
         names.extend(table.keys.iter().filter(|key| *key != "service").cloned());
         #[allow(clippy::iter_over_hash_type)] // a sorted set is filled
@@ -45,6 +46,7 @@ fn produced(pack: &Pack) -> Produced {
     }
     for applies in &pack.applies {
         names.extend(applies.has.iter().cloned());
+        names.extend(applies.is.keys().cloned());
     }
     let open = pack.pairs_from.is_some()
         || pack.applies.iter().any(|applies| match &applies.format {
@@ -56,7 +58,8 @@ fn produced(pack: &Pack) -> Produced {
 
 /// The pack's own log source and what its tables make of it, one after the other.
 fn sources(pack: &Pack) -> BTreeSet<[String; 3]> {
-    let mut states = BTreeSet::from([(pack.category.clone(), pack.service.clone())]);
+    let own = [&pack.product, &pack.category, &pack.service].map(Clone::clone);
+    let mut states = BTreeSet::from([own]);
     for table in &pack.tables {
         let decided = table.keys.iter().position(|key| key == "service");
         let mut more = BTreeSet::new();
@@ -64,20 +67,29 @@ fn sources(pack: &Pack) -> BTreeSet<[String; 3]> {
         for (key, action) in &table.rows {
             let of_service = decided.and_then(|at| key.split('/').nth(at));
             let fits = |service: &str| of_service.is_none_or(|s| s.eq_ignore_ascii_case(service));
-            for (category, service) in states.iter().filter(|(_, service)| fits(service)) {
-                let over = |own: &String, before: &String| match own.is_empty() {
-                    true => before.clone(),
-                    false => own.clone(),
-                };
-                more.insert((over(&action.category, category), over(&action.service, service)));
+            let over = |own: &String, before: &String| match own.is_empty() {
+                true => before.clone(),
+                false => own.clone(),
+            };
+            for [product, category, service] in states.iter().filter(|state| fits(&state[2])) {
+                more.insert([
+                    over(&action.product, product),
+                    over(&action.category, category),
+                    over(&action.service, service),
+                ]);
             }
         }
         states.extend(more.into_iter().take(STATES_MAX));
     }
     states
-        .into_iter()
-        .map(|(category, service)| [pack.product.clone(), category, service])
-        .collect()
+}
+
+fn group(group: &Group) -> Option<String> {
+    match group {
+        Group::Time => None,
+        Group::Target(target) => Some(name(target)),
+        Group::Native(name) => Some(name.clone()),
+    }
 }
 
 fn name(target: &Target) -> String {
@@ -95,7 +107,7 @@ fn add_fields(fields: &Alsos, names: &mut BTreeSet<String>) {
     #[allow(clippy::iter_over_hash_type)] // a sorted set is filled
     for (native, also) in fields {
         names.insert(native.clone());
-        names.insert(name(&also.target));
+        names.extend(also.targets.iter().map(name));
     }
 }
 

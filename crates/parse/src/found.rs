@@ -71,8 +71,48 @@ pub(crate) struct Found<'a> {
     pub(crate) envelope: Vec<(FieldId, &'static str, Val<'a>)>,
     /// Native names and values.
     pub(crate) pairs: Vec<Pair<'a>>,
+    /// Values inside of arrays, under the paths that a pack knows them by; the array keeps them.
+    pub(crate) inside: Vec<Pair<'a>>,
     /// What went wrong.
     pub(crate) issues: Vec<&'static str>,
+}
+
+impl Val<'_> {
+    /// The same, on its own.
+    fn into_owned<'b>(self) -> Val<'b> {
+        match self {
+            Val::Null => Val::Null,
+            Val::Text(text) => Val::Text(Cow::Owned(text.into_owned())),
+            Val::Number(text) => Val::Number(Cow::Owned(text.into_owned())),
+            Val::Bool(truth) => Val::Bool(truth),
+            Val::Json(text) => Val::Json(Cow::Owned(text.into_owned())),
+        }
+    }
+}
+
+impl Pair<'_> {
+    fn into_owned<'b>(self) -> Pair<'b> {
+        Pair { name: Cow::Owned(self.name.into_owned()), value: self.value.into_owned() }
+    }
+}
+
+impl Found<'_> {
+    /// The same, on its own: what was found in a text that had to be unescaped first.
+    pub(crate) fn into_owned<'b>(self) -> Found<'b> {
+        let pairs = |pairs: Vec<Pair<'_>>| pairs.into_iter().map(Pair::into_owned).collect();
+        Found {
+            format: self.format,
+            stamp: self.stamp,
+            product: self.product,
+            program: self.program.map(|text| Cow::Owned(text.into_owned())),
+            message: self.message.map(|text| Cow::Owned(text.into_owned())),
+            fields: self.fields.into_iter().map(|(id, v)| (id, v.into_owned())).collect(),
+            envelope: self.envelope.into_iter().map(|(id, n, v)| (id, n, v.into_owned())).collect(),
+            pairs: pairs(self.pairs),
+            inside: pairs(self.inside),
+            issues: self.issues,
+        }
+    }
 }
 
 impl<'a> Found<'a> {
@@ -83,7 +123,13 @@ impl<'a> Found<'a> {
 
     /// The value that the record calls `name`.
     pub(crate) fn pair(&self, name: &str) -> Option<&Val<'a>> {
-        self.pairs.iter().find(|p| p.name == name).map(|p| &p.value)
+        self.pairs.iter().chain(&self.inside).find(|p| p.name == name).map(|p| &p.value)
+    }
+
+    /// The same, or what the format knows under the ECS name `name`.
+    pub(crate) fn value(&self, name: &str) -> Option<&Val<'a>> {
+        let known = || self.fields.iter().find(|(id, _)| id.name() == name).map(|(_, v)| v);
+        self.pair(name).or_else(known)
     }
 
     /// Takes the pair called `name` out of the list.

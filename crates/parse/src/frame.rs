@@ -13,8 +13,10 @@ use std::io::{self, Read};
 use pugmark_event::Records;
 
 mod evtx;
+mod journal;
 mod json;
 mod lines;
+mod trace;
 mod utf16;
 
 /// A longer record is kept whole but set aside, so that one giant does not hold up the rest.
@@ -40,6 +42,8 @@ pub enum Content {
     Lines,
     /// JSON objects that are not one a line: an array of them, or objects spread over lines.
     JsonArray,
+    /// The systemd journal's export format.
+    Journal,
 }
 
 /// Why an input could not be read to its end. Records before that point have been handed out.
@@ -147,11 +151,11 @@ fn decompressed<'a>(
 pub fn body(bytes: Vec<u8>) -> Records {
     let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     match content(&bytes[mark..]) {
-        Content::JsonArray => {
+        content @ (Content::JsonArray | Content::Journal) => {
             let mut records = Records::new();
-            let mut objects = json::Objects::default();
-            objects.feed(&bytes[mark..], &mut |record| records.push(record));
-            objects.finish(&mut |record| records.push(record));
+            let mut splitter = Splitter::of(content);
+            splitter.feed(&bytes[mark..], &mut |record| records.push(record));
+            splitter.finish(&mut |record| records.push(record));
             records
         }
         Content::Lines | Content::Evtx => lines::in_place(bytes, mark),
@@ -184,6 +188,12 @@ fn text<'a>(head: Vec<u8>, reader: impl Read + Send + 'a) -> Frames<'a> {
 /// Tells JSON that is not one object a line from lines.
 fn content(head: &[u8]) -> Content {
     let text = head.trim_ascii_start();
+    if text.starts_with(journal::MAGIC) {
+        return Content::Journal;
+    }
+    if json::list_at(text).is_some() {
+        return Content::JsonArray;
+    }
     let mut rest = match text.first() {
         Some(b'[') => text[1..].trim_ascii_start(),
         Some(b'{') => {
@@ -276,12 +286,14 @@ impl<R: Read> Read for Limited<R> {
 enum Splitter {
     Lines(lines::Lines),
     Json(json::Objects),
+    Journal(journal::Entries),
 }
 
 impl Splitter {
     fn of(content: Content) -> Self {
         match content {
             Content::JsonArray => Splitter::Json(json::Objects::default()),
+            Content::Journal => Splitter::Journal(journal::Entries::default()),
             Content::Lines | Content::Evtx => Splitter::Lines(lines::Lines::default()),
         }
     }
@@ -290,6 +302,7 @@ impl Splitter {
         match self {
             Splitter::Lines(lines) => lines.feed(bytes, emit),
             Splitter::Json(objects) => objects.feed(bytes, emit),
+            Splitter::Journal(entries) => entries.feed(bytes, emit),
         }
     }
 
@@ -297,6 +310,7 @@ impl Splitter {
         match self {
             Splitter::Lines(lines) => lines.finish(emit),
             Splitter::Json(objects) => objects.finish(emit),
+            Splitter::Journal(entries) => entries.finish(emit),
         }
     }
 }

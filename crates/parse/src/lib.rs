@@ -14,15 +14,19 @@ mod catalog;
 mod formats;
 mod found;
 pub mod frame;
+mod header;
 mod pack;
+mod path;
+pub mod templates;
 mod time;
 
 pub use catalog::Produced;
+pub use header::Headers;
 pub use pack::{PackError, PackSource};
 
 use formats::{Context, Fit, NOT_UNDERSTOOD, Place, Shapes, severity_field};
 use found::{Found, Pair, Val};
-use pack::{Also, Meaning, Packs, Target};
+use pack::{Also, Meaning, Packs, Subject, Target};
 use time::Stamp;
 
 /// The packs of `content/parsers`, as (path, text).
@@ -45,7 +49,8 @@ pub struct Input<'a> {
     pub first_id: i64,
     /// When the records were received, in microseconds since the epoch.
     pub received: Micros,
-    /// The format that the door knows, tried before the others.
+    /// The format that the door knows, tried before the others; after a blank, the header that is
+    /// in force before the first record (see [`Headers`]).
     pub format: Option<&'a str>,
 }
 
@@ -59,7 +64,8 @@ impl Parser {
             .iter()
             .map(|(path, text)| PackSource { path: (*path).into(), text: (*text).into() })
             .collect();
-        Parser::new(&sources)
+        // A test compiles their patterns.
+        Ok(Parser { packs: Packs::new(&sources)? })
     }
 
     /// A parser with these packs alone.
@@ -68,7 +74,28 @@ impl Parser {
     /// When a pack is no valid YAML, names an unknown key, or holds a pattern that is no regex or a
     /// too big one.
     pub fn new(packs: &[PackSource]) -> Result<Parser, PackError> {
-        Ok(Parser { packs: Packs::new(packs)? })
+        let packs = Packs::new(packs)?;
+        packs.check()?;
+        Ok(Parser { packs })
+    }
+
+    /// Asks only the pack of this name (`vendor/product`) from now on, whatever records look like.
+    ///
+    /// # Errors
+    /// When there is no pack of this name.
+    pub fn force(&mut self, name: &str) -> Result<(), PackError> {
+        match self.packs.force(name) {
+            true => Ok(()),
+            false => {
+                let message = "there is no such pack; `pugmark parse --list` shows all".into();
+                Err(PackError { path: name.into(), message })
+            }
+        }
+    }
+
+    /// The names of the packs (`vendor/product`), in their order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.packs.packs.iter().map(|pack| pack.name.as_str())
     }
 
     /// What the packs can say of events: their log sources and names.
@@ -87,53 +114,95 @@ impl Parser {
             BatchBuilder::with_capacity(input.source, input.received, ends.len(), bytes.len());
         // Looked at once for all records; one odd byte somewhere costs the others nothing but time.
         let whole = std::str::from_utf8(bytes).ok();
+        let mut reader = Reader::new(self, input);
         let mut start = 0;
         for (i, end) in ends.iter().map(|end| *end as usize).enumerate() {
             let id = input.first_id.saturating_add(i as i64);
             match whole.and_then(|text| text.get(start..end)) {
                 Some(text) => {
                     builder.begin_text(id, text);
-                    self.text_event(text, input, shapes, &mut builder);
+                    reader.text_event(text, shapes, &mut builder);
                 }
                 None => {
                     let record = &bytes[start..end];
                     builder.begin(id, record);
-                    self.event(&String::from_utf8_lossy(record), input, &mut builder);
+                    reader.event(&String::from_utf8_lossy(record), &mut builder);
                 }
             }
             start = end;
         }
         builder.finish().expect("the builder keeps its columns in step")
     }
+}
+
+/// Reads the records of one block.
+struct Reader<'p> {
+    packs: &'p Packs,
+    source: &'p str,
+    received: Micros,
+    format: Option<&'p str>,
+    /// The header in force.
+    header: Option<Cow<'p, str>>,
+    serials: formats::audit::Serials,
+}
+
+impl<'p> Reader<'p> {
+    fn new(parser: &'p Parser, input: &Input<'p>) -> Self {
+        let (format, header) = match input.format {
+            Some(hint) if hint.contains(' ') => (None, Some(Cow::Borrowed(hint))),
+            format => (format, None),
+        };
+        let (source, received) = (input.source, input.received);
+        let serials = formats::audit::Serials::default();
+        Self { packs: &parser.packs, source, received, format, header, serials }
+    }
 
     /// An event of a record that may look like one before it.
     fn text_event<'a>(
-        &self,
+        &mut self,
         text: &'a str,
-        input: &Input<'_>,
         shapes: &mut Shapes<'a>,
         builder: &mut BatchBuilder,
     ) {
         if !text.starts_with('{') {
-            return self.event(text, input, builder);
+            return self.event(text, builder);
         }
-        if let Some(fit) = shapes.fit(text, input.received) {
+        if let Some(fit) = shapes.fit(text, self.received) {
             write_fit(&fit, builder);
             return end(fit.stamp, builder);
         }
-        self.event(text, input, builder);
-        shapes
-            .learn(text, input.received, |names| self.packs.may_apply(input.source, "json", names));
+        self.event(text, builder);
+        let packs = self.packs;
+        shapes.learn(text, self.received, |names| packs.may_apply(self.source, "json", names));
     }
 
-    fn event(&self, text: &str, input: &Input<'_>, builder: &mut BatchBuilder) {
-        let context = Context { received: input.received, source: input.source };
-        let mut found = formats::read(text, input.format, &context);
+    fn event(&mut self, text: &str, builder: &mut BatchBuilder) {
+        if let Some(header) = header::after(self.header.as_deref(), text) {
+            self.header = Some(Cow::Owned(header));
+        }
+        let context = Context { header: self.header.as_deref(), ..Context::at(self.received) };
+        let mut found = formats::read(text, self.format, &context);
+        if found.format == formats::audit::FORMAT.name {
+            self.serials.join(&mut found);
+        }
         let message = found.message.take().unwrap_or_default();
-        let meaning = self.packs.meaning(context.source, &message, &mut found);
+        let subject = Subject { source: self.source, record: text, message: &message };
+        let meaning = self.packs.meaning(&subject, &mut found);
         let times = meaning.as_ref().map_or(&[][..], |meaning| meaning.times);
-        let stamp = found.stamp.or_else(|| formats::json::take_time(&mut found, times, &context));
-        write(found, &message, meaning, builder);
+        let matched = meaning.as_ref().and_then(|meaning| meaning.time.as_deref());
+        let stamp = matched
+            .and_then(|text| time::value(text, self.received))
+            .or(found.stamp)
+            .or_else(|| formats::json::take_time(&mut found, times, &context));
+        let is_utc = meaning.as_ref().is_some_and(|meaning| meaning.utc);
+        let stamp = stamp.map(|stamp| if is_utc { stamp.in_utc() } else { stamp });
+        // What has no time has no head either: a text may begin with a word such as ERROR.
+        let has_head = found.format == formats::PLAIN && found.stamp.is_some();
+        let message = match meaning.is_none() && has_head {
+            true => formats::app::head(&message, &mut found),
+            false => &message,
+        };
+        write(found, message, meaning, builder);
         end(stamp, builder);
     }
 }
@@ -172,7 +241,7 @@ fn write_fit(fit: &Fit<'_, '_>, builder: &mut BatchBuilder) {
 fn write(
     found: Found<'_>,
     message: &str,
-    meaning: Option<Meaning<'_, '_>>,
+    meaning: Option<Meaning<'_>>,
     builder: &mut BatchBuilder,
 ) {
     let known = meaning.is_some();
@@ -180,6 +249,9 @@ fn write(
     let meaning = meaning.unwrap_or_default();
     let product = if known { meaning.product } else { found.product };
     builder.log_source(product, meaning.category, meaning.service);
+    if known {
+        builder.text(fields::EVENT_MODULE, meaning.module);
+    }
     for (target, text) in &meaning.captures {
         capture(target, text, builder);
     }
@@ -187,12 +259,24 @@ fn write(
         constant(target, value, builder);
     }
     for (id, value) in &found.fields {
-        put(*id, id.name(), value.value(), builder);
+        let also = meaning.also(id.name());
+        also.iter().for_each(|also| translate(also, value, builder));
+        if also.is_none() || !builder.has(*id) {
+            put(*id, id.name(), value.value(), builder);
+        }
+    }
+    for Pair { name, value } in found.inside.iter().chain(&found.pairs) {
+        if let Some(also) = meaning.also(name) {
+            translate(also, value, builder);
+        }
+    }
+    for (target, value) in meaning.defaults {
+        constant(target, value, builder);
     }
     let native = known || !product.is_empty();
     for Pair { name, value } in &found.pairs {
         match meaning.also(name) {
-            Some(also) => put_also(also, name, value, builder),
+            Some(_) => put_own(name, value.value(), builder),
             None if native => put_native(product, name, value.value(), builder),
             None => builder.named(name, value.value()),
         }
@@ -229,14 +313,18 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
             fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
             id => builder.set(id, Value::Text(text)),
         },
-        Target::Field(id) => {
-            if let (fields::LOG_LEVEL, Some(severity)) = (*id, Severity::from_log_level(text)) {
-                builder.long(fields::SEVERITY, severity as i64);
-            }
-            put(*id, id.name(), Value::Text(text), builder);
-        }
+        Target::Field(id) if *id == fields::LOG_LEVEL => level(text, builder),
+        Target::Field(id) => put(*id, id.name(), Value::Text(text), builder),
         Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
     }
+}
+
+/// The level as the product wrote it, and the severity that it means.
+fn level(text: &str, builder: &mut BatchBuilder) {
+    if let Some(severity) = Severity::from_log_level(text) {
+        builder.long(fields::SEVERITY, severity as i64);
+    }
+    put(fields::LOG_LEVEL, fields::LOG_LEVEL.name(), Value::Text(text), builder);
 }
 
 /// A constant of a pack; it yields to anything that the record says itself.
@@ -248,23 +336,33 @@ fn constant(target: &Target, value: &str, builder: &mut BatchBuilder) {
     }
 }
 
-/// A native value that the pack gives a field: the column takes it in the field's words, if it
-/// fits, and the tail keeps it under its own name.
-fn put_also(also: &Also, name: &str, value: &Val<'_>, builder: &mut BatchBuilder) {
-    if let Some(text) = also.translate(value) {
-        match &also.target {
+/// A value that a pack gave a field keeps its own name, unless that is the name of a field.
+fn put_own(name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
+    match fields::by_ecs_name(name) {
+        Some(id) if builder.holds(id, value.text()) => {}
+        Some(_) => builder.attribute(&format!("original.{name}"), value),
+        None => builder.attribute(name, value),
+    }
+}
+
+/// The fields that a native value stands for, in their words, where it fits them. The value keeps
+/// its own name as well.
+fn translate(also: &Also, value: &Val<'_>, builder: &mut BatchBuilder) {
+    let Some(text) = also.translate(value) else { return };
+    for target in &also.targets {
+        match target {
             Target::Field(id) if !builder.has(*id) => fit(*id, &text, builder),
             Target::Field(_) => {}
             Target::Attribute(target) => builder.attribute(target, Value::Text(&text)),
         }
     }
-    builder.attribute(name, value.value());
 }
 
 /// Sets the column only if the text fits it.
 fn fit(id: FieldId, text: &str, builder: &mut BatchBuilder) {
     match id.field().kind {
         _ if text.is_empty() || text == "-" => {}
+        _ if id == fields::LOG_LEVEL => level(text, builder),
         Kind::Ip => {
             if let Some(address) = address(text) {
                 builder.text(id, &address.to_string());
@@ -311,7 +409,10 @@ fn put(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
         Kind::Ip => match address(text).map(|a| a.to_string()) {
             Some(canonical) if canonical != text => {
                 builder.text(id, &canonical);
-                builder.attribute(name, value);
+                match name == id.name() {
+                    true => builder.attribute(&format!("original.{name}"), value),
+                    false => builder.attribute(name, value),
+                }
             }
             _ => place(id, name, value, builder),
         },

@@ -10,14 +10,26 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use pugmark_event::{FieldId, fields};
-use regex::{Regex, RegexBuilder};
-use serde::Deserialize;
 
 use crate::formats::scan_pairs;
-use crate::found::{Found, Val};
+use crate::found::{Found, Pair, Val};
+use crate::path::Path;
 
-/// A compiled pattern may take this much memory, in bytes.
-const PATTERN_BYTES_MAX: usize = 1 << 20;
+mod columns;
+mod pattern;
+mod text;
+
+use columns::Columns;
+pub(crate) use pattern::Group;
+use pattern::Pattern;
+pub(crate) use text::Applies;
+use text::{ActionText, FieldText, OneOrMore, PackText};
+
+/// What patterns call the whole record.
+const RECORD: &str = "event.original";
+/// At the end of a value: anything may follow.
+const ANY: &str = "*";
+
 /// Only so much of a message is matched against patterns, in bytes; the message is kept whole.
 const MATCHED_BYTES_MAX: usize = 64 << 10;
 
@@ -38,96 +50,6 @@ pub struct PackError {
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
-}
-
-/// The file as written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PackText {
-    #[serde(default)]
-    product: String,
-    #[serde(default)]
-    category: String,
-    #[serde(default)]
-    service: String,
-    applies: Vec<Applies>,
-    /// Native names that hold the time, best first, where the format found none.
-    #[serde(default)]
-    times: Vec<String>,
-    #[serde(default)]
-    values: BTreeMap<String, String>,
-    #[serde(default)]
-    fields: BTreeMap<String, FieldText>,
-    #[serde(default)]
-    tables: Vec<TableText>,
-    /// `key=value` pairs stand in the message from this text on.
-    pairs_from: Option<String>,
-    #[serde(default)]
-    patterns: Vec<PatternText>,
-}
-
-/// One way in which a record can belong to the pack: all conditions must hold.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Applies {
-    /// The format that read the record is this one.
-    pub(crate) format: Option<String>,
-    /// The program that wrote it is one of these.
-    program: Vec<String>,
-    /// The name of its source or its program holds one of these.
-    source: Vec<String>,
-    /// It has all of these native names.
-    pub(crate) has: Vec<String>,
-    /// Its message holds this text.
-    contains: Option<String>,
-    /// One of the pack's patterns matches its message.
-    pattern: bool,
-}
-
-impl Applies {
-    /// Surer conditions are tried first.
-    fn weight(&self) -> usize {
-        self.has.len()
-            + usize::from(self.contains.is_some())
-            + usize::from(!self.program.is_empty())
-            + usize::from(!self.source.is_empty())
-            + usize::from(self.pattern)
-    }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum FieldText {
-    Name(String),
-    Translated {
-        to: String,
-        #[serde(default)]
-        table: BTreeMap<String, String>,
-    },
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TableText {
-    keys: Vec<String>,
-    rows: BTreeMap<String, ActionText>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ActionText {
-    category: String,
-    service: String,
-    values: BTreeMap<String, String>,
-    fields: BTreeMap<String, FieldText>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PatternText {
-    pattern: String,
-    #[serde(default)]
-    values: BTreeMap<String, String>,
 }
 
 /// Where a value goes.
@@ -151,26 +73,36 @@ pub(crate) type Values = Vec<(Target, String)>;
 /// Native names and the fields that they also stand for.
 pub(crate) type Alsos = HashMap<String, Also>;
 
-/// The field that a native name also stands for.
+/// The fields that a native name also stands for.
 #[derive(Debug)]
 pub(crate) struct Also {
-    pub(crate) target: Target,
-    /// Empty: the value as it is. Else only what is listed, translated.
+    pub(crate) targets: Vec<Target>,
+    /// The value as it is. Else only what is listed, translated.
+    as_it_is: bool,
     table: HashMap<String, String>,
+    /// Beginnings of values, the longest first; the empty one, `*`, is for all others.
+    starts: Vec<(String, String)>,
 }
 
 impl Also {
     /// The value in the words of the field.
     pub(crate) fn translate<'a>(&'a self, value: &'a Val<'_>) -> Option<Cow<'a, str>> {
-        match self.table.is_empty() {
-            true => (!matches!(value, Val::Null)).then(|| Cow::Borrowed(value.text())),
-            false => self.table.get(value.text()).map(|text| Cow::Borrowed(text.as_str())),
+        if self.as_it_is {
+            return (!matches!(value, Val::Null)).then(|| Cow::Borrowed(value.text()));
         }
+        let by_start = || {
+            let (_, text) =
+                self.starts.iter().find(|(start, _)| value.text().starts_with(start))?;
+            Some(text)
+        };
+        let text = self.table.get(value.text()).or_else(by_start);
+        text.map(|text| Cow::Borrowed(text.as_str()))
     }
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct Action {
+    pub(crate) product: String,
     pub(crate) category: String,
     pub(crate) service: String,
     pub(crate) values: Values,
@@ -184,51 +116,87 @@ pub(crate) struct Table {
 }
 
 #[derive(Debug)]
-pub(crate) struct Pattern {
-    /// Every match starts with this; most messages are dismissed by it.
-    prefix: String,
-    regex: Regex,
-    /// For each group of the regex, where its text goes.
-    pub(crate) groups: Vec<Option<Target>>,
-    pub(crate) values: Values,
-}
-
-#[derive(Debug)]
 pub(crate) struct Pack {
+    /// `vendor/product`.
+    pub(crate) name: String,
     pub(crate) product: String,
     pub(crate) category: String,
     pub(crate) service: String,
     pub(crate) applies: Vec<Applies>,
     times: Vec<String>,
+    utc: bool,
     pub(crate) values: Values,
     pub(crate) fields: Alsos,
     pub(crate) tables: Vec<Table>,
     pub(crate) pairs_from: Option<String>,
+    pub(crate) columns: Vec<Columns>,
     pub(crate) patterns: Vec<Pattern>,
+    /// Paths into arrays that any of these names.
+    paths: Vec<Path>,
+}
+
+/// The record that a pack is asked about, beside what its format found.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subject<'r> {
+    /// The name of its source.
+    pub(crate) source: &'r str,
+    /// All of it.
+    pub(crate) record: &'r str,
+    /// Its text without the envelope.
+    pub(crate) message: &'r str,
 }
 
 /// What a pack says about one record.
 #[derive(Debug, Default)]
-pub(crate) struct Meaning<'p, 'r> {
-    pub(crate) product: &'p str,
-    pub(crate) category: &'p str,
-    pub(crate) service: &'p str,
+pub(crate) struct Meaning<'r> {
+    /// The pack's name.
+    pub(crate) module: &'r str,
+    pub(crate) product: &'r str,
+    pub(crate) category: &'r str,
+    pub(crate) service: &'r str,
     /// Native names that hold the time where the format found none.
-    pub(crate) times: &'p [String],
-    /// Constants, the most specific first.
-    pub(crate) values: Vec<&'p Values>,
+    pub(crate) times: &'r [String],
+    /// The time as a pattern found it.
+    pub(crate) time: Option<Cow<'r, str>>,
+    /// Times without a zone are UTC, as the product has it.
+    pub(crate) utc: bool,
+    /// Constants of tables and patterns, the most specific first.
+    pub(crate) values: Vec<&'r Values>,
+    /// Constants of the pack.
+    pub(crate) defaults: &'r [(Target, String)],
     /// Native names that also stand for a field.
-    pub(crate) fields: Vec<&'p Alsos>,
+    pub(crate) fields: Vec<&'r Alsos>,
     /// Taken out of the message.
-    pub(crate) captures: Vec<(&'p Target, &'r str)>,
+    pub(crate) captures: Vec<(&'r Target, Cow<'r, str>)>,
     /// A pattern matched, so the record was understood.
     pub(crate) matched: bool,
 }
 
-impl<'p> Meaning<'p, '_> {
+impl<'r> Meaning<'r> {
     /// What the native name also stands for; the most specific list has the say.
-    pub(crate) fn also(&self, name: &str) -> Option<&'p Also> {
+    pub(crate) fn also(&self, name: &str) -> Option<&'r Also> {
         self.fields.iter().find_map(|list| list.get(name))
+    }
+
+    /// What a group of this name took.
+    fn captured(&self, name: &str) -> Option<Cow<'r, str>> {
+        let is_named = |target: &Target| match target {
+            Target::Field(id) => id.name() == name,
+            Target::Attribute(own) => own == name,
+        };
+        let (_, text) = self.captures.iter().find(|(target, _)| is_named(target))?;
+        Some(text.clone())
+    }
+
+    fn capture(&mut self, group: &'r Group, text: Cow<'r, str>, found: &mut Found<'r>) {
+        match group {
+            Group::Time => self.time = Some(text),
+            Group::Target(target) => self.captures.push((target, text)),
+            Group::Native(_) if text.is_empty() => {}
+            Group::Native(name) => {
+                found.pairs.push(Pair { name: Cow::Borrowed(name), value: Val::Text(text) });
+            }
+        }
     }
 }
 
@@ -240,10 +208,12 @@ pub(crate) struct Packs {
     by_program: HashMap<String, Vec<(usize, usize)>>,
     /// Format to (pack, condition), surest first.
     by_format: HashMap<String, Vec<(usize, usize)>>,
+    /// The only pack that is asked, and asked whatever the record looks like.
+    forced: Option<usize>,
 }
 
 impl Packs {
-    /// Compiles packs.
+    /// Reads packs; their patterns are compiled when they are first asked.
     pub(crate) fn new(sources: &[PackSource]) -> Result<Self, PackError> {
         let mut packs = Packs::default();
         for source in sources {
@@ -253,6 +223,20 @@ impl Packs {
         }
         packs.index();
         Ok(packs)
+    }
+
+    /// Compiles all patterns now.
+    pub(crate) fn check(&self) -> Result<(), PackError> {
+        self.packs.iter().try_for_each(|pack| {
+            let error = |message| PackError { path: pack.name.clone(), message };
+            pack.patterns.iter().try_for_each(|pattern| pattern.check().map_err(error))
+        })
+    }
+
+    /// Asks only the pack of this name from now on; false when there is none.
+    pub(crate) fn force(&mut self, name: &str) -> bool {
+        self.forced = self.packs.iter().position(|pack| pack.name == name);
+        self.forced.is_some()
     }
 
     fn index(&mut self) {
@@ -275,95 +259,180 @@ impl Packs {
     }
 
     /// What the first pack that applies says. Pairs that it finds in the message are added.
-    pub(crate) fn meaning<'p, 'r>(
-        &'p self,
-        source: &str,
-        message: &'r str,
+    pub(crate) fn meaning<'r>(
+        &'r self,
+        subject: &Subject<'r>,
         found: &mut Found<'r>,
-    ) -> Option<Meaning<'p, 'r>> {
-        let program = found.program.as_deref().map(base_name).unwrap_or("");
-        let by_program = self.by_program.get(program).map(Vec::as_slice).unwrap_or_default();
+    ) -> Option<Meaning<'r>> {
+        if let Some(pack) = self.forced {
+            self.packs[pack].look_inside(found);
+            return self.packs[pack].say(false, subject, found);
+        }
+        let program = found.program.clone();
+        let programs = program.as_deref().map(names_of).unwrap_or_default();
+        let by_program = programs.iter().filter_map(|name| self.by_program.get(*name)).flatten();
         let by_format = self.by_format.get(found.format).map(Vec::as_slice).unwrap_or_default();
-        by_program.iter().chain(by_format).find_map(|(p, a)| {
-            let pack = &self.packs[*p];
-            pack.apply(&pack.applies[*a], source, message, found)
+        by_program.chain(by_format).find_map(|(p, a)| {
+            let (pack, applies) = (&self.packs[*p], &self.packs[*p].applies[*a]);
+            pack.look_inside(found);
+            match holds(applies, subject, found) {
+                true => pack.say(applies.pattern, subject, found),
+                false => None,
+            }
         })
     }
-}
 
-impl Packs {
     /// True when a pack may have something to say about records of `format` that name no program
     /// and have these names: whether it does may hang on the message and the values.
     pub(crate) fn may_apply(&self, source: &str, format: &str, names: &[&str]) -> bool {
         let of = |index: &HashMap<String, Vec<(usize, usize)>>, key: &str| {
             index.get(key).is_some_and(|list| {
                 list.iter().any(|(p, a)| {
-                    let applies = &self.packs[*p].applies[*a];
+                    let pack = &self.packs[*p];
+                    let applies = &pack.applies[*a];
+                    // What is inside of an array is not among the names.
+                    let is_there = |name: &String| {
+                        names.contains(&name.as_str()) || pack.paths.iter().any(|p| p.name == *name)
+                    };
                     applies.format.as_ref().is_none_or(|wanted| wanted == format)
                         && (applies.source.is_empty()
                             || applies.source.iter().any(|part| source.contains(part.as_str())))
-                        && applies.has.iter().all(|name| names.contains(&name.as_str()))
+                        && applies.has.iter().all(is_there)
+                        && applies.is.keys().all(is_there)
                 })
             })
         };
-        of(&self.by_program, "") || of(&self.by_format, format)
+        self.forced.is_some() || of(&self.by_program, "") || of(&self.by_format, format)
     }
 }
 
-/// `/usr/sbin/sshd` and `postfix/smtpd` are known by their last part.
-fn base_name(program: &str) -> &str {
-    program.rsplit('/').next().unwrap_or(program)
+/// What a program may be listed as: `/usr/sbin/sshd` as `sshd`, `postfix/smtpd` also as `postfix/`,
+/// `polkitd(authority=local)` as `polkitd`.
+fn names_of(program: &str) -> Vec<&str> {
+    let mut names = vec![program];
+    if let Some((name, _)) = program.split_once('(').filter(|(name, _)| !name.is_empty()) {
+        names.push(name);
+    }
+    if let Some((_, base)) = program.rsplit_once('/') {
+        names.push(base);
+        names.extend(program.find('/').filter(|at| *at > 0).map(|at| &program[..=at]));
+    }
+    names
 }
 
 impl Pack {
-    fn apply<'p, 'r>(
-        &'p self,
-        applies: &Applies,
-        source: &str,
-        message: &'r str,
-        found: &mut Found<'r>,
-    ) -> Option<Meaning<'p, 'r>> {
-        if !holds(applies, source, message, found) {
-            return None;
+    /// Adds the values in arrays that the pack names.
+    fn look_inside<'r>(&'r self, found: &mut Found<'r>) {
+        for path in &self.paths {
+            if found.pair(&path.name).is_none()
+                && let Some(value) = path.value(found)
+            {
+                found.inside.push(Pair { name: Cow::Borrowed(&path.name), value });
+            }
         }
+    }
+
+    /// What the pack says about the record; nothing if it must know the message and does not.
+    fn say<'r>(
+        &'r self,
+        must_match: bool,
+        subject: &Subject<'r>,
+        found: &mut Found<'r>,
+    ) -> Option<Meaning<'r>> {
         let mut meaning = Meaning {
+            module: &self.name,
             product: &self.product,
             category: &self.category,
             service: &self.service,
             times: &self.times,
+            utc: self.utc,
+            defaults: &self.values,
             ..Meaning::default()
         };
-        self.match_message(message, &mut meaning);
-        if applies.pattern && !meaning.matched {
+        let message = cut(subject.message, MATCHED_BYTES_MAX);
+        meaning.matched = self.columns.iter().any(|columns| columns.read(message, found));
+        self.match_texts(true, subject, found, &mut meaning);
+        if must_match && !meaning.matched {
             return None;
         }
-        if let Some(at) = self.pairs_from.as_ref().and_then(|from| message.find(from.as_str())) {
-            scan_pairs(&message[at..], &mut found.pairs);
+        let from = self.pairs_from.as_ref();
+        if let Some(at) = from.and_then(|from| subject.message.find(from.as_str())) {
+            let mut pairs = Vec::new();
+            scan_pairs(&subject.message[at..], &mut pairs);
+            pairs.retain(|pair| found.pair(&pair.name).is_none());
+            found.pairs.append(&mut pairs);
         }
+        self.match_texts(false, subject, found, &mut meaning);
         for table in &self.tables {
             table.apply(found, &mut meaning);
         }
-        meaning.values.push(&self.values);
         meaning.fields.push(&self.fields);
         Some(meaning)
     }
 
-    fn match_message<'p, 'r>(&'p self, message: &'r str, meaning: &mut Meaning<'p, 'r>) {
-        let matched = cut(message, MATCHED_BYTES_MAX);
+    /// The first pattern that matches the message and the record, which say whether the pack knows
+    /// the record; then, of what is known by then, each native value.
+    fn match_texts<'r>(
+        &'r self,
+        whole: bool,
+        subject: &Subject<'r>,
+        found: &mut Found<'r>,
+        meaning: &mut Meaning<'r>,
+    ) {
+        let mut done: Vec<Option<&str>> = Vec::new();
         for pattern in &self.patterns {
-            if !pattern.prefix.is_empty() && !matched.starts_with(&pattern.prefix) {
+            let within = pattern.within.as_deref();
+            let is_whole = matches!(within, None | Some(RECORD));
+            if is_whole != whole || done.contains(&within) {
                 continue;
             }
-            let Some(captures) = pattern.regex.captures(matched) else { continue };
-            for (group, target) in captures.iter().zip(&pattern.groups) {
-                if let (Some(group), Some(target)) = (group, target) {
-                    meaning.captures.push((target, group.as_str()));
-                }
+            let matched = match within {
+                None => pattern.take(Cow::Borrowed(subject.message), found, meaning),
+                Some(RECORD) => pattern.take(Cow::Borrowed(subject.record), found, meaning),
+                Some(name) => match found.value(name).cloned() {
+                    Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => {
+                        pattern.take(text, found, meaning)
+                    }
+                    _ => match meaning.captured(name) {
+                        Some(text) => pattern.take(text, found, meaning),
+                        None => false,
+                    },
+                },
+            };
+            if matched {
+                meaning.values.push(&pattern.values);
+                done.push(within);
             }
-            meaning.values.push(&pattern.values);
-            meaning.matched = true;
-            return;
+            meaning.matched |= matched && whole;
         }
+    }
+}
+
+impl Pattern {
+    /// Adds what the groups hold, if the text has this form.
+    fn take<'r>(
+        &'r self,
+        text: Cow<'r, str>,
+        found: &mut Found<'r>,
+        meaning: &mut Meaning<'r>,
+    ) -> bool {
+        match text {
+            Cow::Borrowed(text) => {
+                let Some(captures) = self.captures(cut(text, MATCHED_BYTES_MAX)) else {
+                    return false;
+                };
+                captures.for_each(|(group, text)| meaning.capture(group, text.into(), found));
+            }
+            Cow::Owned(text) => {
+                let Some(captures) = self.captures(cut(&text, MATCHED_BYTES_MAX)) else {
+                    return false;
+                };
+                captures.for_each(|(group, text)| {
+                    meaning.capture(group, Cow::Owned(text.to_string()), found);
+                });
+            }
+        }
+        true
     }
 }
 
@@ -375,17 +444,33 @@ fn cut(text: &str, max: usize) -> &str {
     &text[..end]
 }
 
-fn holds(applies: &Applies, source: &str, message: &str, found: &Found<'_>) -> bool {
+fn holds(applies: &Applies, subject: &Subject<'_>, found: &Found<'_>) -> bool {
     let program = found.program.as_deref().unwrap_or("");
-    let named = |part: &String| source.contains(part.as_str()) || program.contains(part.as_str());
+    let named =
+        |part: &String| subject.source.contains(part.as_str()) || program.contains(part.as_str());
     applies.format.as_ref().is_none_or(|format| format == found.format)
         && (applies.source.is_empty() || applies.source.iter().any(named))
         && applies.has.iter().all(|name| found.pair(name).is_some())
-        && applies.contains.as_ref().is_none_or(|text| message.contains(text.as_str()))
+        && applies
+            .is
+            .iter()
+            .all(|(name, wanted)| found.value(name).is_some_and(|value| wanted.is(value.text())))
+        && (applies.contains.0.is_empty()
+            || applies.contains.0.iter().any(|text| subject.message.contains(text.as_str())))
+}
+
+impl OneOrMore {
+    /// True when the value is one of these; `*` at the end of one stands for anything.
+    fn is(&self, value: &str) -> bool {
+        self.0.iter().any(|wanted| match wanted.strip_suffix('*') {
+            Some(start) => value.starts_with(start),
+            None => value == wanted,
+        })
+    }
 }
 
 impl Table {
-    fn apply<'p>(&'p self, found: &Found<'_>, meaning: &mut Meaning<'p, '_>) {
+    fn apply<'r>(&'r self, found: &Found<'_>, meaning: &mut Meaning<'r>) {
         let mut key = String::new();
         for (i, name) in self.keys.iter().enumerate() {
             if i > 0 {
@@ -393,7 +478,7 @@ impl Table {
             }
             match name.as_str() {
                 "service" => key.push_str(meaning.service),
-                name => match found.pair(name) {
+                name => match found.value(name) {
                     Some(value) => key.push_str(value.text()),
                     None => return,
                 },
@@ -401,6 +486,9 @@ impl Table {
         }
         key.make_ascii_lowercase();
         let Some(action) = self.rows.get(&key) else { return };
+        if !action.product.is_empty() {
+            meaning.product = &action.product;
+        }
         if !action.category.is_empty() {
             meaning.category = &action.category;
         }
@@ -418,27 +506,66 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         if applies.format.is_none() && applies.program.is_empty() {
             return Err("each entry of `applies` names a `format` or a `program`".into());
         }
+        let named = applies.has.len() + applies.is.len() + applies.program.len();
+        if applies.format.as_deref() == Some("json") && named == 0 {
+            return Err(
+                "an entry of `applies` for json also needs `has`, `is` or `program`: other \
+                        records then need no look"
+                    .into(),
+            );
+        }
     }
     let tables = text.tables.into_iter().map(|t| Table {
         keys: t.keys,
         rows: t.rows.into_iter().map(|(k, a)| (k.to_ascii_lowercase(), action(a))).collect(),
     });
-    Ok(Pack {
+    let mut pack = Pack {
+        name: name_of(&source.path),
         product: text.product,
         category: text.category,
         service: text.service,
         applies: text.applies,
         times: text.times,
+        utc: match text.zone.as_deref() {
+            None => false,
+            Some("UTC") => true,
+            Some(other) => return Err(format!("the zone {other:?} is not known: it can be UTC")),
+        },
         values: values(text.values),
         fields: also(text.fields),
         tables: tables.collect(),
         pairs_from: text.pairs_from,
-        patterns: text.patterns.into_iter().map(pattern).collect::<Result<_, _>>()?,
-    })
+        columns: text.columns.into_iter().map(Columns::new).collect(),
+        patterns: text.patterns.into_iter().map(Pattern::new).collect(),
+        paths: Vec::new(),
+    };
+    pack.paths = paths(&pack);
+    Ok(pack)
+}
+
+/// The paths into arrays that a pack names anywhere.
+fn paths(pack: &Pack) -> Vec<Path> {
+    let mut names: Vec<&String> = pack.times.iter().chain(pack.fields.keys()).collect();
+    names.extend(pack.applies.iter().flat_map(|a| a.has.iter().chain(a.is.keys())));
+    names.extend(pack.patterns.iter().filter_map(|pattern| pattern.within.as_ref()));
+    for table in &pack.tables {
+        names.extend(table.keys.iter());
+        #[allow(clippy::iter_over_hash_type)] // sorted below
+        names.extend(table.rows.values().flat_map(|action| action.fields.keys()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    names.into_iter().map(String::as_str).filter_map(Path::of).collect()
+}
+
+/// `openssh/sshd` of `openssh/sshd/parser.yaml`.
+fn name_of(path: &str) -> String {
+    path.trim_end_matches("parser.yaml").trim_end_matches('/').to_string()
 }
 
 fn action(text: ActionText) -> Action {
     Action {
+        product: text.product,
         category: text.category,
         service: text.service,
         values: values(text.values),
@@ -453,110 +580,21 @@ fn values(text: BTreeMap<String, String>) -> Values {
 fn also(text: BTreeMap<String, FieldText>) -> Alsos {
     text.into_iter()
         .map(|(native, field)| {
-            let (to, table) = match field {
+            let (to, rows) = match field {
                 FieldText::Name(to) => (to, BTreeMap::new()),
                 FieldText::Translated { to, table } => (to, table),
             };
-            (native, Also { target: Target::of(&to), table: table.into_iter().collect() })
+            let as_it_is = rows.is_empty();
+            let (mut table, mut starts) = (HashMap::new(), Vec::new());
+            for (from, into) in rows {
+                match from.strip_suffix(ANY) {
+                    Some(start) => starts.push((start.to_string(), into)),
+                    None => drop(table.insert(from, into)),
+                }
+            }
+            starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
+            let targets = to.0.iter().map(|name| Target::of(name)).collect();
+            (native, Also { targets, as_it_is, table, starts })
         })
         .collect()
-}
-
-fn pattern(text: PatternText) -> Result<Pattern, String> {
-    let regex = RegexBuilder::new(&format!("^(?:{})", text.pattern))
-        .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
-        .nest_limit(32)
-        .build()
-        .map_err(|e| format!("pattern {:?} is no usable regex: {e}", text.pattern))?;
-    let groups = regex.capture_names().map(|name| name.map(Target::of)).collect();
-    let prefix = literal_prefix(&text.pattern);
-    Ok(Pattern { prefix, regex, groups, values: values(text.values) })
-}
-
-/// The text with which every match of a pattern starts: up to the first character that means more
-/// than itself, without the one that a following `?`, `*` or `{` would make optional.
-fn literal_prefix(pattern: &str) -> String {
-    let mut prefix = String::new();
-    if has_alternatives(pattern) {
-        return prefix;
-    }
-    let mut characters = pattern.chars().peekable();
-    while let Some(c) = characters.next() {
-        let literal = match c {
-            '\\' => match characters.next() {
-                Some(e) if ".+*?()|[]{}^$/\\".contains(e) => e,
-                _ => break,
-            },
-            '.' | '+' | '*' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '^' | '$' | '|' => break,
-            c => c,
-        };
-        if matches!(characters.peek(), Some('?' | '*' | '{')) {
-            break;
-        }
-        prefix.push(literal);
-    }
-    prefix
-}
-
-/// True when a `|` stands outside of all groups, so that matches may start in several ways.
-fn has_alternatives(pattern: &str) -> bool {
-    // A class that begins with its own closing bracket would need a real parser; be careful.
-    if pattern.contains("[]") || pattern.contains("[^]") {
-        return true;
-    }
-    let (mut depth, mut in_class, mut escaped) = (0i32, false, false);
-    for c in pattern.chars() {
-        match c {
-            _ if escaped => escaped = false,
-            '\\' => escaped = true,
-            '[' => in_class = true,
-            ']' => in_class = false,
-            '(' if !in_class => depth += 1,
-            ')' if !in_class => depth -= 1,
-            '|' if !in_class && depth == 0 => return true,
-            _ => {}
-        }
-    }
-    false
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn the_prefix_is_what_every_match_starts_with() {
-        for (pattern, expected) in [
-            ("Failed (x)", "Failed "),
-            (r"\(a\) b", "(a) b"),
-            (r"\<a", ""),
-            ("a[](]|b", ""),
-            (r"\s*x", ""),
-            ("abc?", "ab"),
-            ("abc+", "abc"),
-            ("a|b", ""),
-            ("a(b|c)", "a"),
-            ("a[|]b|c", ""),
-            ("a[(]b|c", ""),
-            ("(?i)abc", ""),
-        ] {
-            assert_eq!(literal_prefix(pattern), expected, "{pattern}");
-        }
-    }
-
-    proptest! {
-        /// The prefix never dismisses a text that the pattern matches.
-        #[test]
-        fn the_prefix_loses_no_match(
-            pattern in "[ab?*+.(|)\\\\\\[\\]]{0,8}", text in "[ab.(|)\\[]{0,6}",
-        ) {
-            let matches = Regex::new(&format!("^(?:{pattern})")).is_ok_and(|r| r.is_match(&text));
-            if matches {
-                prop_assert!(text.starts_with(&literal_prefix(&pattern)), "{} {}", pattern, text);
-            }
-        }
-    }
 }

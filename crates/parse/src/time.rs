@@ -19,6 +19,11 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
+    /// The same, where somebody knows that it is UTC.
+    pub(crate) fn in_utc(self) -> Self {
+        Self { guess: self.guess.filter(|guess| *guess != ZONE_GUESSED), ..self }
+    }
+
     fn exact(time: Micros) -> Self {
         Self { time, guess: None }
     }
@@ -31,10 +36,38 @@ const MONTHS: [&[u8; 3]; 12] = [
 /// Reads a time at the start of `text` in any known form; also says how many bytes it took.
 pub(crate) fn leading(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
     match text.first()? {
-        b'0'..=b'9' => iso(text).or_else(|| clf(text)).or_else(|| bind(text)),
+        b'0'..=b'9' => digits_first(text)
+            .or_else(|| month_and_day(text, received))
+            .or_else(|| day_and_month(text, received)),
         b'[' => bracketed(text, received),
-        _ => rfc3164(text, received).or_else(|| apache_error(text)),
+        b'@' => tai64n(text),
+        _ => rfc3164(text, received)
+            .or_else(|| apache_error(text))
+            .or_else(|| after_weekday(text))
+            .or_else(|| american(text)),
     }
+}
+
+/// Times that begin with a digit, the commonest form first.
+fn digits_first(text: &[u8]) -> Option<(Stamp, usize)> {
+    iso(text)
+        .or_else(|| clf(text))
+        .or_else(|| day_month_year(text))
+        .or_else(|| numeric(text))
+        .or_else(|| short_year(text))
+        .or_else(|| compact(text))
+        .or_else(|| leading_epoch(text))
+        .or_else(|| year_month_day(text))
+}
+
+/// `2026 Nov 23 10:00:00` (OSSEC).
+fn year_month_day(text: &[u8]) -> Option<(Stamp, usize)> {
+    let (year, month, day) = (digits(text, 0, 4)?, month(text, 5)?, digits(text, 9, 2)?);
+    if [4, 8, 11].iter().any(|at| text.get(*at) != Some(&b' ')) {
+        return None;
+    }
+    let (clock, at) = clock(text, 12)?;
+    Some(zoned(days(year, month, day)? * DAY + clock, text, at))
 }
 
 /// Reads a whole value that a record names as its time: text in any known form or an epoch number.
@@ -49,8 +82,6 @@ pub(crate) fn value(text: &str, received: Micros) -> Option<Stamp> {
     let (stamp, used) = leading(text.as_bytes(), received)?;
     match text.get(used..)?.trim() {
         "" => Some(stamp),
-        // The zone is said in words, so it was no guess.
-        "UTC" | "GMT" => Some(Stamp { guess: stamp.guess.filter(|g| *g != ZONE_GUESSED), ..stamp }),
         _ => None,
     }
 }
@@ -72,19 +103,23 @@ pub(crate) fn epoch(text: &str) -> Option<Micros> {
     (used == fraction.len()).then_some(if seconds { base + micros } else { base })
 }
 
-/// `2026-11-23T10:00:00.123+01:00` and relatives: a blank or `_` for the `T`, `/` for `-`, a comma
-/// before the fraction, no zone.
+/// `2026-11-23T10:00:00.123+01:00` and relatives: a blank, `_` or `-` for the `T`, `/` or `.` for
+/// `-`, a comma before the fraction, no zone, a blank before the zone, the zone by its name.
 pub(crate) fn iso(text: &[u8]) -> Option<(Stamp, usize)> {
     let year = digits(text, 0, 4)?;
     let dash = *text.get(4)?;
-    if !matches!(dash, b'-' | b'/') || text.get(7) != Some(&dash) {
+    if !matches!(dash, b'-' | b'/' | b'.') || text.get(7) != Some(&dash) {
         return None;
     }
     let (month, day) = (digits(text, 5, 2)?, digits(text, 8, 2)?);
-    if !matches!(text.get(10)?, b'T' | b't' | b' ' | b'_') {
+    if !matches!(text.get(10)?, b'T' | b't' | b' ' | b'_' | b'-' | b'\t') {
         return None;
     }
-    let (clock, at) = clock(text, 11)?;
+    // MySQL pads an hour of one digit with another blank.
+    let (clock, at) = match text.get(10..12) {
+        Some(b"  ") => one_digit_clock(text, 12)?,
+        _ => clock(text, 11)?,
+    };
     let days = days(year, month, day)?;
     Some(zoned(days * DAY + clock, text, at))
 }
@@ -108,8 +143,54 @@ pub(crate) fn rfc3164(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
         return Some(zoned(days(year, month, day)? * DAY + clock, text, end));
     }
     let (clock, end) = clock(text, at)?;
+    // Aruba puts the year behind the clock; a number there may also be the host or a thread.
+    let year = digits(text, end + 1, 4).filter(|year| (1990..2100).contains(year));
+    if let Some(year) = year
+        && (text.get(end), text.get(end + 5)) == (Some(&b' '), Some(&b' '))
+    {
+        let time = days(year, month, day)? * DAY + clock;
+        return Some((Stamp { time, guess: Some(ZONE_GUESSED) }, end + 5));
+    }
     let time = nearest_year(month, day, clock, received)?;
     Some((Stamp { time, guess: Some(YEAR_GUESSED) }, end))
+}
+
+/// `1123 10:00:00.123456` (klog), `11-23 10:00:00.123` (Android), `11/23-10:00:00.123456` (Snort):
+/// a month and a day in digits.
+pub(crate) fn month_and_day(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
+    let dash = usize::from(matches!(text.get(2), Some(b'-' | b'.' | b'/')));
+    let (month, day) = (digits(text, 0, 2)?, digits(text, 2 + dash, 2)?);
+    let at = 4 + dash;
+    if !matches!(text.get(at), Some(b' ' | b'-')) {
+        return None;
+    }
+    let (clock, end) = clock(text, at + 1)?;
+    let time = nearest_year(month, day, clock, received)?;
+    Some((Stamp { time, guess: Some(YEAR_GUESSED) }, end))
+}
+
+/// `23 Nov 10:00:00.123` (old Redis).
+fn day_and_month(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
+    let (day, at) = number(text, 0, 2)?;
+    let month = month(text, at + 1)?;
+    if (text.get(at), text.get(at + 4)) != (Some(&b' '), Some(&b' ')) {
+        return None;
+    }
+    let (clock, end) = clock(text, at + 5)?;
+    let time = nearest_year(month, day, clock, received)?;
+    Some((Stamp { time, guess: Some(YEAR_GUESSED) }, end))
+}
+
+/// TAI64N, as daemontools' multilog writes it: `@` and 24 hex digits. International atomic time was
+/// 10 seconds ahead of the epoch when that was set, and leap seconds are left to the sender.
+fn tai64n(text: &[u8]) -> Option<(Stamp, usize)> {
+    const LABEL: u64 = (1 << 62) + 10;
+    let hex = text.get(1..25).filter(|hex| hex.iter().all(u8::is_ascii_hexdigit))?;
+    let hex = std::str::from_utf8(hex).ok()?;
+    let seconds = u64::from_str_radix(&hex[..16], 16).ok()?.checked_sub(LABEL)?;
+    let nanos = i64::from_str_radix(&hex[16..], 16).ok()?;
+    let seconds = i64::try_from(seconds).ok()?.checked_mul(SECOND)?;
+    Some((Stamp::exact(seconds + nanos / 1000), 25))
 }
 
 /// The year that puts the time nearest to the receipt, but not more than a day after it.
@@ -135,16 +216,175 @@ pub(crate) fn clf(text: &[u8]) -> Option<(Stamp, usize)> {
     Some(zoned(days(year, month, day)? * DAY + clock, text, at))
 }
 
-/// BIND's log files: `23-Nov-2026 10:00:00.123`.
-fn bind(text: &[u8]) -> Option<(Stamp, usize)> {
-    let day = digits(text, 0, 2)?;
-    let month = month(text, 3)?;
-    let year = digits(text, 7, 4)?;
-    if (text.get(2), text.get(6), text.get(11)) != (Some(&b'-'), Some(&b'-'), Some(&b' ')) {
+/// `23-Nov-2026 10:00:00.123` (BIND), `23 Nov 2026 10:00:00.123` (Redis, RFC 5322).
+fn day_month_year(text: &[u8]) -> Option<(Stamp, usize)> {
+    let day_len = 1 + usize::from(text.get(1)?.is_ascii_digit());
+    let day = digits(text, 0, day_len)?;
+    let separator = *text.get(day_len)?;
+    let month = month(text, day_len + 1)?;
+    let year = digits(text, day_len + 5, 4)?;
+    let ends = (text.get(day_len + 4)?, text.get(day_len + 9)?);
+    if !matches!(separator, b'-' | b' ' | b'/') || ends.0 != &separator {
         return None;
     }
-    let (clock, at) = clock(text, 12)?;
+    // `23/Nov/2026:10:00:00` is the common log format, with another separator.
+    if !matches!(ends.1, b' ' | b':' | b'T') {
+        return None;
+    }
+    // RabbitMQ writes two colons.
+    let colons = usize::from(text.get(day_len + 9..day_len + 11) == Some(b"::"));
+    let (clock, at) = clock(text, day_len + 10 + colons)?;
     Some(zoned(days(year, month, day)? * DAY + clock, text, at))
+}
+
+/// `23.11.2026 10:00:00` (the day first) and `11/23/2026 10:00:00 AM` (the month first, as where
+/// slashes are usual; the day, if the number can be no month).
+fn numeric(text: &[u8]) -> Option<(Stamp, usize)> {
+    let (first, at) = number(text, 0, 2)?;
+    let separator = *text.get(at)?;
+    let (second, at) = number(text, at + 1, 2)?;
+    let second_separator = *text.get(at)?;
+    let (year, at) = match digits(text, at + 1, 4) {
+        Some(year) => (year, at),
+        // DHCP servers of Windows write two digits; elsewhere the first number is the year then.
+        None if text.get(at + 3) == Some(&b',') => (2000 + digits(text, at + 1, 2)?, at - 2),
+        None => return None,
+    };
+    if !matches!(separator, b'/' | b'.' | b'-') || second_separator != separator {
+        return None;
+    }
+    let (month, day) = match separator == b'/' && first <= 12 {
+        true => (first, second),
+        false => (second, first),
+    };
+    let gap = text.get(at + 5..).map_or(0, |rest| rest.iter().take_while(|b| **b == b' ').count());
+    let gap = match text.get(at + 5) {
+        Some(b',') => 1 + usize::from(text.get(at + 6) == Some(&b' ')),
+        // Snort and Citrix.
+        Some(b'-' | b':') => 1,
+        _ => gap,
+    };
+    if gap == 0 || gap > 2 {
+        return None;
+    }
+    let (clock, end) = any_clock(text, at + 5 + gap)?;
+    let (clock, end) = half_day(clock, text, end);
+    Some(zoned(days(year, month, day)? * DAY + clock, text, end))
+}
+
+/// A clock whose hour has one digit or two.
+fn any_clock(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    match text.get(at + 1) {
+        Some(b':') => one_digit_clock(text, at),
+        _ => clock(text, at),
+    }
+}
+
+/// `26/11/23 10:00:00` and `26-11-23 10:00:00`: the year first, in two digits.
+fn short_year(text: &[u8]) -> Option<(Stamp, usize)> {
+    let parts = (digits(text, 0, 2)?, digits(text, 3, 2)?, digits(text, 6, 2)?);
+    let separator = *text.get(2)?;
+    let same = text.get(5) == Some(&separator) && matches!(separator, b'/' | b'-');
+    if !same || !matches!(text.get(8), Some(b' ' | b'-')) {
+        return None;
+    }
+    let (clock, at) = clock(text, 9)?;
+    Some(zoned(days(2000 + parts.0, parts.1, parts.2)? * DAY + clock, text, at))
+}
+
+/// `20261123 10:00:00`, `20261123T100000Z`, `20261123-10:00:00:123`, `261123 10:00:00` (MySQL) and
+/// `261123 100000` (Hadoop).
+fn compact(text: &[u8]) -> Option<(Stamp, usize)> {
+    let length = text.iter().take(9).take_while(|b| b.is_ascii_digit()).count();
+    let (year, at) = match length {
+        8 => (digits(text, 0, 4)?, 4),
+        6 => (2000 + digits(text, 0, 2)?, 2),
+        _ => return None,
+    };
+    let date = days(year, digits(text, at, 2)?, digits(text, at + 2, 2)?)?;
+    let gap = text.get(length).filter(|b| matches!(b, b' ' | b'T' | b'-'))?;
+    // MySQL pads an hour of one digit with another blank.
+    let start = length + 1;
+    let (clock, end) = match *gap == b' ' && text.get(start) == Some(&b' ') {
+        true => one_digit_clock(text, start + 1)?,
+        false => clock(text, start).or_else(|| compact_clock(text, start))?,
+    };
+    Some(zoned(date * DAY + clock, text, end))
+}
+
+/// `100000`, and nothing that would make it a longer number.
+fn compact_clock(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    let (hour, minute) = (digits(text, at, 2)?, digits(text, at + 2, 2)?);
+    let second = digits(text, at + 4, 2)?;
+    let is_longer = text.get(at + 6).is_some_and(u8::is_ascii_digit);
+    if is_longer || hour > 23 || minute > 59 || second > 60 {
+        return None;
+    }
+    Some((hour * HOUR + minute * MINUTE + second * SECOND, at + 6))
+}
+
+/// `1795428000.123 ` as Squid writes it; a number without a fraction may count anything.
+fn leading_epoch(text: &[u8]) -> Option<(Stamp, usize)> {
+    let end = text.iter().take(32).position(|b| !b.is_ascii_digit() && *b != b'.')?;
+    let number = text.get(..end).and_then(|number| std::str::from_utf8(number).ok())?;
+    if text.get(10) != Some(&b'.') || !matches!(text.get(end), Some(b' ' | b'\t' | b':')) {
+        return None;
+    }
+    Some((Stamp::exact(epoch(number)?), end))
+}
+
+/// `Mon, 23 Nov 2026 10:00:00 +0000` (RFC 5322) and `Mon 2026-11-23 10:00:00 UTC` (systemd).
+fn after_weekday(text: &[u8]) -> Option<(Stamp, usize)> {
+    let comma = usize::from(text.get(3) == Some(&b','));
+    let start = 4 + comma;
+    let is_weekday = text.get(..3)?.iter().all(u8::is_ascii_alphabetic);
+    if !is_weekday || text.get(3 + comma) != Some(&b' ') {
+        return None;
+    }
+    let rest = text.get(start..)?;
+    let (stamp, used) = day_month_year(rest).or_else(|| iso(rest))?;
+    Some((stamp, start + used))
+}
+
+/// `Nov 23, 2026 10:00:00 AM`.
+fn american(text: &[u8]) -> Option<(Stamp, usize)> {
+    let month = month(text, 0)?;
+    let (day, at) = number(text, 4, 2)?;
+    if text.get(3) != Some(&b' ') || text.get(at..at + 2) != Some(b", ") {
+        return None;
+    }
+    let year = digits(text, at + 2, 4)?;
+    let gap = text.get(at + 6..)?.iter().take(3).take_while(|b| matches!(b, b' ' | b',')).count();
+    let start = at + 6 + gap;
+    let (clock, end) = any_clock(text, start)?;
+    let (clock, end) = half_day(clock, text, end);
+    Some(zoned(days(year, month, day)? * DAY + clock, text, end))
+}
+
+/// `9:05:00`, the hour in one digit.
+fn one_digit_clock(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    let hour = digits(text, at, 1)?;
+    let padded = [b"00", text.get(at + 1..text.len().min(at + 20))?].concat();
+    let (rest, end) = clock(&padded, 0)?;
+    Some((hour * HOUR + rest, at + end - 1))
+}
+
+/// Applies ` AM` or ` PM`.
+fn half_day(clock: Micros, text: &[u8], at: usize) -> (Micros, usize) {
+    let hour = clock / HOUR;
+    match text.get(at..at + 3) {
+        Some(b" AM" | b" am") if hour == 12 => (clock - 12 * HOUR, at + 3),
+        Some(b" AM" | b" am") if hour < 12 => (clock, at + 3),
+        Some(b" PM" | b" pm") if hour < 12 => (clock + 12 * HOUR, at + 3),
+        Some(b" PM" | b" pm") if hour == 12 => (clock, at + 3),
+        _ => (clock, at),
+    }
+}
+
+/// A number of one or two digits, and where it ends.
+fn number(text: &[u8], at: usize, digits_max: usize) -> Option<(i64, usize)> {
+    let count = text.get(at..)?.iter().take(digits_max).take_while(|b| b.is_ascii_digit()).count();
+    (count > 0).then(|| Some((digits(text, at, count)?, at + count)))?
 }
 
 /// Apache's error log: `Mon Nov 23 10:00:00.123456 2026`.
@@ -153,21 +393,28 @@ fn apache_error(text: &[u8]) -> Option<(Stamp, usize)> {
         return None;
     }
     let month = month(text, 4)?;
-    let day = digits(text, 8, 2).or_else(|| digits(text, 9, 1))?;
-    if (text.get(7), text.get(10)) != (Some(&b' '), Some(&b' ')) {
+    let start = 8 + usize::from(text.get(8) == Some(&b' '));
+    let (day, at) = number(text, start, 2)?;
+    if (text.get(7), text.get(at)) != (Some(&b' '), Some(&b' ')) {
         return None;
     }
-    let (clock, at) = clock(text, 11)?;
+    let (clock, at) = clock(text, at + 1)?;
+    // date(1) puts the zone before the year.
+    let (offset, at) = match named_zone(text, at + 1) {
+        Some((offset, at)) => (Some(offset), at),
+        None => (None, at),
+    };
     let year = digits(text, at + 1, 4).filter(|_| text.get(at) == Some(&b' '))?;
-    let time = days(year, month, day)? * DAY + clock;
-    Some((Stamp { time, guess: Some(ZONE_GUESSED) }, at + 5))
+    let time = days(year, month, day)? * DAY + clock - offset.unwrap_or(0);
+    let guess = offset.is_none().then_some(ZONE_GUESSED);
+    Some((Stamp { time, guess }, at + 5))
 }
 
 fn bracketed(text: &[u8], received: Micros) -> Option<(Stamp, usize)> {
     let inner = &text[1..];
     let (stamp, used) = match inner.first()? {
-        b'0'..=b'9' => iso(inner).or_else(|| clf(inner))?,
-        _ => apache_error(inner).or_else(|| rfc3164(inner, received))?,
+        b'[' => return None,
+        _ => leading(inner, received)?,
     };
     (inner.get(used) == Some(&b']')).then_some((stamp, used + 2))
 }
@@ -203,7 +450,34 @@ fn fraction_micros(text: &[u8]) -> (Micros, usize) {
     (micros, used)
 }
 
-/// Applies the zone that stands at `at`: `Z`, `+01:00`, `+0100`, ` +0100`; none means UTC, guessed.
+/// Zones that go by a name with one meaning, and their hours east of UTC.
+const ZONES: [(&[u8], i64); 13] = [
+    (b"UTC", 0),
+    (b"GMT", 0),
+    (b"WET", 0),
+    (b"CET", 1),
+    (b"CEST", 2),
+    (b"EET", 2),
+    (b"EEST", 3),
+    (b"EST", -5),
+    (b"EDT", -4),
+    (b"PST", -8),
+    (b"PDT", -7),
+    (b"MDT", -6),
+    (b"CDT", -5),
+];
+
+/// The zone by its name, and where the name ends.
+fn named_zone(text: &[u8], at: usize) -> Option<(Micros, usize)> {
+    let rest = text.get(at..)?;
+    let length = rest.iter().take(5).take_while(|b| b.is_ascii_uppercase()).count();
+    let ends = !rest.get(length).is_some_and(u8::is_ascii_alphanumeric);
+    let (name, hours) = ZONES.iter().find(|(name, _)| *name == &rest[..length])?;
+    ends.then_some((hours * HOUR, at + name.len()))
+}
+
+/// Applies the zone that stands at `at`: `Z`, `+01:00`, `+0100`, ` +0100`, ` UTC`; none means UTC,
+/// guessed.
 fn zoned(local: Micros, text: &[u8], at: usize) -> (Stamp, usize) {
     if matches!(text.get(at), Some(b'Z' | b'z')) {
         return (Stamp::exact(local), at + 1);
@@ -213,6 +487,7 @@ fn zoned(local: Micros, text: &[u8], at: usize) -> (Stamp, usize) {
     let offset = match text.get(start) {
         Some(sign @ (b'+' | b'-')) => offset(text, start + 1)
             .map(|(micros, end)| (if *sign == b'-' { -micros } else { micros }, end)),
+        Some(b'A'..=b'Z') if blank == 1 => named_zone(text, start),
         _ => None,
     };
     match offset {
@@ -302,6 +577,47 @@ mod tests {
         check("2026/11/23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
         check("23/Nov/2026:10:00:00 -0700", "2026-11-23T17:00:00Z");
         check("23-Nov-2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
+        check("23 Nov 2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
+        check("23/Nov/2026 10:00:00 +0100", "2026-11-23T09:00:00Z");
+        check("Mon, 23 Nov 2026 10:00:00 GMT", "2026-11-23T10:00:00Z");
+        check("Mon 2026-11-23 10:00:00 CET", "2026-11-23T09:00:00Z");
+        check("2026-11-23 10:00:00 EDT", "2026-11-23T14:00:00Z");
+        check("2026-11-23 10:00:00 XYZ", "none");
+        check("2026.11.23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("2026-11-23-10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("2026-11-23-10.00.00", "none");
+        check("23.11.2026 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("11/23/2026 10:00:00 PM", "2026-11-23T22:00:00Z zone_guessed");
+        check("11-23 09:00:00.5", "2026-11-23T09:00:00.500Z year_guessed");
+        check("23/11/2026 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("11/03/2026, 12:00:00 AM", "2026-11-03T00:00:00Z zone_guessed");
+        check("Nov 23, 2026 9:05:00 PM", "2026-11-23T21:05:00Z zone_guessed");
+        check("Nov 3, 2026 10:00:00 UTC", "2026-11-03T10:00:00Z");
+        check("11/23/2026 9:05:00 AM", "2026-11-23T09:05:00Z zone_guessed");
+        check("11/23/2026, 9:05:00", "2026-11-23T09:05:00Z zone_guessed");
+        check("11/23/26,09:05:00", "2026-11-23T09:05:00Z zone_guessed");
+        check("11/23/2026-10:00:00.5", "2026-11-23T10:00:00.500Z zone_guessed");
+        check("11/23-10:00:00.5", "2026-11-23T10:00:00.500Z year_guessed");
+        check("26/11/23-10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("11/23/2026:10:00:00 GMT", "2026-11-23T10:00:00Z");
+        check("2026 Nov 23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("Mon Nov 3 10:00:00 2026", "2026-11-03T10:00:00Z zone_guessed");
+        check("Mon Nov  3 10:00:00 2026", "2026-11-03T10:00:00Z zone_guessed");
+        check("Mon Nov 23 10:00:00 UTC 2026", "2026-11-23T10:00:00Z");
+        check("2026-11-23\t10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("23-Nov-2026::10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("26/11/23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("20261123 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("20261123T100000Z", "2026-11-23T10:00:00Z");
+        check("261123 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("261123  9:00:00", "2026-11-23T09:00:00Z zone_guessed");
+        check("2026-11-23  9:58:01", "2026-11-23T09:58:01Z zone_guessed");
+        check("23 Nov 09:58:01.123", "2026-11-23T09:58:01.123Z year_guessed");
+        check("@400000006b040ea91dcd6500", "2026-11-23T09:59:59.500Z");
+        check("@400000006b040ea9", "none");
+        check("261123 100000", "2026-11-23T10:00:00Z zone_guessed");
+        check("261123 1000001", "none");
+        check("1795428000.123", "2026-11-23T10:00:00.123Z");
         check("[Mon Nov 23 10:00:00.123456 2026]", "2026-11-23T10:00:00.123456Z zone_guessed");
         check("Nov 23 2025 10:00:00", "2025-11-23T10:00:00Z zone_guessed");
         check("2024-02-29T23:59:60Z", "2024-03-01T00:00:00Z");

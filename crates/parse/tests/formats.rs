@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use pugmark_event::json::RowWriter;
 use pugmark_event::{Batch, Records, time};
-use pugmark_parse::{Input, PackSource, Parser};
+use pugmark_parse::{Headers, Input, PackSource, Parser};
 use serde_json::{Map, Value};
 
 static PARSER: LazyLock<Parser> = LazyLock::new(|| Parser::builtin().unwrap());
@@ -102,7 +102,7 @@ fn keyvalue_and_plain() {
     });
     expect!("2026-11-23 09:00:00,123 ERROR main: boom", {
         "@timestamp": "2026-11-23T09:00:00.123Z", "log.level": "ERROR", "event.severity": 4,
-        "message": "ERROR main: boom", "event.issues": "zone_guessed",
+        "message": "main: boom", "event.issues": "zone_guessed",
     });
     expect!("2026-11-23T09:00:00Z INFO main: started", {
         "log.level": "INFO", "host.name": null, "event.issues": null,
@@ -112,6 +112,121 @@ fn keyvalue_and_plain() {
         "message": "\u{1b}[31mred\u{1b}[0m <script>alert(1)</script>",
     });
     expect!("", { "event.issues": "not_understood,time_missing", "message": null });
+}
+
+#[test]
+fn cef_and_leef() {
+    expect!("CEF:0|V|P|1|100|A port scan|7|src=192.0.2.1 spt=4711 msg=One word more rt=1795424400000", {
+        "@timestamp": "2026-11-23T09:00:00Z", "message": "One word more", "event.severity": 4,
+        "src": "192.0.2.1", "cef.name": "A port scan", "event.issues": null,
+    });
+    expect!("<13>Nov 23 09:00:00 fw1 CEF:0|V|P|1|100|A port scan|7|act=blocked", {
+        "host.name": "fw1", "act": "blocked", "message": "A port scan",
+    });
+    expect!("LEEF:1.0|V|P|1|100|src=192.0.2.1\tusrName=anna\tsev=9", {
+        "src": "192.0.2.1", "usrName": "anna", "event.severity": 5,
+    });
+}
+
+#[test]
+fn entries_of_the_journal() {
+    expect!("__CURSOR=a\n__REALTIME_TIMESTAMP=1795424400000000\nMESSAGE\n\u{5}\0\0\0\0\0\0\0x\ny=z\nPRIORITY=6\nSYSLOG_IDENTIFIER=app\n_HOSTNAME=h", {
+        "@timestamp": "2026-11-23T09:00:00Z", "message": "x\ny=z", "process.name": "app",
+        "host.name": "h", "PRIORITY": "6",
+    });
+}
+
+#[test]
+fn audit_records_of_one_serial_number_know_their_process() {
+    let events = events_of(&[&[
+        "type=SYSCALL msg=audit(1795424400.1:7): arch=c000003e exe=\"/bin/cat\" comm=\"cat\" pid=12 ppid=11 auid=1000 ses=3",
+        "type=SYSCALL msg=audit(1795424400.1:8): arch=c000003e exe=\"/bin/ls\" pid=13 auid=4294967295",
+        "type=EXECVE msg=audit(1795424400.1:7): argc=2 a0=\"cat\" a1=\"/etc/shadow\"",
+        "type=PATH msg=audit(1795424400.1:8): item=0 name=\"/tmp\"",
+        "type=PATH msg=audit(1795424400.1:9): item=0 name=\"/tmp\"",
+    ]]);
+    let text = |event: usize, name: &str| {
+        events[event]
+            .get(name)
+            .map_or_else(String::new, |v| v.as_str().map_or(v.to_string(), str::to_string))
+    };
+    for (event, exe, pid, user) in
+        [(2, "/bin/cat", "12", "1000"), (3, "/bin/ls", "13", ""), (4, "", "", "")]
+    {
+        let got = ["process.executable", "process.pid", "user.id"].map(|name| text(event, name));
+        assert_eq!(got, [exe, pid, user], "{event}");
+    }
+    assert_eq!(text(2, "process.command_line"), "cat /etc/shadow");
+}
+
+#[test]
+fn klog_lines() {
+    expect!("E1123 09:00:00.123456    4711 server.go:12] it failed", {
+        "@timestamp": "2026-11-23T09:00:00.123456Z", "log.level": "error", "message": "it failed",
+        "process.thread.id": 4711, "log.origin.file.name": "server.go",
+    });
+}
+
+#[test]
+fn wraps_are_opened() {
+    expect!("2026-11-23T09:00:00.5Z stdout F {\"level\":\"warn\",\"msg\":\"m\",\"n\":1}", {
+        "@timestamp": "2026-11-23T09:00:00.500Z", "log.level": "warn", "message": "m", "n": 1,
+        "stream": "stdout",
+    });
+    expect!(r#"{"log":"192.0.2.1 - - [23/Nov/2026:09:00:00 +0000] \"GET / HTTP/1.1\" 200 5\n","stream":"stdout","time":"2026-11-23T09:00:01Z"}"#, {
+        "@timestamp": "2026-11-23T09:00:01Z", "source.ip": "192.0.2.1", "url.path": "/",
+        "stream": "stdout", "event.issues": null,
+    });
+    // JSON in syslog in JSON.
+    expect!(r#"{"stream":"stderr","log":"<13>1 2026-11-23T09:00:00Z h app 7 - - {\"user.name\":\"anna\"}"}"#, {
+        "user.name": "anna", "host.name": "h", "process.name": "app", "stream": "stderr",
+    });
+    expect!(r#"{"version":"1.1","host":"h","short_message":"it failed","timestamp":1795424400.25,"_user":"anna"}"#, {
+        "@timestamp": "2026-11-23T09:00:00.250Z", "host.name": "h", "message": "it failed",
+        "_user": "anna",
+    });
+    let mut record = "text".to_string();
+    for _ in 0..8 {
+        record = serde_json::json!({"stream": "stdout", "log": record}).to_string();
+    }
+    assert_eq!(event(record.as_bytes())["event.issues"], "wraps_cut,time_missing");
+}
+
+/// The events of an input that comes in blocks, with the header that each block is told.
+fn events_of(blocks: &[&[&str]]) -> Vec<Map<String, Value>> {
+    let mut headers = Headers::default();
+    let mut events = Vec::new();
+    for block in blocks {
+        let records: Records = block.iter().map(|record| record.as_bytes()).collect();
+        let header = headers.next(&records);
+        let batch = batch(&PARSER, &records, header.as_deref());
+        let rows = RowWriter::new(batch.columns());
+        for row in 0..batch.rows() {
+            let mut json = Vec::new();
+            rows.write(row, &mut json);
+            events.push(serde_json::from_slice(&json).unwrap());
+        }
+    }
+    events
+}
+
+#[test]
+fn a_header_holds_for_the_blocks_below_it() {
+    let blocks: [&[&str]; 3] = [
+        &["#Fields: date time c-ip sc-status", "2026-11-23 09:00:00 192.0.2.1 200"],
+        &["2026-11-23 09:00:01 192.0.2.2 404"],
+        &["#Fields: date time sc-status c-ip", "2026-11-23 09:00:02 500 192.0.2.3"],
+    ];
+    let statuses: Vec<Value> =
+        events_of(&blocks).iter().filter_map(|e| e.get("sc-status").cloned()).collect();
+    assert_eq!(statuses, ["200", "404", "500"]);
+    let table: [&[&str]; 2] = [
+        &["time,user.name,note", "2026-11-23 09:00:00,anna,\"a, b\""],
+        &["2026-11-23 09:00:01,ben,c"],
+    ];
+    let users: Vec<Value> =
+        events_of(&table).iter().filter_map(|e| e.get("user.name").cloned()).collect();
+    assert_eq!(users, ["anna", "ben"]);
 }
 
 #[test]
@@ -157,14 +272,18 @@ fn a_door_may_name_the_format() {
 fn a_broken_pack_says_what_is_wrong() {
     for (text, expected) in [
         ("product: x", "missing field `applies`"),
-        ("applies: [{format: json}]\nsevice: y", "unknown field `sevice`"),
+        ("applies: [{format: plain}]\nsevice: y", "unknown field `sevice`"),
         ("applies: [{has: [a]}]", "names a `format` or a `program`"),
-        ("applies: [{format: json}]\npatterns: [{pattern: '('}]", "is no usable regex"),
-        ("applies: [{format: json}]\npatterns: [{pattern: '\\w{5000}{50}'}]", "is no usable regex"),
+        ("applies: [{format: json}]", "also needs `has`, `is` or `program`"),
+        ("applies: [{format: plain}]\npatterns: [{pattern: '('}]", "is no usable regex"),
+        (
+            "applies: [{format: plain}]\npatterns: [{pattern: '\\w{5000}{50}'}]",
+            "is no usable regex",
+        ),
     ] {
         let pack = PackSource { path: "a/b/parser.yaml".into(), text: text.into() };
         let error = Parser::new(&[pack]).unwrap_err().to_string();
-        assert!(error.starts_with("a/b/parser.yaml: ") && error.contains(expected), "{error}");
+        assert!(error.starts_with("a/b") && error.contains(expected), "{error}");
     }
 }
 
@@ -204,6 +323,14 @@ fn nearly() -> impl Strategy<Value = String> {
         Just(": "),
         Just("0x"),
         Just("msg='"),
+        Just("CEF:0|"),
+        Just("LEEF:2.0|"),
+        Just("|"),
+        Just("stdout F "),
+        Just("{\"stream\":1,\"log\":\""),
+        Just("I1123 10:00:00.1 1 a.go:1] "),
+        Just("#Fields: a b\n"),
+        Just("\t"),
         Just("@cee:"),
         Just("[a@1 b=\""),
         Just("%SYS-5-CONFIG_I: "),
@@ -218,7 +345,8 @@ proptest! {
         texts in prop::collection::vec(nearly(), 0..20),
         bytes in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..10),
         format in prop::option::of(prop::sample::select(vec![
-            "json", "windows", "audit", "syslog", "cisco", "access", "keyvalue", "plain",
+            "json", "windows", "audit", "syslog", "cisco", "access", "keyvalue", "plain", "cef",
+            "leef", "cri", "klog", "w3c a b", "zeek p\ta\tb", "table ,a,b",
         ])),
     ) {
         let records: Records =

@@ -11,6 +11,7 @@ pub(crate) mod doctor;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod parse;
 pub(crate) mod quarantine;
 pub(crate) mod reparse;
 pub(crate) mod restore;
@@ -18,6 +19,7 @@ pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod templates;
 
 use std::path::PathBuf;
 
@@ -117,6 +119,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Reparse(args) => runtime()?.block_on(reparse::run(args, settings()?)),
         Command::Audit(args) => runtime()?.block_on(audit::run(args, settings()?)),
         Command::Hunt(args) => hunt::run(args),
+        Command::Parse(args) => parse::run(&args),
+        Command::Templates(args) => templates::run(&args),
         Command::Rules(args) => runtime()?.block_on(rules::run(args, settings()?)),
         Command::Config(args) => config::run(args, config),
         Command::Completions(args) => completions::run(args),

@@ -2,12 +2,17 @@
 //!
 //! Values that came from outside the kernel are quoted, or hex where they hold odd bytes; a nested
 //! `msg='...'` holds more pairs. Source: the audit daemon's own description of its record format.
+//!
+//! One thing that happened is several records with one serial number: SYSCALL says which process it
+//! was, and EXECVE, CWD, PATH and PROCTITLE follow. Each record stays an event of its own, since
+//! rules ask for its type, and gets from SYSCALL what it does not say itself ([`Serials`]).
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
-use pugmark_event::fields;
+use pugmark_event::{FieldId, fields};
 
 use super::{Context, Format, scan_pairs};
 use crate::found::{Found, Pair, Val};
@@ -35,6 +40,59 @@ const ENCODED: &[&str] = &[
     "watch",
     "ocomm",
 ];
+
+/// Serial numbers that records still come for: the kernel's records of several processes mix.
+const SERIALS_MAX: usize = 16;
+/// What the records of one serial number get from its SYSCALL record.
+const SHARED: [(&str, FieldId); 6] = [
+    ("exe", fields::PROCESS_EXECUTABLE),
+    ("comm", fields::PROCESS_NAME),
+    ("pid", fields::PROCESS_PID),
+    ("ppid", fields::PROCESS_PARENT_PID),
+    ("auid", fields::USER_ID),
+    ("ses", fields::SESSION_ID),
+];
+/// An id that was never set, as the kernel prints it.
+const UNSET: &str = "4294967295";
+
+/// The SYSCALL records whose serial number may come again, of one block of records.
+#[derive(Debug, Default)]
+pub(crate) struct Serials {
+    /// The newest last.
+    known: VecDeque<Call>,
+}
+
+/// What one SYSCALL record said.
+#[derive(Debug)]
+struct Call {
+    /// Node and serial number.
+    key: [String; 2],
+    values: Vec<(FieldId, String)>,
+}
+
+impl Serials {
+    /// Remembers what a SYSCALL record says, and adds it to the others of its serial number.
+    pub(crate) fn join(&mut self, found: &mut Found<'_>) {
+        let Some(serial) = found.pair("audit.serial") else { return };
+        let node = found.fields.iter().find(|(id, _)| *id == fields::HOST_NAME);
+        let key = [node.map_or("", |(_, node)| node.text()).to_string(), serial.text().to_string()];
+        if found.pair("type").is_some_and(|kind| kind.text() == "SYSCALL") {
+            let values = SHARED.iter().filter_map(|(name, id)| {
+                let value = found.pair(name)?.text();
+                (!value.is_empty() && value != UNSET).then(|| (*id, value.to_string()))
+            });
+            let values = values.collect();
+            if self.known.len() == SERIALS_MAX {
+                self.known.pop_front();
+            }
+            return self.known.push_back(Call { key, values });
+        }
+        let Some(call) = self.known.iter().rev().find(|call| call.key == key) else { return };
+        for (id, value) in &call.values {
+            found.envelope.push((*id, "", Val::Text(Cow::Owned(value.clone()))));
+        }
+    }
+}
 
 pub(crate) const FORMAT: Format = Format { name: "audit", looks, read };
 
@@ -100,7 +158,8 @@ fn add_pairs<'a>(text: &'a str, found: &mut Found<'a>) {
     scan_pairs(text, &mut pairs);
     for mut pair in pairs {
         let value = pair.value.text();
-        if matches!(value, "(null)" | "(none)" | "?") {
+        let is_unset = value == UNSET && matches!(&*pair.name, "auid" | "ses");
+        if is_unset || matches!(value, "(null)" | "(none)" | "?") {
             pair.value = Val::Null;
         } else if (ENCODED.contains(&&*pair.name) || (execve && is_argument(&pair.name)))
             && let Some(decoded) = decode(text, &pair)

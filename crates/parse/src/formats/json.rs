@@ -45,8 +45,30 @@ const TIMES: &[&str] = &[
     "msec",
 ];
 const LEVELS: &[&str] = &["level", "severity", "log.level", "lvl", "loglevel"];
-const MESSAGES: &[&str] = &["message", "msg", "MESSAGE", "log"];
+const MESSAGES: &[&str] = &["message", "msg", "MESSAGE", "log", "short_message"];
+/// Names that only a shipper writes, so that the message is a record of somebody else.
+const SHIPPERS: &[&str] = &[
+    "stream",
+    "log.offset",
+    "log.file.path",
+    "container_name",
+    "container_id",
+    "kubernetes.pod_name",
+    "kubernetes.pod.name",
+    "logGroup",
+    "logStream",
+    "fluentd_tag",
+];
 const HOSTS: &[&str] = &["host", "hostname", "host.name", "_HOSTNAME"];
+
+/// Names of the systemd journal whose fields yield to what the entry says itself.
+const JOURNAL: &[(&str, FieldId)] = &[
+    ("_PID", fields::PROCESS_PID),
+    ("_EXE", fields::PROCESS_EXECUTABLE),
+    ("_CMDLINE", fields::PROCESS_COMMAND_LINE),
+    ("_UID", fields::USER_ID),
+    ("_SYSTEMD_UNIT", fields::SERVICE_NAME),
+];
 
 pub(crate) const FORMAT: Format = Format { name: "json", looks, read };
 
@@ -58,7 +80,21 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut found = Found::new("json");
     flatten(record, &mut found)?;
     interpret(&mut found, context);
-    Some(found)
+    Some(open_wrap(found, context))
+}
+
+/// Opens a record that is around another: what a shipper adds to a line, or JSON in JSON.
+fn open_wrap<'a>(mut found: Found<'a>, context: &Context<'_>) -> Found<'a> {
+    let is_shipped = || SHIPPERS.iter().any(|name| found.pair(name).is_some());
+    let is_wrap = |text: &str| is_record(text) || (!text.is_empty() && is_shipped());
+    if !found.message.as_deref().is_some_and(is_wrap) {
+        return found;
+    }
+    match found.message.take() {
+        Some(Cow::Borrowed(text)) => super::unwrapped(found, text, context),
+        Some(Cow::Owned(text)) => super::unwrapped_owned(found, text, context),
+        None => found,
+    }
 }
 
 /// Gives the names that most programs use their meaning: time, level, message, host, and the
@@ -79,8 +115,33 @@ pub(crate) fn interpret(found: &mut Found<'_>, context: &Context<'_>) {
         found.program = Some(Cow::Owned(program.text().to_string()));
         found.envelope.push((fields::PROCESS_NAME, "SYSLOG_IDENTIFIER", program));
     }
+    if found.pair("_BOOT_ID").is_some() || found.pair("_PID").is_some() {
+        journal(found);
+    }
     if let Some(message) = take_first(found, MESSAGES, is_text) {
         found.message = Some(into_text(message));
+    }
+}
+
+/// What the systemd journal knows of who wrote an entry (systemd.journal-fields).
+fn journal(found: &mut Found<'_>) {
+    for (name, id) in JOURNAL {
+        if let Some(value) = found.take(name) {
+            found.envelope.push((*id, name, value));
+        }
+    }
+    let priority = found.pair("PRIORITY").and_then(|value| value.text().parse::<u8>().ok());
+    if let Some(priority) = priority.filter(|priority| *priority < 8) {
+        found.fields.push(severity_field(Severity::from_syslog(priority)));
+    }
+}
+
+/// True for a text that is surely a record of its own.
+fn is_record(text: &str) -> bool {
+    match text.as_bytes().first() {
+        Some(b'{') => text.trim_end().ends_with('}'),
+        Some(b'C' | b'L') => text.starts_with("CEF:") || text.starts_with("LEEF:"),
+        _ => false,
     }
 }
 

@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use pugmark_event::{Severity, fields};
 
 use super::json::severity_field;
-use super::{Context, Format, NOT_UNDERSTOOD};
+use super::{Context, Format, NOT_UNDERSTOOD, PLAIN};
 use crate::found::Found;
 use crate::time;
 
-pub(crate) const FORMAT: Format = Format { name: "plain", looks: |_| true, read };
+pub(crate) const FORMAT: Format = Format { name: PLAIN, looks: |_| true, read };
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
-    let mut found = Found::new("plain");
+    let mut found = Found::new(PLAIN);
     let Some((stamp, used)) = time::leading(record.as_bytes(), context.received) else {
         return Some(keep(record));
     };
@@ -25,7 +25,7 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 
 /// A record that nothing understands: its whole text is its message.
 pub(crate) fn keep(record: &str) -> Found<'_> {
-    let mut found = Found::new("plain");
+    let mut found = Found::new(PLAIN);
     found.issues.push(NOT_UNDERSTOOD);
     found.message = Some(Cow::Borrowed(record));
     found

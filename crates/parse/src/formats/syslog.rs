@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use pugmark_event::{Severity, fields};
 
 use super::json::severity_field;
-use super::{Context, Format};
+use super::{Context, Format, keyvalue};
 use crate::found::{Found, Pair, Val};
 use crate::time;
 
@@ -24,12 +24,13 @@ const FACILITIES: [&str; 24] = [
 pub(crate) const FORMAT: Format = Format { name: "syslog", looks, read };
 
 fn looks(record: &[u8]) -> bool {
-    match record {
+    let head = match record {
         [b'<', digit, ..] => digit.is_ascii_digit(),
         [a, b, c, b' ', ..] => [a, b, c].iter().all(|b| b.is_ascii_alphabetic()),
-        [b'0'..=b'9', _, _, _, b'-', ..] => record.get(10) == Some(&b'T'),
+        [b'0'..=b'9', _, _, _, b'-', ..] => matches!(record.get(10), Some(b'T' | b' ')),
         _ => false,
-    }
+    };
+    head || memchr::memmem::find(&record[..record.len().min(TAG_BYTES_MAX)], b"]: ").is_some()
 }
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
@@ -44,7 +45,7 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     };
     let message = solaris(message, &mut found);
     Some(match super::read_inner(strip_cookie(message), context) {
-        Some(inner) => merge(found, inner, message),
+        Some(inner) => super::merge(found, inner, message),
         None => {
             found.message = Some(Cow::Borrowed(message));
             found
@@ -170,18 +171,46 @@ fn rfc3164<'a>(
 ) -> Option<&'a str> {
     // Cisco devices put a sequence number or a star before the time.
     let rest = if has_priority { rest.trim_start_matches(['*', ' ']) } else { rest };
+    let text = rest;
     let Some((stamp, used)) = time::leading(rest.as_bytes(), context.received) else {
-        return has_priority.then(|| after_time(rest, found));
+        return (has_priority || has_pid(rest)).then(|| after_time(rest, found));
     };
     let rest = rest.get(used..)?;
-    let Some(rest) = rest.strip_prefix(' ').or_else(|| rest.strip_prefix(": ")) else {
+    // A colon after the time is Cisco's; programs put it before their own text.
+    let colon = rest.strip_prefix(": ").filter(|_| has_priority);
+    let Some(rest) = rest.strip_prefix(' ').or(colon) else {
         return has_priority.then_some(rest);
     };
-    if !has_priority && !sure(rest) {
+    // Programs write `2026-11-23 10:00:00` before their own lines, too.
+    let is_own = is_program_time(text) && !has_pid(rest);
+    if !has_priority && (is_own || !sure(rest)) {
         return None;
     }
     found.stamp = Some(stamp);
     Some(after_time(rest, found))
+}
+
+/// True for a time such as `2026-11-23 10:00:00` or `Nov 23, 2026 10:00:00 AM`.
+fn is_program_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    match bytes.first().is_some_and(u8::is_ascii_digit) {
+        true => bytes.get(10) == Some(&b' '),
+        false => bytes.iter().take(7).any(|b| *b == b','),
+    }
+}
+
+/// True for `tag[12]: ...` and `host tag[12]: ...`, which nothing else looks like.
+fn has_pid(rest: &str) -> bool {
+    let is_tag = |text: &str| tag(text).is_some_and(|(_, pid, _)| pid.is_some_and(is_pid));
+    let rest = rest.trim_start();
+    is_tag(rest)
+        || rest.split_once(' ').is_some_and(|(host, after)| {
+            is_host(host) && !is_number(host) && is_tag(after.trim_start())
+        })
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// True for `host tag: ...`, not for `INFO module: ...` of a program's own log.
@@ -191,7 +220,11 @@ fn sure(rest: &str) -> bool {
     tag(host).is_some_and(|(_, pid, _)| pid.is_some())
         || (Severity::from_log_level(bare).is_none()
             && is_host(host)
-            && (tag(rest).is_some() || rest.contains(": ")))
+            && !(host.len() == 1 && host.bytes().all(|b| b.is_ascii_uppercase()))
+            && !is_number(host)
+            && (tag(rest).is_some()
+                || rest.contains(": ")
+                || (keyvalue::FORMAT.looks)(rest.trim_start().as_bytes())))
 }
 
 pub(super) fn is_host(token: &str) -> bool {
@@ -209,7 +242,7 @@ fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
         return message;
     }
     let Some((host, after)) = rest.split_once(' ') else { return rest };
-    if found.stamp.is_none() || !is_host(host) || host.contains('=') {
+    if (found.stamp.is_none() && !has_pid(rest)) || !is_host(host) || host.contains('=') {
         return rest;
     }
     let after = after.trim_start_matches(' ');
@@ -230,7 +263,9 @@ fn tag(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let bytes = text.as_bytes();
     let end = bytes.iter().take(TAG_BYTES_MAX).position(|b| matches!(b, b'[' | b':' | b' '))?;
     let name = &text[..end];
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'=' && b != b'"') {
+    // polkit's tag holds an `=`, in brackets.
+    let equals = name.find('=').is_some_and(|equals| !name[..equals].contains('('));
+    if name.is_empty() || equals || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
         return None;
     }
     match bytes[end] {
@@ -241,7 +276,13 @@ fn tag(text: &str) -> Option<(&str, Option<&str>, &str)> {
         }
         b'[' => {
             let close = bytes[end..].iter().take(TAG_BYTES_MAX).position(|b| *b == b']')? + end;
-            let message = text[close + 1..].strip_prefix(':')?;
+            // macOS puts the level there: `app[12] <Notice>: text`.
+            let after = &text[close + 1..];
+            let after = match after.strip_prefix(" <") {
+                Some(level) => level.split_once('>').map_or(after, |(_, after)| after),
+                None => after,
+            };
+            let message = after.strip_prefix(':')?;
             Some((name, Some(&text[end + 1..close]), message.trim_start_matches(' ')))
         }
         _ => None,
@@ -266,17 +307,4 @@ fn origin<'a>(host: &'a str, program: &'a str, pid: &'a str, found: &mut Found<'
 
 fn is_pid(text: &str) -> bool {
     pugmark_event::value::exact_integer(text).is_some()
-}
-
-/// The inner record with the envelope around it.
-fn merge<'a>(envelope: Found<'a>, mut inner: Found<'a>, message: &'a str) -> Found<'a> {
-    let guessed = envelope.stamp.is_none_or(|s| s.guess.is_some());
-    let inner_stamp = inner.stamp.filter(|s| guessed && s.guess.is_none());
-    inner.stamp = inner_stamp.or(envelope.stamp).or(inner.stamp);
-    inner.envelope.extend(envelope.envelope);
-    inner.program = inner.program.or(envelope.program);
-    inner.pairs.extend(envelope.pairs);
-    inner.issues.extend(envelope.issues);
-    inner.message = inner.message.or(Some(Cow::Borrowed(message)));
-    inner
 }

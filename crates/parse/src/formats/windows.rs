@@ -86,11 +86,17 @@ fn looks(record: &[u8]) -> bool {
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut flat = Found::new("windows");
     json::flatten(record, &mut flat)?;
+    let mut found = of_pairs(flat.pairs, context)?;
+    found.issues.extend(flat.issues);
+    Some(found)
+}
+
+/// An event of its flattened names; `None` when it is none of Windows.
+pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Option<Found<'a>> {
     let mut found = Found::new("windows");
     found.product = "windows";
-    found.issues = std::mem::take(&mut flat.issues);
-    found.pairs.reserve(flat.pairs.len());
-    for pair in flat.pairs {
+    found.pairs.reserve(pairs.len());
+    for pair in pairs {
         native(pair, &mut found);
     }
     let known = found.pair("EventID").is_some()
@@ -118,6 +124,13 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 /// Gives a flattened pair its native name.
 fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
     let Pair { name, value } = pair;
+    if let Some(at) = section(&name, "EventData.").or_else(|| section(&name, "UserData.")) {
+        return data(&name[at..], value, found);
+    }
+    if name == "event.action" {
+        // Winlogbeat's name of the task; the pack knows what was done.
+        return push(Cow::Borrowed("winlog.task_name"), value, found);
+    }
     let is_flat = !name.starts_with("Event.") && !name.starts_with("winlog.") && name != "message";
     if is_flat {
         return push(without_blanks(name), value, found);
@@ -141,7 +154,8 @@ fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
             None => data(inner, value, found),
         };
     }
-    if let Some(at) = section(&name, "winlog.event_data.") {
+    let beat = section(&name, "winlog.event_data.");
+    if let Some(at) = beat.or_else(|| section(&name, "winlog.user_data.")) {
         return data(&name[at..], value, found);
     }
     if let Some((_, native)) = WINLOGBEAT.iter().find(|(long, _)| *long == name) {

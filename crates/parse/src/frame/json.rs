@@ -1,13 +1,47 @@
 //! JSON objects that are not one a line: the elements of an array, or objects spread over lines.
 //!
+//! A cloud puts its records into a list in an object, `{"Records": [...]}`: that list is such an
+//! array.
+//!
 //! Only brackets and strings are followed; whether an object is sound is for the parser to say.
 //! Text between objects that is neither blank, comma nor bracket is a record too: nothing is lost.
 
 use super::PIECE_BYTES_MAX;
 
+/// Names of lists that clouds put their records into.
+const LISTS: [&str; 7] = ["Records", "records", "value", "events", "logs", "items", "entries"];
+/// A list in an object begins within this many bytes.
+const LIST_BYTES_MAX: usize = 1024;
+
+/// Where the first record of a list in an object stands: behind `{"Records": [`. Names of OData
+/// (`@odata.context`) may stand before the list.
+pub(super) fn list_at(text: &[u8]) -> Option<usize> {
+    let head = &text[..text.len().min(LIST_BYTES_MAX)];
+    let mut rest = head.strip_prefix(b"{")?.trim_ascii_start();
+    loop {
+        let (name, after) = string(rest)?;
+        let after = after.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+        if LISTS.iter().any(|list| list.as_bytes() == name) {
+            let inner = after.strip_prefix(b"[")?.trim_ascii_start();
+            return matches!(inner.first()?, b'{' | b']').then(|| head.len() - inner.len());
+        }
+        let (_, after) = string(after).filter(|_| name.starts_with(b"@"))?;
+        rest = after.trim_ascii_start().strip_prefix(b",")?.trim_ascii_start();
+    }
+}
+
+/// The text in quotes at the start, which holds no escapes, and what follows it.
+fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inner = text.strip_prefix(b"\"")?;
+    let end = memchr::memchr2(b'"', b'\\', inner).filter(|end| inner[*end] == b'"')?;
+    Some((&inner[..end], &inner[end + 1..]))
+}
+
 /// Cuts bytes into the outermost objects.
 #[derive(Debug, Default)]
 pub(super) struct Objects {
+    /// Something was seen: what an object around a list begins with stands at the very start.
+    begun: bool,
     /// The unfinished object or text.
     rest: Vec<u8>,
     /// Open objects and arrays inside the record.
@@ -17,7 +51,12 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub(super) fn feed(&mut self, bytes: &[u8], emit: &mut dyn FnMut(&[u8])) {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], emit: &mut dyn FnMut(&[u8])) {
+        if !self.begun {
+            self.begun = true;
+            let text = bytes.trim_ascii_start();
+            bytes = list_at(text).map_or(bytes, |at| &text[at..]);
+        }
         let mut start = 0;
         for (at, byte) in bytes.iter().enumerate() {
             if self.step(*byte) {
@@ -93,7 +132,8 @@ fn clean(record: &[u8], emit: &mut dyn FnMut(&[u8])) {
             record = rest.trim_ascii_end();
         }
     }
-    if !record.is_empty() {
+    // The end of the object around a list.
+    if !record.is_empty() && record != b"}" {
         emit(record);
     }
 }

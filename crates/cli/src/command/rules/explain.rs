@@ -8,7 +8,7 @@ use pugmark_detect::{RuleSet, Verdict};
 use pugmark_engine::hunt::FILE_BYTES_MAX;
 use pugmark_engine::rules;
 use pugmark_event::Batch;
-use pugmark_parse::{Input, frame};
+use pugmark_parse::{Headers, Input, frame};
 
 use crate::error::{CliError, Exit};
 use crate::files;
@@ -99,10 +99,12 @@ fn each_batch(args: &Args, each: &mut dyn FnMut(&Batch)) -> Result<(), CliError>
         let name = input.name();
         let blocks = frame::open(input.open(&Arc::default())?, FILE_BYTES_MAX)
             .with_context(|| format!("cannot read {name}"))?;
+        let mut headers = Headers::default();
         for block in blocks {
             let records = block.with_context(|| format!("cannot read {name}"))?;
-            let source = "explain";
-            let input = Input { source, records: &records, first_id: 1, received, format: None };
+            let (source, header) = ("explain", headers.next(&records));
+            let format = header.as_deref();
+            let input = Input { source, records: &records, first_id: 1, received, format };
             each(&parser.parse(&input));
         }
     }

@@ -9,7 +9,7 @@
 use pugmark_event::time::Micros;
 use pugmark_event::{FieldId, fields};
 
-use super::{DEPTH_MAX, HOSTS, LEVELS, MESSAGES, TIMES, Walk, is_text};
+use super::{DEPTH_MAX, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, is_record, is_text};
 use crate::found::{Found, Val};
 use crate::time::{self, Stamp};
 
@@ -172,6 +172,9 @@ impl Shape {
             return None;
         }
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
+        if names.iter().any(|name| SHIPPERS.contains(name)) {
+            return None;
+        }
         let mut shape = Shape::default();
         let mut end = 0;
         for (span, level) in spans {
@@ -239,7 +242,9 @@ impl Shape {
     fn stamp(&self, values: &[Val<'_>], received: Micros) -> Option<Option<Stamp>> {
         let written = |value: &Val<'_>| matches!(value, Val::Text(_) | Val::Number(_));
         let fits = self.level.is_none_or(|slot| written(&values[slot]))
-            && self.message.is_none_or(|slot| is_text(&values[slot]))
+            && self
+                .message
+                .is_none_or(|slot| is_text(&values[slot]) && !is_record(values[slot].text()))
             && self.hosts.iter().all(|(slot, _)| is_text(&values[*slot]));
         if !fits {
             return None;
@@ -255,7 +260,7 @@ impl Shape {
 fn is_odd(names: &[&str], at: usize) -> bool {
     let name = names[at];
     names[..at].contains(&name)
-        || name == "SYSLOG_IDENTIFIER"
+        || matches!(name, "SYSLOG_IDENTIFIER" | "_PID" | "_BOOT_ID")
         || name.contains(' ')
         || name.starts_with("Event.")
         || name.starts_with("winlog.")

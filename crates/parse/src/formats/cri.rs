@@ -1,0 +1,33 @@
+//! Lines of the Kubernetes container runtime: `TIME stdout F text`, where `P` says that the line
+//! goes on in the next one. Source: the logging format of the Container Runtime Interface.
+
+use super::{Context, Format, unwrapped};
+use crate::found::Found;
+use crate::time;
+
+pub(crate) const FORMAT: Format = Format { name: "cri", looks, read };
+
+/// Only so far into a line its stream stands, in bytes.
+const HEAD_BYTES_MAX: usize = 48;
+
+fn looks(record: &[u8]) -> bool {
+    let head = &record[..record.len().min(HEAD_BYTES_MAX)];
+    head.first().is_some_and(u8::is_ascii_digit)
+        && head.windows(8).any(|w| w == b" stdout " || w == b" stderr ")
+}
+
+fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
+    let (stamp, used) = time::iso(record.as_bytes())?;
+    let mut parts = record.get(used..)?.strip_prefix(' ')?.splitn(3, ' ');
+    let (stream, tag) = (parts.next()?, parts.next()?);
+    if !matches!(stream, "stdout" | "stderr") || !tag.starts_with(['F', 'P']) {
+        return None;
+    }
+    let mut found = Found::new("cri");
+    found.stamp = Some(stamp);
+    found.attribute("stream", stream);
+    if tag.starts_with('P') {
+        found.attribute("cri.partial", "true");
+    }
+    Some(unwrapped(found, parts.next().unwrap_or(""), context))
+}
