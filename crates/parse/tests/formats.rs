@@ -81,6 +81,11 @@ fn syslog() {
     expect!("<13>1 - - - - - -", {
         "message": null, "host.name": null, "event.issues": "time_missing",
     });
+    expect!("Nov 23 09:00:00 [sshd] text", { "process.name": "sshd", "message": "text" });
+    expect!("Nov 23 09:00:00 [error] text", { "process.name": null, "log.level": "error" });
+    expect!("srv sshd[12]: text", { "host.name": "srv", "process.name": "sshd", "process.pid": 12 });
+    expect!("2026-11-23 09:00:00 srv sshd[12]: text", { "host.name": "srv", "process.pid": 12 });
+    expect!("2026-11-23 09:00:00 worker started: ok", { "host.name": null });
     expect!("<13>just text", { "message": "just text", "syslog.priority": 13 });
     expect!("Nov 23 09:00:00 sshd[7]: text", { "host.name": null, "process.name": "sshd" });
     expect!("2026-11-23T09:00:00+01:00 web1 app[a-7]: k=v and more", {

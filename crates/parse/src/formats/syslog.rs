@@ -183,7 +183,8 @@ fn rfc3164<'a>(
     };
     // Programs write `2026-11-23 10:00:00` before their own lines, too.
     let is_own = is_program_time(text) && !has_pid(rest);
-    if !has_priority && (is_own || !sure(rest)) {
+    let is_metalog = stamp.guess == Some(time::YEAR_GUESSED) && metalog(rest).is_some();
+    if !has_priority && !is_metalog && (is_own || !sure(rest)) {
         return None;
     }
     found.stamp = Some(stamp);
@@ -237,6 +238,11 @@ pub(super) fn is_host(token: &str) -> bool {
 /// Reads `[HOST] TAG[PID]: MSG` and returns the message.
 fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
     let rest = rest.trim_start_matches(' ');
+    let year_guessed = found.stamp.is_some_and(|s| s.guess == Some(time::YEAR_GUESSED));
+    if let Some((name, message)) = metalog(rest).filter(|_| year_guessed) {
+        origin("", name, "", found);
+        return message;
+    }
     if let Some((name, pid, message)) = tag(rest) {
         origin("", name, pid.unwrap_or(""), found);
         return message;
@@ -256,6 +262,17 @@ fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
             after
         }
     }
+}
+
+/// `[sshd] message` and `[sshd]: message`, as metalog writes it.
+fn metalog(text: &str) -> Option<(&str, &str)> {
+    let (name, after) = text.strip_prefix('[')?.split_once(']')?;
+    let is_name = (2..=64).contains(&name.len())
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+        && Severity::from_log_level(name).is_none();
+    let message = after.strip_prefix(": ").or_else(|| after.strip_prefix(' '))?;
+    is_name.then_some((name, message))
 }
 
 /// `sshd[812]: message`, `CRON: message`: the name, the process id and the message.
