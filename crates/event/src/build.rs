@@ -274,6 +274,9 @@ impl BatchBuilder {
 
     /// True when the open event's value of this column reads exactly like `text`.
     pub fn holds(&self, id: FieldId, text: &str) -> bool {
+        if !self.has(id) {
+            return false;
+        }
         match &self.columns[id.0 as usize] {
             Some(Column::Text(b)) => {
                 let offsets = b.offsets_slice();

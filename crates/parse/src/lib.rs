@@ -273,7 +273,8 @@ fn write(
     for (target, value) in meaning.defaults {
         constant(target, value, builder);
     }
-    let native = known || !product.is_empty();
+    // The names of the W3C are the same in every product.
+    let native = known || !product.is_empty() || found.format == header::W3C;
     for Pair { name, value } in &found.pairs {
         match meaning.also(name) {
             Some(_) => put_own(name, value.value(), builder),

@@ -222,9 +222,9 @@ fn a_header_holds_for_the_blocks_below_it() {
         &["2026-11-23 09:00:01 192.0.2.2 404"],
         &["#Fields: date time sc-status c-ip", "2026-11-23 09:00:02 500 192.0.2.3"],
     ];
-    let statuses: Vec<Value> =
-        events_of(&blocks).iter().filter_map(|e| e.get("sc-status").cloned()).collect();
-    assert_eq!(statuses, ["200", "404", "500"]);
+    let status = |event: &Map<String, Value>| event.get("http.response.status_code").cloned();
+    let statuses: Vec<Value> = events_of(&blocks).iter().filter_map(status).collect();
+    assert_eq!(statuses, [200, 404, 500]);
     let table: [&[&str]; 2] = [
         &["time,user.name,note", "2026-11-23 09:00:00,anna,\"a, b\""],
         &["2026-11-23 09:00:01,ben,c"],
