@@ -246,6 +246,11 @@ fn rules_that_cost_too_much_find_the_same_behind_the_stream() {
     drop(server);
     let server = folder.start(&tight);
     server.wait_until("what is remembered", |server| !throttled(server).is_empty());
+    // Known: a rule that comes back while the replay of a restart goes on may miss a detection.
+    settled(&server, next.get());
+    server.wait_until("the rules behind the stream", |server| {
+        throttled(server).iter().all(|rule| rule["events_behind"] == 0)
+    });
     off_and_on(&server);
     go_on(&server);
     settled(&server, next.get());
