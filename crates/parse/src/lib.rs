@@ -74,9 +74,9 @@ impl Parser {
     /// When a pack is no valid YAML, names an unknown key, or holds a pattern that is no regex or a
     /// too big one.
     pub fn new(packs: &[PackSource]) -> Result<Parser, PackError> {
-        let packs = Packs::new(packs)?;
-        packs.check()?;
-        Ok(Parser { packs })
+        let compiled = Packs::new(packs)?;
+        compiled.check(packs)?;
+        Ok(Parser { packs: compiled })
     }
 
     /// Asks only the pack of this name (`vendor/product`) from now on, whatever records look like.

@@ -225,10 +225,10 @@ impl Packs {
         Ok(packs)
     }
 
-    /// Compiles all patterns now.
-    pub(crate) fn check(&self) -> Result<(), PackError> {
-        self.packs.iter().try_for_each(|pack| {
-            let error = |message| PackError { path: pack.name.clone(), message };
+    /// Compiles all patterns now; `sources` are those that the packs were read from.
+    pub(crate) fn check(&self, sources: &[PackSource]) -> Result<(), PackError> {
+        self.packs.iter().zip(sources).try_for_each(|(pack, source)| {
+            let error = |message| PackError { path: source.path.clone(), message };
             pack.patterns.iter().try_for_each(|pattern| pattern.check().map_err(error))
         })
     }

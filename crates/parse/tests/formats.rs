@@ -288,7 +288,7 @@ fn a_broken_pack_says_what_is_wrong() {
     ] {
         let pack = PackSource { path: "a/b/parser.yaml".into(), text: text.into() };
         let error = Parser::new(&[pack]).unwrap_err().to_string();
-        assert!(error.starts_with("a/b") && error.contains(expected), "{error}");
+        assert!(error.starts_with("a/b/parser.yaml: ") && error.contains(expected), "{error}");
     }
 }
 
