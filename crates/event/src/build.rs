@@ -222,16 +222,18 @@ impl BatchBuilder {
     /// Puts a value that a product calls `name` where the registry says, else into the tail under
     /// that name.
     pub fn native(&mut self, product: &str, name: &str, value: Value<'_>) {
-        match fields::resolve(product, name) {
-            Some(id) if !SYSTEM.contains(&id) => self.place(id, name, value),
-            Some(_) => self.attribute(&format!("original.{name}"), value),
-            None => self.attribute(name, value),
-        }
+        self.place_as(fields::resolve(product, name), name, value);
     }
 
     /// Puts a value that the record calls by its ECS name, else into the tail under that name.
     pub fn named(&mut self, name: &str, value: Value<'_>) {
-        match fields::by_ecs_name(name) {
+        self.place_as(fields::by_ecs_name(name), name, value);
+    }
+
+    /// Puts a value into the column that the registry has for its name, if it has one, else into
+    /// the tail under that name.
+    pub fn place_as(&mut self, column: Option<FieldId>, name: &str, value: Value<'_>) {
+        match column {
             Some(id) if !SYSTEM.contains(&id) => self.place(id, name, value),
             Some(_) => self.attribute(&format!("original.{name}"), value),
             None => self.attribute(name, value),

@@ -31,7 +31,7 @@ fn produced(pack: &Pack) -> Produced {
     let mut names = BTreeSet::new();
     add_values(&pack.values, &mut names);
     add_fields(&pack.fields, &mut names);
-    for pattern in &pack.patterns {
+    for pattern in pack.patterns() {
         names.extend(pattern.groups().filter_map(group));
         add_values(&pattern.values, &mut names);
     }

@@ -16,12 +16,14 @@ use crate::found::{Found, Pair, Val};
 use crate::path::Path;
 
 mod columns;
+mod list;
 mod pattern;
 mod text;
 
 use columns::Columns;
+use list::List;
 pub(crate) use pattern::Group;
-use pattern::Pattern;
+use pattern::{Forms, Pattern};
 pub(crate) use text::Applies;
 use text::{ActionText, FieldText, OneOrMore, PackText};
 
@@ -130,7 +132,7 @@ pub(crate) struct Pack {
     pub(crate) tables: Vec<Table>,
     pub(crate) pairs_from: Option<String>,
     pub(crate) columns: Vec<Columns>,
-    pub(crate) patterns: Vec<Pattern>,
+    pub(crate) forms: Vec<Forms>,
     /// Paths into arrays that any of these names.
     paths: Vec<Path>,
 }
@@ -148,36 +150,31 @@ pub(crate) struct Subject<'r> {
 
 /// What a pack says about one record.
 #[derive(Debug, Default)]
-pub(crate) struct Meaning<'r> {
+pub(crate) struct Meaning<'p, 'r> {
     /// The pack's name.
-    pub(crate) module: &'r str,
-    pub(crate) product: &'r str,
-    pub(crate) category: &'r str,
-    pub(crate) service: &'r str,
+    pub(crate) module: &'p str,
+    pub(crate) product: &'p str,
+    pub(crate) category: &'p str,
+    pub(crate) service: &'p str,
     /// Native names that hold the time where the format found none.
-    pub(crate) times: &'r [String],
+    pub(crate) times: &'p [String],
     /// The time as a pattern found it.
     pub(crate) time: Option<Cow<'r, str>>,
     /// Times without a zone are UTC, as the product has it.
     pub(crate) utc: bool,
     /// Constants of tables and patterns, the most specific first.
-    pub(crate) values: Vec<&'r Values>,
+    pub(crate) values: Vec<&'p Values>,
     /// Constants of the pack.
-    pub(crate) defaults: &'r [(Target, String)],
+    pub(crate) defaults: &'p [(Target, String)],
     /// Native names that also stand for a field.
-    pub(crate) fields: Vec<&'r Alsos>,
+    pub(crate) fields: Vec<&'p Alsos>,
     /// Taken out of the message.
-    pub(crate) captures: Vec<(&'r Target, Cow<'r, str>)>,
+    pub(crate) captures: Vec<(&'p Target, Cow<'r, str>)>,
     /// A pattern matched, so the record was understood.
     pub(crate) matched: bool,
 }
 
-impl<'r> Meaning<'r> {
-    /// What the native name also stands for; the most specific list has the say.
-    pub(crate) fn also(&self, name: &str) -> Option<&'r Also> {
-        self.fields.iter().find_map(|list| list.get(name))
-    }
-
+impl<'p, 'r> Meaning<'p, 'r> {
     /// What a group of this name took.
     fn captured(&self, name: &str) -> Option<Cow<'r, str>> {
         let is_named = |target: &Target| match target {
@@ -188,7 +185,10 @@ impl<'r> Meaning<'r> {
         Some(text.clone())
     }
 
-    fn capture(&mut self, group: &'r Group, text: Cow<'r, str>, found: &mut Found<'r>) {
+    fn capture(&mut self, group: &'p Group, text: Cow<'r, str>, found: &mut Found<'r>)
+    where
+        'p: 'r,
+    {
         match group {
             Group::Time => self.time = Some(text),
             Group::Target(target) => self.captures.push((target, text)),
@@ -204,10 +204,8 @@ impl<'r> Meaning<'r> {
 #[derive(Debug, Default)]
 pub(crate) struct Packs {
     pub(crate) packs: Vec<Pack>,
-    /// Program to (pack, condition), surest first.
-    by_program: HashMap<String, Vec<(usize, usize)>>,
-    /// Format to (pack, condition), surest first.
-    by_format: HashMap<String, Vec<(usize, usize)>>,
+    by_program: HashMap<String, List>,
+    by_format: HashMap<String, List>,
     /// The only pack that is asked, and asked whatever the record looks like.
     forced: Option<usize>,
 }
@@ -229,7 +227,7 @@ impl Packs {
     pub(crate) fn check(&self, sources: &[PackSource]) -> Result<(), PackError> {
         self.packs.iter().zip(sources).try_for_each(|(pack, source)| {
             let error = |message| PackError { path: source.path.clone(), message };
-            pack.patterns.iter().try_for_each(|pattern| pattern.check().map_err(error))
+            pack.patterns().try_for_each(|pattern| pattern.check().map_err(error))
         })
     }
 
@@ -250,44 +248,56 @@ impl Packs {
                 }
             }
         }
-        let weight = |(p, a): &(usize, usize)| self.packs[*p].applies[*a].weight();
         let (programs, formats) = (&mut self.by_program, &mut self.by_format);
         #[allow(clippy::iter_over_hash_type)] // each list is sorted by itself
-        for list in programs.values_mut().chain(formats.values_mut()) {
-            list.sort_by_key(|entry| std::cmp::Reverse(weight(entry)));
-        }
+        programs.values_mut().chain(formats.values_mut()).for_each(|list| list.sort(&self.packs));
     }
 
     /// What the first pack that applies says. Pairs that it finds in the message are added.
-    pub(crate) fn meaning<'r>(
-        &'r self,
+    pub(crate) fn meaning<'p: 'r, 'r>(
+        &'p self,
         subject: &Subject<'r>,
         found: &mut Found<'r>,
-    ) -> Option<Meaning<'r>> {
+    ) -> Option<Meaning<'p, 'r>> {
         if let Some(pack) = self.forced {
             self.packs[pack].look_inside(found);
             return self.packs[pack].say(false, subject, found);
         }
         let program = found.program.clone();
-        let programs = program.as_deref().map(names_of).unwrap_or_default();
-        let by_program = programs.iter().filter_map(|name| self.by_program.get(*name)).flatten();
-        let by_format = self.by_format.get(found.format).map(Vec::as_slice).unwrap_or_default();
-        by_program.chain(by_format).find_map(|(p, a)| {
-            let (pack, applies) = (&self.packs[*p], &self.packs[*p].applies[*a]);
-            pack.look_inside(found);
-            match holds(applies, subject, found) {
-                true => pack.say(applies.pattern, subject, found),
-                false => None,
-            }
+        let names = program.as_deref().map(names_of).unwrap_or_default();
+        let by_program = names.iter().flatten().filter_map(|name| self.by_program.get(*name));
+        by_program.chain(self.by_format.get(found.format)).find_map(|list| {
+            let candidates = list.candidates(&self.packs, subject, found);
+            candidates.iter().find_map(|(p, a)| self.ask(*p, *a, subject, found))
         })
+    }
+
+    /// What the pack says if this entry of `applies` holds.
+    fn ask<'p: 'r, 'r>(
+        &'p self,
+        pack: usize,
+        applies: usize,
+        subject: &Subject<'r>,
+        found: &mut Found<'r>,
+    ) -> Option<Meaning<'p, 'r>> {
+        let pack = &self.packs[pack];
+        let applies = &pack.applies[applies];
+        if applies.pattern && !pack.may_match(subject) {
+            return None;
+        }
+        pack.look_inside(found);
+        match holds(applies, subject, found) {
+            true => pack.say(applies.pattern, subject, found),
+            false => None,
+        }
     }
 
     /// True when a pack may have something to say about records of `format` that name no program
     /// and have these names: whether it does may hang on the message and the values.
     pub(crate) fn may_apply(&self, source: &str, format: &str, names: &[&str]) -> bool {
-        let of = |index: &HashMap<String, Vec<(usize, usize)>>, key: &str| {
+        let of = |index: &HashMap<String, List>, key: &str| {
             index.get(key).is_some_and(|list| {
-                list.iter().any(|(p, a)| {
+                list.entries().iter().any(|(p, a)| {
                     let pack = &self.packs[*p];
                     let applies = &pack.applies[*a];
                     // What is inside of an array is not among the names.
@@ -308,21 +318,16 @@ impl Packs {
 
 /// What a program may be listed as: `/usr/sbin/sshd` as `sshd`, `postfix/smtpd` also as `postfix/`,
 /// `polkitd(authority=local)` as `polkitd`.
-fn names_of(program: &str) -> Vec<&str> {
-    let mut names = vec![program];
-    if let Some((name, _)) = program.split_once('(').filter(|(name, _)| !name.is_empty()) {
-        names.push(name);
-    }
-    if let Some((_, base)) = program.rsplit_once('/') {
-        names.push(base);
-        names.extend(program.find('/').filter(|at| *at > 0).map(|at| &program[..=at]));
-    }
-    names
+fn names_of(program: &str) -> [Option<&str>; 4] {
+    let bare = program.split_once('(').map(|(name, _)| name).filter(|name| !name.is_empty());
+    let base = program.rsplit_once('/').map(|(_, base)| base);
+    let family = program.find('/').filter(|at| *at > 0).map(|at| &program[..=at]);
+    [Some(program), bare, base, family]
 }
 
 impl Pack {
     /// Adds the values in arrays that the pack names.
-    fn look_inside<'r>(&'r self, found: &mut Found<'r>) {
+    fn look_inside<'p: 'r, 'r>(&'p self, found: &mut Found<'r>) {
         for path in &self.paths {
             if found.pair(&path.name).is_none()
                 && let Some(value) = path.value(found)
@@ -333,12 +338,12 @@ impl Pack {
     }
 
     /// What the pack says about the record; nothing if it must know the message and does not.
-    fn say<'r>(
-        &'r self,
+    fn say<'p: 'r, 'r>(
+        &'p self,
         must_match: bool,
         subject: &Subject<'r>,
         found: &mut Found<'r>,
-    ) -> Option<Meaning<'r>> {
+    ) -> Option<Meaning<'p, 'r>> {
         let mut meaning = Meaning {
             module: &self.name,
             product: &self.product,
@@ -372,67 +377,75 @@ impl Pack {
 
     /// The first pattern that matches the message and the record, which say whether the pack knows
     /// the record; then, of what is known by then, each native value.
-    fn match_texts<'r>(
-        &'r self,
+    fn match_texts<'p: 'r, 'r>(
+        &'p self,
         whole: bool,
         subject: &Subject<'r>,
         found: &mut Found<'r>,
-        meaning: &mut Meaning<'r>,
+        meaning: &mut Meaning<'p, 'r>,
     ) {
-        let mut done: Vec<Option<&str>> = Vec::new();
-        for pattern in &self.patterns {
-            let within = pattern.within.as_deref();
-            let is_whole = matches!(within, None | Some(RECORD));
-            if is_whole != whole || done.contains(&within) {
-                continue;
-            }
-            let matched = match within {
-                None => pattern.take(Cow::Borrowed(subject.message), found, meaning),
-                Some(RECORD) => pattern.take(Cow::Borrowed(subject.record), found, meaning),
+        for forms in self.forms.iter().filter(|forms| forms.is_whole() == whole) {
+            let text = match forms.within.as_deref() {
+                None => Some(Cow::Borrowed(subject.message)),
+                Some(RECORD) => Some(Cow::Borrowed(subject.record)),
                 Some(name) => match found.value(name).cloned() {
-                    Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => {
-                        pattern.take(text, found, meaning)
-                    }
-                    _ => match meaning.captured(name) {
-                        Some(text) => pattern.take(text, found, meaning),
-                        None => false,
-                    },
+                    Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => Some(text),
+                    _ => meaning.captured(name),
                 },
             };
-            if matched {
+            let matched = text.and_then(|text| forms.take(text, found, meaning));
+            if let Some(pattern) = matched {
                 meaning.values.push(&pattern.values);
-                done.push(within);
+                meaning.matched |= whole;
             }
-            meaning.matched |= matched && whole;
         }
+    }
+
+    /// All its patterns.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.forms.iter().flat_map(Forms::patterns)
+    }
+
+    /// False when none of its patterns and columns can fit the message, at a glance.
+    fn may_match(&self, subject: &Subject<'_>) -> bool {
+        !self.columns.is_empty()
+            || self.forms.iter().any(|forms| match forms.within.as_deref() {
+                None => forms.candidates(subject.message).next().is_some(),
+                Some(RECORD) => forms.candidates(subject.record).next().is_some(),
+                Some(_) => false,
+            })
     }
 }
 
-impl Pattern {
-    /// Adds what the groups hold, if the text has this form.
-    fn take<'r>(
-        &'r self,
+impl Forms {
+    /// True for forms of the message or the record, which say whether the pack knows it.
+    fn is_whole(&self) -> bool {
+        matches!(self.within.as_deref(), None | Some(RECORD))
+    }
+
+    /// Adds what the groups of the first pattern hold that the text matches.
+    fn take<'p: 'r, 'r>(
+        &'p self,
         text: Cow<'r, str>,
         found: &mut Found<'r>,
-        meaning: &mut Meaning<'r>,
-    ) -> bool {
+        meaning: &mut Meaning<'p, 'r>,
+    ) -> Option<&'p Pattern> {
         match text {
             Cow::Borrowed(text) => {
-                let Some(captures) = self.captures(cut(text, MATCHED_BYTES_MAX)) else {
-                    return false;
-                };
+                let text = cut(text, MATCHED_BYTES_MAX);
+                let (pattern, captures) = self.captures(text)?;
                 captures.for_each(|(group, text)| meaning.capture(group, text.into(), found));
+                Some(pattern)
             }
             Cow::Owned(text) => {
-                let Some(captures) = self.captures(cut(&text, MATCHED_BYTES_MAX)) else {
-                    return false;
-                };
+                let text = cut(&text, MATCHED_BYTES_MAX);
+                let (pattern, captures) = self.captures(text)?;
                 captures.for_each(|(group, text)| {
                     meaning.capture(group, Cow::Owned(text.to_string()), found);
                 });
+                Some(pattern)
             }
         }
-        true
     }
 }
 
@@ -470,7 +483,7 @@ impl OneOrMore {
 }
 
 impl Table {
-    fn apply<'r>(&'r self, found: &Found<'_>, meaning: &mut Meaning<'r>) {
+    fn apply<'p>(&'p self, found: &Found<'_>, meaning: &mut Meaning<'p, '_>) {
         let mut key = String::new();
         for (i, name) in self.keys.iter().enumerate() {
             if i > 0 {
@@ -536,7 +549,7 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         tables: tables.collect(),
         pairs_from: text.pairs_from,
         columns: text.columns.into_iter().map(Columns::new).collect(),
-        patterns: text.patterns.into_iter().map(Pattern::new).collect(),
+        forms: Forms::of(text.patterns),
         paths: Vec::new(),
     };
     pack.paths = paths(&pack);
@@ -547,7 +560,7 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
 fn paths(pack: &Pack) -> Vec<Path> {
     let mut names: Vec<&String> = pack.times.iter().chain(pack.fields.keys()).collect();
     names.extend(pack.applies.iter().flat_map(|a| a.has.iter().chain(a.is.keys())));
-    names.extend(pack.patterns.iter().filter_map(|pattern| pattern.within.as_ref()));
+    names.extend(pack.forms.iter().filter_map(|forms| forms.within.as_ref()));
     for table in &pack.tables {
         names.extend(table.keys.iter());
         #[allow(clippy::iter_over_hash_type)] // sorted below

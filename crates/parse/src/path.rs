@@ -16,7 +16,7 @@ pub(crate) struct Path {
     /// As it is written.
     pub(crate) name: String,
     /// The native name of the outermost array.
-    array: String,
+    pub(crate) array: String,
     steps: Vec<Step>,
 }
 

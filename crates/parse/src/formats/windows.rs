@@ -124,6 +124,10 @@ pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Optio
 /// Gives a flattened pair its native name.
 fn native<'a>(pair: Pair<'a>, found: &mut Found<'a>) {
     let Pair { name, value } = pair;
+    // Most names are flat, and their first letter says so.
+    if !matches!(name.as_bytes().first(), Some(b'E' | b'U' | b'e' | b'w' | b'm')) {
+        return push(without_blanks(name), value, found);
+    }
     if let Some(at) = section(&name, "EventData.").or_else(|| section(&name, "UserData.")) {
         return data(&name[at..], value, found);
     }

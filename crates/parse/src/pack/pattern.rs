@@ -1,24 +1,46 @@
-//! Patterns: forms of a message, as regular expressions pinned to its start.
+//! Patterns: forms of a text, as regular expressions pinned to its start.
 
 use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
+use regex_syntax::ast;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
+use regex_syntax::hir::{Hir, HirKind};
 
 use super::text::PatternText;
 use super::{Target, Values, values};
 
 /// A compiled pattern may take this much memory, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
+/// Texts that one pattern is known by, at most.
+const TEXTS_MAX: usize = 16;
 /// The group that holds the time.
 const TIME: &str = "timestamp";
 
-/// One form of a message. It is compiled when it is first asked: there are thousands, and a source
+/// The patterns of a pack that look at the same text. The first that matches has the say.
+#[derive(Debug)]
+pub(crate) struct Forms {
+    /// The native name whose value is matched; `None` for the message.
+    pub(super) within: Option<String>,
+    patterns: Vec<Pattern>,
+    index: OnceLock<Index>,
+}
+
+/// By the first byte of a text, the patterns that it may match, in their order: most packs and most
+/// patterns are dismissed by it.
+#[derive(Debug)]
+struct Index {
+    by_byte: Box<[Vec<u16>; 256]>,
+    /// Those that may match an empty text.
+    by_nothing: Vec<u16>,
+    /// What each pattern begins with; none for many ways, or for none at all.
+    starts: Vec<Vec<String>>,
+}
+
+/// One form of a text. It is compiled when it is first asked: there are thousands, and a source
 /// needs a few.
 #[derive(Debug)]
 pub(crate) struct Pattern {
-    /// The native name that is matched; `None` for the message.
-    pub(super) within: Option<String>,
     pub(crate) values: Values,
     text: String,
     compiled: OnceLock<Result<Compiled, String>>,
@@ -26,11 +48,75 @@ pub(crate) struct Pattern {
 
 #[derive(Debug)]
 struct Compiled {
-    /// Every match starts with this; most messages are dismissed by it.
-    prefix: String,
     regex: Regex,
     /// For each group of the regex, where its text goes.
     groups: Vec<Option<Group>>,
+}
+
+impl Forms {
+    /// The patterns in groups: in the order of the first of each, and in their own order inside.
+    pub(super) fn of(texts: Vec<PatternText>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for text in texts {
+            let within = text.r#in.clone();
+            let pattern = Pattern::new(text);
+            match all.iter_mut().find(|forms| forms.within == within) {
+                Some(forms) => forms.patterns.push(pattern),
+                None => {
+                    let index = OnceLock::new();
+                    all.push(Self { within, patterns: vec![pattern], index });
+                }
+            }
+        }
+        all
+    }
+
+    /// The patterns.
+    pub(crate) fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter()
+    }
+
+    /// Patterns that the text may match, by how it begins.
+    pub(super) fn candidates<'p>(&'p self, text: &str) -> impl Iterator<Item = &'p Pattern> {
+        let index = self.index.get_or_init(|| Index::of(&self.patterns));
+        let list = match text.as_bytes().first() {
+            Some(byte) => &index.by_byte[usize::from(*byte)],
+            None => &index.by_nothing,
+        };
+        let begins = move |at: &&u16| {
+            let starts = &index.starts[usize::from(**at)];
+            starts.is_empty() || starts.iter().any(|start| text.starts_with(start.as_str()))
+        };
+        list.iter().filter(begins).map(|at| &self.patterns[usize::from(*at)])
+    }
+
+    /// The first pattern that the text matches, and the texts of its groups.
+    pub(super) fn captures<'p, 't>(
+        &'p self,
+        text: &'t str,
+    ) -> Option<(&'p Pattern, impl Iterator<Item = (&'p Group, &'t str)> + use<'p, 't>)> {
+        self.candidates(text).find_map(|pattern| Some((pattern, pattern.captures(text)?)))
+    }
+}
+
+impl Index {
+    fn of(patterns: &[Pattern]) -> Self {
+        let starts: Vec<Vec<String>> =
+            patterns.iter().map(|pattern| starts(&pattern.text)).collect();
+        let mut by_byte = Box::new([const { Vec::new() }; 256]);
+        let mut by_nothing = Vec::new();
+        for (at, starts) in (0u16..).zip(&starts) {
+            let mut bytes: Vec<u8> = starts.iter().filter_map(|s| s.bytes().next()).collect();
+            if bytes.is_empty() {
+                by_nothing.push(at);
+                bytes = (0..=u8::MAX).collect();
+            }
+            bytes.sort_unstable();
+            bytes.dedup();
+            bytes.iter().for_each(|byte| by_byte[usize::from(*byte)].push(at));
+        }
+        Self { by_byte, by_nothing, starts }
+    }
 }
 
 /// What a group of a pattern holds.
@@ -56,13 +142,8 @@ impl Group {
 }
 
 impl Pattern {
-    pub(super) fn new(text: PatternText) -> Self {
-        Self {
-            within: text.r#in,
-            values: values(text.values),
-            text: text.pattern,
-            compiled: OnceLock::new(),
-        }
+    fn new(text: PatternText) -> Self {
+        Self { values: values(text.values), text: text.pattern, compiled: OnceLock::new() }
     }
 
     /// Compiles it now.
@@ -71,6 +152,11 @@ impl Pattern {
     /// When it is no regex, or a too big one.
     pub(super) fn check(&self) -> Result<(), String> {
         self.compiled().as_ref().map(drop).map_err(Clone::clone)
+    }
+
+    /// As it is written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Where the texts of its groups go.
@@ -83,14 +169,11 @@ impl Pattern {
     }
 
     /// The texts of the groups, if the text has this form.
-    pub(super) fn captures<'p, 't>(
+    fn captures<'p, 't>(
         &'p self,
         text: &'t str,
     ) -> Option<impl Iterator<Item = (&'p Group, &'t str)> + use<'p, 't>> {
         let compiled = self.compiled().as_ref().ok()?;
-        if !text.starts_with(&compiled.prefix) {
-            return None;
-        }
         let captures = compiled.regex.captures(text)?;
         Some(
             compiled
@@ -103,26 +186,124 @@ impl Pattern {
 }
 
 fn compile(pattern: &str) -> Result<Compiled, String> {
-    let regex = RegexBuilder::new(&format!("^(?:{pattern})"))
+    let error = |e: &dyn std::fmt::Display| format!("pattern {pattern:?} is no usable regex: {e}");
+    let regex = RegexBuilder::new(&format!("^(?:{})", in_ascii(pattern).map_err(|e| error(&e))?))
         .size_limit(PATTERN_BYTES_MAX)
         .dfa_size_limit(PATTERN_BYTES_MAX)
         .nest_limit(32)
         .build()
-        .map_err(|e| format!("pattern {pattern:?} is no usable regex: {e}"))?;
+        .map_err(|e| error(&e))?;
     let groups = regex.capture_names().map(|name| name.map(Group::of)).collect();
-    Ok(Compiled { prefix: literal_prefix(pattern), regex, groups })
+    Ok(Compiled { regex, groups })
 }
 
-/// The text with which every match of a pattern starts; empty if they start in several ways.
-fn literal_prefix(pattern: &str) -> String {
-    let Ok(parsed) = regex_syntax::parse(pattern) else { return String::new() };
-    let prefixes = Extractor::new().kind(ExtractKind::Prefix).extract(&parsed);
-    let common = prefixes.longest_common_prefix().unwrap_or_default();
-    match std::str::from_utf8(common) {
-        Ok(text) => text.to_string(),
-        // Cut inside of a character that goes on in several ways.
-        Err(error) => String::from_utf8_lossy(&common[..error.valid_up_to()]).into_owned(),
+/// The pattern with `\d`, `\s` and `\w` meaning what logs mean: digits, blanks and letters of ASCII.
+/// Those of all of Unicode would make each pattern many times larger and slower.
+fn in_ascii(pattern: &str) -> Result<String, Box<ast::Error>> {
+    let tree = ast::parse::Parser::new().parse(pattern).map_err(Box::new)?;
+    let found = ast::visit(&tree, Perl::default()).unwrap_or_default();
+    let mut text = pattern.to_string();
+    for (place, name) in found.into_iter().rev() {
+        text.replace_range(place, &name);
     }
+    Ok(text)
+}
+
+/// Places of `\d` and the like in a pattern, and what to write instead.
+#[derive(Default)]
+struct Perl(Vec<(std::ops::Range<usize>, String)>);
+
+impl Perl {
+    fn note(&mut self, class: &ast::ClassPerl, is_inside: bool) {
+        let name = match class.kind {
+            ast::ClassPerlKind::Digit => "digit",
+            ast::ClassPerlKind::Space => "space",
+            ast::ClassPerlKind::Word => "word",
+        };
+        let negated = if class.negated { "^" } else { "" };
+        let named = match is_inside {
+            true => format!("[:{negated}{name}:]"),
+            false => format!("[[:{negated}{name}:]]"),
+        };
+        self.0.push((class.span.start.offset..class.span.end.offset, named));
+    }
+}
+
+impl ast::Visitor for Perl {
+    type Output = Vec<(std::ops::Range<usize>, String)>;
+    type Err = std::convert::Infallible;
+
+    fn finish(self) -> Result<Self::Output, Self::Err> {
+        Ok(self.0)
+    }
+
+    fn visit_pre(&mut self, tree: &ast::Ast) -> Result<(), Self::Err> {
+        if let ast::Ast::ClassPerl(class) = tree {
+            self.note(class, false);
+        }
+        Ok(())
+    }
+
+    fn visit_class_set_item_pre(&mut self, item: &ast::ClassSetItem) -> Result<(), Self::Err> {
+        if let ast::ClassSetItem::Perl(class) = item {
+            self.note(class, true);
+        }
+        Ok(())
+    }
+}
+
+/// The texts with which matches of a pattern start; none if they may start with anything.
+fn starts(pattern: &str) -> Vec<String> {
+    let Ok(parsed) = regex_syntax::parse(pattern) else { return Vec::new() };
+    let mut found = Extractor::new().kind(ExtractKind::Prefix).extract(&parsed);
+    if found.len().is_none_or(|count| count > TEXTS_MAX) {
+        let common = found.longest_common_prefix().map(<[u8]>::to_vec);
+        return common.as_deref().and_then(whole).into_iter().collect();
+    }
+    found.dedup();
+    let starts = found.literals().unwrap_or_default().iter().map(|start| whole(start.as_bytes()));
+    // One that may start with anything speaks for all.
+    starts.collect::<Option<Vec<String>>>().unwrap_or_default()
+}
+
+/// Texts of which one stands in every match of a pattern; none if nothing has to.
+pub(super) fn required(pattern: &str) -> Vec<String> {
+    let starts = starts(pattern);
+    let inside = regex_syntax::parse(pattern).map(|parsed| inside(&parsed)).unwrap_or_default();
+    if worth(&inside) > worth(&starts) { inside } else { starts }
+}
+
+fn inside(hir: &Hir) -> Vec<String> {
+    match hir.kind() {
+        HirKind::Literal(literal) => whole(&literal.0).into_iter().collect(),
+        HirKind::Capture(capture) => inside(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => inside(&repetition.sub),
+        HirKind::Concat(parts) => {
+            parts.iter().map(inside).max_by_key(|texts| worth(texts)).unwrap_or_default()
+        }
+        HirKind::Alternation(parts) => {
+            let all: Vec<Vec<String>> = parts.iter().map(inside).collect();
+            let is_any = all.iter().any(Vec::is_empty) || all.len() > TEXTS_MAX;
+            if is_any { Vec::new() } else { all.concat() }
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Bytes of the shortest: what the rarest match is found by.
+fn worth(texts: &[String]) -> usize {
+    texts.iter().map(String::len).min().unwrap_or(0)
+}
+
+/// The whole characters at the beginning of a text; `None` when there are none.
+fn whole(bytes: &[u8]) -> Option<String> {
+    let end = match std::str::from_utf8(bytes) {
+        Ok(text) => text.len(),
+        // Cut inside of a character that goes on in several ways.
+        Err(error) => error.valid_up_to(),
+    };
+    let text = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    (!text.is_empty()).then_some(text)
 }
 
 #[cfg(test)]
@@ -131,36 +312,70 @@ mod tests {
 
     use super::*;
 
+    #[track_caller]
+    fn check(pattern: &str, expected: &[&str]) {
+        assert_eq!(starts(pattern), expected, "{pattern}");
+    }
+
     #[test]
-    fn the_prefix_is_what_every_match_starts_with() {
+    fn every_match_starts_with_one_of_these() {
+        check("Failed (x)", &["Failed x"]);
+        check(r"\(a\) b", &["(a) b"]);
+        check(r"\<a", &["a"]);
+        check("a[](]|b", &["a(", "a]", "b"]);
+        check(r"\s*x", &[]);
+        check("abc?", &["abc", "ab"]);
+        check("abc+", &["abc"]);
+        check("a+*", &[]);
+        check("a|b", &["a", "b"]);
+        check("a(b|c)", &["ab", "ac"]);
+        check("(?:fatal: )?Timeout", &["fatal: Timeout", "Timeout"]);
+        check("(?i)abc", &["ABC", "ABc", "AbC", "Abc", "aBC", "aBc", "abC", "abc"]);
+        check("(?i)abcdef", &[]);
+        check("[a-z]x", &[]);
+    }
+
+    #[test]
+    fn every_match_holds_one_of_these() {
         for (pattern, expected) in [
-            ("Failed (x)", "Failed x"),
-            (r"\(a\) b", "(a) b"),
-            (r"\<a", "a"),
-            ("a[](]|b", ""),
-            (r"\s*x", ""),
-            ("abc?", "ab"),
-            ("abc+", "abc"),
-            ("a+*", ""),
-            ("a|b", ""),
-            ("a(b|c)", "a"),
-            ("a[|]b|c", ""),
-            ("a[(]b|c", ""),
-            ("(?i)abc", ""),
+            ("Failed (x)", &["Failed x"][..]),
+            (r"\S+ from (?<x>\S+) port", &[" from "]),
+            ("(?:a|bc)d+ efg", &[" efg"]),
+            (r"\d+(?:abc|de)x?", &["abc", "de"]),
+            (r"\S+(?: x)?$", &[]),
         ] {
-            assert_eq!(literal_prefix(pattern), expected, "{pattern}");
+            assert_eq!(required(pattern), expected, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn classes_are_those_of_ascii() {
+        for (pattern, expected) in [
+            (r"a\d", "a[[:digit:]]"),
+            (r"[\d.]\S", "[[:digit:].][[:^space:]]"),
+            (r"[^\w\\]\\d", r"[^[:word:]\\]\\d"),
+            (r"(?<x>\W)é\s", "(?<x>[[:^word:]])é[[:space:]]"),
+        ] {
+            assert_eq!(in_ascii(pattern).unwrap(), expected);
+            assert!(compile(pattern).is_ok());
         }
     }
 
     proptest! {
-        /// The prefix never dismisses a text that the pattern matches.
+        /// No start dismisses a text that the pattern matches.
         #[test]
-        fn the_prefix_loses_no_match(
-            pattern in "[ab?*+.(|)\\\\\\[\\]]{0,8}", text in "[ab.(|)\\[]{0,6}",
+        fn starts_lose_no_match(
+            pattern in "[abc?*+.(|)\\\\\\[\\]]{0,8}", text in "[abc.(|)\\[]{0,6}",
         ) {
-            let matches = Regex::new(&format!("^(?:{pattern})")).is_ok_and(|r| r.is_match(&text));
-            if matches {
-                prop_assert!(text.starts_with(&literal_prefix(&pattern)), "{} {}", pattern, text);
+            let text_of = |text: &str| PatternText {
+                pattern: text.to_string(), r#in: None, values: Default::default(),
+            };
+            let forms = Forms::of(vec![text_of(&pattern)]);
+            if Regex::new(&format!("^(?:{pattern})")).is_ok_and(|r| r.is_match(&text)) {
+                prop_assert!(forms[0].candidates(&text).count() == 1, "{} {}", pattern, text);
+                let texts = required(&pattern);
+                let is_there = texts.is_empty() || texts.iter().any(|part| text.contains(part));
+                prop_assert!(is_there, "{} {} {:?}", pattern, text, texts);
             }
         }
     }
