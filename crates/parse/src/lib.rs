@@ -11,10 +11,12 @@ use pugmark_event::time::Micros;
 use pugmark_event::{Batch, BatchBuilder, FieldId, Kind, Records, Severity, Value, fields};
 
 mod catalog;
+pub mod clean;
 mod formats;
 mod found;
 pub mod frame;
 mod header;
+pub mod mask;
 mod pack;
 mod path;
 pub mod templates;
