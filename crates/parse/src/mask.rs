@@ -58,6 +58,8 @@ const NAME_BYTES_MAX: usize = 32;
 const RULES_MAX: usize = 64;
 /// Bytes of the hash that are shown, two digits each.
 const HASH_BYTES: usize = 8;
+/// Longest text that stands for a value: brackets, name, colon, stars or hash, last digits.
+const MARK_BYTES_MAX: usize = NAME_BYTES_MAX + 64;
 /// Digits of a card that are shown.
 const CARD_DIGITS_SHOWN: usize = 4;
 
@@ -528,25 +530,26 @@ fn matches<'a>(pattern: &'a Regex, text: &'a [u8]) -> impl Iterator<Item = Range
     found.filter(|range| !range.is_empty() && !is_mark(text, range))
 }
 
-/// True for `[name:****1234]` and `[name:0123456789abcdef]`, which stand for a value already.
+/// True for what stands for a value already, or begins inside of what does.
 fn is_mark(text: &[u8], range: &Range<usize>) -> bool {
-    // The brackets may lie outside of what was found.
-    let start = range.start.saturating_sub(usize::from(text.get(range.start) != Some(&b'[')));
-    let Some(inner) = text.get(start..).and_then(|text| text.strip_prefix(b"[")) else {
-        return false;
-    };
-    let inner = &inner[..inner.len().min(NAME_BYTES_MAX + 40)];
-    let Some(end) = memchr::memchr(b']', inner) else { return false };
-    let Some(colon) = memchr::memchr(b':', &inner[..end]) else { return false };
-    let (name, value) = (&inner[..colon], &inner[colon + 1..end]);
-    let stars = value.iter().take_while(|b| **b == b'*').count();
-    let masked = stars <= 24 && value.len() - stars <= CARD_DIGITS_SHOWN && {
-        value[stars..].iter().all(u8::is_ascii_digit)
-    };
+    let from = range.start.saturating_sub(MARK_BYTES_MAX);
+    let before = &text[from..text.len().min(range.start + 1)];
+    let Some(open) = memchr::memrchr(b'[', before).map(|open| from + open) else { return false };
+    let end = mark_bytes(&text[open..]).map_or(open, |length| open + length);
+    if open == range.start { range.end <= end } else { range.start < end }
+}
+
+/// Bytes of `[name:****1234]` or `[name:0123456789abcdef]` at the start.
+fn mark_bytes(text: &[u8]) -> Option<usize> {
+    let text = &text[..text.len().min(MARK_BYTES_MAX)];
+    let end = memchr::memchr(b']', text)?;
+    let inner = text[..end].strip_prefix(b"[")?;
+    let colon = memchr::memchr(b':', inner)?;
+    let (name, value) = (&inner[..colon], &inner[colon + 1..]);
+    let digits = &value[value.iter().take_while(|b| **b == b'*').count()..];
+    let masked = digits.len() <= CARD_DIGITS_SHOWN && digits.iter().all(u8::is_ascii_digit);
     let hashed = value.len() == 2 * HASH_BYTES && value.iter().all(u8::is_ascii_hexdigit);
-    range.end <= start + end + 2
-        && std::str::from_utf8(name).is_ok_and(is_name)
-        && (masked || hashed)
+    (std::str::from_utf8(name).is_ok_and(is_name) && (masked || hashed)).then_some(end + 1)
 }
 
 #[cfg(test)]

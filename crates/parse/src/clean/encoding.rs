@@ -1,16 +1,16 @@
 //! Bytes to text: UTF-8, or what they surely are otherwise.
 //!
 //! A wrong guess is worse than a replacement character, which shows that something is amiss. So an
-//! encoding counts only if the bytes are without an error in it, the statistics of `chardetng` name
-//! it (for what they know: not UTF-16), and the text itself bears it out:
+//! encoding counts only if the bytes are without an error in it and the text bears it out:
 //!
-//! | encoding | what must hold besides |
+//! | encoding | what must hold |
 //! |---|---|
 //! | UTF-16 without a mark | one byte of nearly every pair is zero, always on the same side |
+//! | Shift-JIS | four characters beyond ASCII, a quarter of them kana of full width |
 //! | Windows-1252 | every odd character is a letter of Western Europe beside ASCII, or a quote |
-//! | Shift-JIS | four characters beyond ASCII, kana among them |
 //! | GBK | six characters beyond ASCII, nearly all of them common (level 1 of GB 2312) |
 //!
+//! For the last two, which others resemble, the statistics of `chardetng` must name them as well.
 //! Latin-1 is read as Windows-1252, whose letters are the same.
 
 use std::borrow::Cow;
@@ -22,7 +22,6 @@ use encoding_rs::{GBK, SHIFT_JIS, UTF_16BE, UTF_16LE, WINDOWS_1252};
 const LOOK_BYTES: usize = 16 << 10;
 /// Fewer bytes say nothing about UTF-16.
 const UTF16_BYTES_MIN: usize = 8;
-const KANA_MIN: usize = 1;
 const JAPANESE_MIN: usize = 4;
 const CHINESE_MIN: usize = 6;
 
@@ -97,20 +96,29 @@ fn utf16(bytes: &[u8]) -> Option<(String, Encoding)> {
 }
 
 fn legacy(bytes: &[u8]) -> Option<(Cow<'_, str>, Encoding)> {
-    // Whole characters of UTF-8 among the odd bytes: UTF-8 that was cut or mixed.
-    if bytes.utf8_chunks().any(|chunk| !chunk.valid().is_ascii()) {
+    // More whole characters of UTF-8 than broken ones: UTF-8 that was cut or mixed.
+    let (whole, broken) = bytes.utf8_chunks().fold((0, 0), |(whole, broken), chunk| {
+        let beyond = chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        (whole + beyond, broken + usize::from(!chunk.invalid().is_empty()))
+    });
+    if whole >= broken {
         return None;
+    }
+    let decoded = |codec: &'static encoding_rs::Encoding| {
+        codec.decode_without_bom_handling_and_without_replacement(bytes)
+    };
+    if let Some(text) = decoded(SHIFT_JIS).filter(|text| is_japanese(text)) {
+        return Some((text, Encoding::ShiftJis));
     }
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(&bytes[..bytes.len().min(LOOK_BYTES)], bytes.len() <= LOOK_BYTES);
     let guess = detector.guess(None, Utf8Detection::Deny);
     let (encoding, is_sure): (_, fn(&str) -> bool) = match guess {
         guess if guess == WINDOWS_1252 => (Encoding::Windows1252, is_western),
-        guess if guess == SHIFT_JIS => (Encoding::ShiftJis, is_japanese),
         guess if guess == GBK => (Encoding::Gbk, is_chinese),
         _ => return None,
     };
-    let text = guess.decode_without_bom_handling_and_without_replacement(bytes)?;
+    let text = decoded(guess)?;
     is_sure(&text).then_some((text, encoding))
 }
 
@@ -126,11 +134,10 @@ fn is_western(text: &str) -> bool {
 }
 
 fn is_japanese(text: &str) -> bool {
-    let beyond = text.chars().filter(|c| !c.is_ascii());
-    let (count, kana) = beyond.fold((0, 0), |(count, kana), c| {
-        (count + 1, kana + usize::from(('\u{3041}'..='\u{30ff}').contains(&c)))
-    });
-    count >= JAPANESE_MIN && kana >= KANA_MIN
+    let beyond: Vec<char> = text.chars().filter(|c| !c.is_ascii()).collect();
+    let kana = beyond.iter().filter(|c| ('\u{3041}'..='\u{30ff}').contains(*c)).count();
+    let is_narrow = |c: &char| ('\u{ff61}'..='\u{ff9f}').contains(c);
+    beyond.len() >= JAPANESE_MIN && kana * 4 >= beyond.len() && !beyond.iter().any(is_narrow)
 }
 
 fn is_chinese(text: &str) -> bool {
@@ -220,7 +227,7 @@ mod tests {
             match encoding {
                 Encoding::Utf8 => prop_assert_eq!(text.as_bytes(), &bytes[..]),
                 Encoding::Unknown => prop_assert_eq!(text, String::from_utf8_lossy(&bytes)),
-                _ => prop_assert!(!text.contains('\u{fffd}')),
+                _ => prop_assert!(!text.contains(char::REPLACEMENT_CHARACTER)),
             }
         }
     }

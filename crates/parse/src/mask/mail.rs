@@ -95,14 +95,19 @@ fn domain_bytes(text: &[u8]) -> Option<usize> {
     while let [rest @ .., b'.' | b'-'] = domain {
         domain = rest;
     }
-    let mut labels = domain.rsplit(|b| *b == b'.');
-    let last = labels.next()?;
+    let dot = domain.iter().rposition(|b| *b == b'.')?;
+    let (rest, last) = (&domain[..dot], &domain[dot + 1..]);
+    // After the domain something else may go on with a dash.
+    let last = match last.starts_with(b"xn--") {
+        true => last,
+        false => &last[..run(last, |b| b != b'-')],
+    };
     let letters = last.iter().all(|b| b.is_ascii_alphabetic() || *b >= 0x80);
     let is_top = last.len() >= 2 && (letters || last.starts_with(b"xn--"));
     let is_other = NO_DOMAINS.iter().any(|other| last.eq_ignore_ascii_case(other.as_bytes()));
-    let mut rest = labels.peekable();
-    let fits = is_top && !is_other && rest.peek().is_some() && rest.all(|label| !label.is_empty());
-    (fits && domain.len() <= DOMAIN_BYTES_MAX).then_some(domain.len())
+    let length = dot + 1 + last.len();
+    let fits = is_top && !is_other && rest.split(|b| *b == b'.').all(|label| !label.is_empty());
+    (fits && length <= DOMAIN_BYTES_MAX).then_some(length)
 }
 
 fn is_message_id(before: &[u8]) -> bool {

@@ -28,6 +28,8 @@ const BLANKS_MAX: usize = 4;
 const RANDOM_BYTES_MIN: usize = 16;
 const RANDOM_BITS_MIN: f64 = 3.0;
 const SECRET_BYTES_MIN: usize = 6;
+/// Longest text of an XML element that is taken for a value, in bytes.
+const XML_BYTES_MAX: usize = 4096;
 /// Shortest credentials after a scheme such as `Basic`.
 const CREDENTIALS_BYTES_MIN: usize = 6;
 
@@ -179,14 +181,22 @@ fn written(text: &[u8], name: &Range<usize>) -> Option<Written> {
         return None;
     }
     at += after;
-    let opening = quote(&text[at..]);
+    let is_object = text.starts_with(b"{");
+    let opening = match quote(&text[at..]) {
+        // In a JSON string this is its end: quotes inside would be escaped.
+        b"\"" if is_object && closing.is_empty() => &[],
+        quote => quote,
+    };
     at += opening.len();
     let rest = &text[at..];
-    let length = match opening {
-        _ if is_xml => memchr::memchr(b'<', rest).unwrap_or(rest.len()),
-        [] => bare(rest, !closing.is_empty()),
+    let xml = || memchr::memchr(b'<', &rest[..rest.len().min(XML_BYTES_MAX)]);
+    let mut length = match opening {
+        [] => xml().filter(|_| is_xml).unwrap_or_else(|| bare(rest, !closing.is_empty())),
         quote => quoted(rest, quote),
     };
+    if is_object && opening != b"\"" {
+        length = quoted(&rest[..length], b"\"");
+    }
     let prose = is_colon && after > 0 && closing.is_empty() && opening.is_empty();
     Some(Written { value: at..at + length, quoted: !opening.is_empty(), prose })
 }
@@ -316,7 +326,8 @@ pub(super) fn authorization(text: &[u8], needle: Range<usize>) -> Option<(Range<
     let value = &text[start..start + length];
     let secret = match start > at {
         true => length >= CREDENTIALS_BYTES_MIN && !is_nothing(value),
-        false => is_random(value),
+        // What a blank follows is a scheme itself.
+        false => is_random(value) && text.get(start + length) != Some(&b' '),
     };
     secret.then_some((start..start + length, Kind::Token))
 }

@@ -18,12 +18,14 @@ pub(super) struct Places<'a> {
     /// The string is the value of `name=`.
     is_pair: bool,
     json: Range<usize>,
+    /// A string before a colon has been seen.
+    is_json: bool,
     pair: Option<Range<usize>>,
 }
 
 impl<'a> Places<'a> {
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0, string: None, is_pair: false, json: 0..0, pair: None }
+        Self { text, at: 0, string: None, is_pair: false, json: 0..0, is_json: false, pair: None }
     }
 
     /// The innermost name before the value at `position`; empty if there is none.
@@ -36,9 +38,12 @@ impl<'a> Places<'a> {
     pub(super) fn quote(&mut self, value: &Range<usize>) -> &'static [u8] {
         self.walk(value.start);
         match self.text[..value.start].trim_ascii_end() {
-            [.., b'\\', b'"', b':'] => br#"\""#,
-            [.., b'"', b':'] => b"\"",
-            [.., b'[' | b','] if self.string.is_none() && !self.json.is_empty() => b"\"",
+            [name @ .., b':'] => match name.trim_ascii_end() {
+                [.., b'\\', b'"'] => br#"\""#,
+                [.., b'"'] if self.string.is_none() => b"\"",
+                _ => b"",
+            },
+            [.., b'[' | b','] if self.string.is_none() && self.is_json => b"\"",
             _ => b"",
         }
     }
@@ -66,7 +71,7 @@ impl<'a> Places<'a> {
                 }
                 Some(start) => {
                     if self.text[at + 1..].trim_ascii_start().starts_with(b":") {
-                        self.json = start..at;
+                        (self.json, self.is_json) = (start..at, true);
                     }
                     (self.pair, self.is_pair) = (None, false);
                 }

@@ -177,11 +177,16 @@ pub(super) fn jwt(text: &[u8], at: usize) -> Option<(Range<usize>, Kind)> {
     (parts >= 2).then_some((at..end, Kind::Token))
 }
 
-/// A private key in PEM, from its first dash to its last, or to the end of the record.
+/// A private key in PEM, from its first dash to its last, or to the end of the string or the record.
 pub(super) fn pem(text: &[u8], at: usize) -> Option<(Range<usize>, Kind)> {
     let label = &text[at + PEM_BEGIN.len()..];
     let label = &label[..label.len().min(PEM_LABEL_MAX)];
     memchr::memmem::find(label, b"PRIVATE KEY")?;
+    let mut text = &text[..memchr::memchr(b'"', &text[at..]).map_or(text.len(), |end| at + end)];
+    // A backslash belongs to the quote.
+    while let [rest @ .., b'\\'] = text {
+        text = rest;
+    }
     let end = memchr::memmem::find(&text[at..], PEM_END).and_then(|end| {
         let after = at + end + PEM_END.len();
         Some(after + memchr::memmem::find(&text[after..], b"-----")? + 5)

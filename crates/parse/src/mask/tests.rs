@@ -136,7 +136,7 @@ fn private_keys_go_whole() {
 #[test]
 fn names_say_what_is_secret() {
     check("user=ann password=hunter2 ok", "user=ann password=[secret:**] ok");
-    check("db_pass=x DB_PASSWORD='a b c'", "db_pass=[secret:] DB_PASSWORD='[secret:**]'");
+    check("db_pass=y1 DB_PASSWORD='a b c'", "db_pass=[secret:*] DB_PASSWORD='[secret:**]'");
     check("/login?pwd=s3cret&next=/", "/login?pwd=[secret:**]&next=/");
     check("/x?a=password%3Dhunter2&b", "/x?a=password%3D[secret:**]&b");
     check(r#"{"password":"a\"b","x":1}"#, r#"{"password":"[secret:**]","x":1}"#);
@@ -188,6 +188,7 @@ fn addresses_are_found() {
     );
     check("jürgen@müller.example x", "[email:****] x");
     check("%3Cann%40example.org%3E", "%3C[email:****]%3E");
+    check("ann@example.org-----x ann@xn--e1afmkfd.xn--p1ai", "[email:***]-----x [email:****]");
     check("smtp:ann@EXAMPLE.ORG", "smtp:[email:***]");
 }
 
