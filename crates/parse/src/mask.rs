@@ -30,6 +30,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use aho_corasick::packed::{self, Searcher};
 use aho_corasick::{AhoCorasick, MatchKind};
 use hmac::{Hmac, Mac};
 use pugmark_event::Records;
@@ -235,12 +236,44 @@ impl Ready {
     }
 }
 
+/// The search for needles: by vectors where the processor has them, by an automaton elsewhere.
+enum Needles {
+    Packed(Searcher),
+    Automaton(AhoCorasick),
+}
+
+impl Needles {
+    fn new(texts: &[&[u8]]) -> Self {
+        let mut config = packed::Config::new();
+        config.match_kind(packed::MatchKind::LeftmostFirst).heuristic_pattern_limits(false);
+        match config.builder().extend(texts).build() {
+            Some(searcher) => Needles::Packed(searcher),
+            None => {
+                let mut builder = AhoCorasick::builder();
+                let built = builder.match_kind(MatchKind::LeftmostFirst).build(texts);
+                Needles::Automaton(built.expect("a few short needles"))
+            }
+        }
+    }
+
+    /// The next needle from `from` on: its number and where it stands.
+    fn next(&self, text: &[u8], from: usize) -> Option<(usize, Range<usize>)> {
+        let found = match self {
+            Needles::Packed(searcher) => searcher.find_in(text, (from..text.len()).into()),
+            Needles::Automaton(automaton) => {
+                automaton.find(aho_corasick::Input::new(text).range(from..))
+            }
+        };
+        found.map(|hit| (hit.pattern().as_usize(), hit.range()))
+    }
+}
+
 /// Finds and masks values in records.
 pub struct Masker {
     kinds: Vec<Ready>,
     patterns: Vec<Regex>,
     /// One search for all that begins with known bytes, and what each of them begins.
-    needles: Option<AhoCorasick>,
+    needles: Option<Needles>,
     finds: Vec<Find>,
     hash: Option<Hmac<Sha256>>,
 }
@@ -297,10 +330,7 @@ impl Masker {
             Find::At(_) => self.has(Kind::Email) || self.has(Kind::Secret),
         });
         let (texts, finds): (Vec<_>, Vec<_>) = needles.unzip();
-        if !texts.is_empty() {
-            let builder = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(texts);
-            self.needles = Some(builder.expect("a few short needles"));
-        }
+        self.needles = (!texts.is_empty()).then(|| Needles::new(&texts));
         self.finds = finds;
     }
 
@@ -363,18 +393,21 @@ impl Masker {
             }
         };
         let mut past = 0;
-        for hit in self.needles.iter().flat_map(|needles| needles.find_iter(record)) {
-            let at = hit.start();
-            let value = match self.finds[hit.pattern().as_usize()] {
+        let hits = |from: usize| self.needles.as_ref().and_then(|n| n.next(record, from));
+        let mut next = hits(0);
+        while let Some((needle, hit)) = next {
+            next = hits(hit.end);
+            let at = hit.start;
+            let value = match self.finds[needle] {
                 Find::Shape(shape) => shape.find(record, at),
                 Find::Jwt => shape::jwt(record, at),
                 Find::At(length) => mail::find(record, at, length),
-                Find::Bearer => named::bearer(record, hit.end()),
-                Find::Authorization => named::authorization(record, hit.range()),
+                Find::Bearer => named::bearer(record, hit.end),
+                Find::Authorization => named::authorization(record, hit),
                 // What lies inside a value of the same kind has been looked at: time stays linear.
                 _ if at < past => None,
                 Find::Pem => shape::pem(record, at),
-                Find::Name => named::find(record, hit.range()),
+                Find::Name => named::find(record, hit),
             };
             if let Some((range, Kind::Key | Kind::Secret)) = &value {
                 past = past.max(range.end);
