@@ -470,6 +470,9 @@ impl Masker {
                 Some((range, treatment)) => Some(self.body(record, range, treatment)),
                 None => self.mask(record, counts),
             };
+            if new.is_some() && self.has(Kind::Key) {
+                pem.begin(record);
+            }
             if new.is_some() && masked.is_none() {
                 masked = Some(records.iter().take(index).collect());
             }

@@ -201,18 +201,21 @@ pub(super) struct PemLines {
 }
 
 impl PemLines {
+    /// Tells of a record in which something was found: a key may begin in it.
+    pub(super) fn begin(&mut self, record: &[u8]) {
+        let last = memchr::memmem::rfind(record, PEM_BEGIN);
+        let is_open = |at: &usize| memchr::memmem::find(&record[*at..], PEM_END).is_none();
+        if last.filter(is_open).and_then(|at| pem(record, at)).is_some() {
+            self.left = PEM_LINES_MAX;
+        }
+    }
+
     /// The part of a key that this record holds, if a record before it began one.
     pub(super) fn body(&mut self, record: &[u8]) -> Option<Range<usize>> {
-        let begins = memchr::memmem::find(record, PEM_BEGIN);
-        let ends = memchr::memmem::find(record, PEM_END);
-        let follows = self.left > 0;
-        self.left = match (begins, ends) {
-            (Some(_), Some(_)) | (None, Some(_)) => 0,
-            (Some(at), None) if pem(record, at).is_some() => PEM_LINES_MAX,
-            (Some(_), None) => 0,
-            (None, None) => self.left.saturating_sub(1),
-        };
-        if !follows || begins.is_some() || ends.is_some() {
+        self.left = self.left.checked_sub(1)?;
+        // The key ends here, or something else begins.
+        if memchr::memmem::find(record, b"-----").is_some() {
+            self.left = 0;
             return None;
         }
         let end = record.trim_ascii_end().len();
@@ -253,6 +256,7 @@ mod tests {
         let mut lines = PemLines::default();
         let mut check = |record: &str, expected: Option<&str>| {
             let found = lines.body(record.as_bytes()).map(|range| &record[range]);
+            lines.begin(record.as_bytes());
             assert_eq!(found, expected, "{record}");
         };
         check("MIIEpAIBAAKCAQEA7bq1nGk2mXl5", None);
