@@ -133,7 +133,11 @@ pub(super) fn find(text: &[u8], needle: Range<usize>) -> Option<(Range<usize>, K
             Promise::Secret => value.len() >= SECRET_BYTES_MIN && classes(value) >= 2,
             Promise::Random => is_random(value),
         };
-    secret.then_some((written.value, Kind::Secret))
+    let Range { start, mut end } = written.value;
+    if secret && !written.quoted && end - start == LOOK_BYTES {
+        end += bare(&text[end..], false);
+    }
+    secret.then_some((start..end, Kind::Secret))
 }
 
 /// The word around a needle; `None` if it is too long or goes on after the needle with more than
@@ -191,7 +195,10 @@ fn written(text: &[u8], name: &Range<usize>) -> Option<Written> {
     let rest = &text[at..];
     let xml = || memchr::memchr(b'<', &rest[..rest.len().min(XML_BYTES_MAX)]);
     let mut length = match opening {
-        [] => xml().filter(|_| is_xml).unwrap_or_else(|| bare(rest, !closing.is_empty())),
+        [] => xml().filter(|_| is_xml).unwrap_or_else(|| {
+            // So much decides; what is a secret is followed to its end.
+            bare(&rest[..rest.len().min(LOOK_BYTES)], !closing.is_empty())
+        }),
         quote => quoted(rest, quote),
     };
     if is_object && opening != b"\"" {
@@ -322,14 +329,16 @@ pub(super) fn authorization(text: &[u8], needle: Range<usize>) -> Option<(Range<
     let known = SCHEMES.iter().any(|s| text[at..at + scheme].eq_ignore_ascii_case(s.as_bytes()));
     let gap = blanks(&text[at + scheme..]).max(run(&text[at + scheme..], |b| b == b'+').min(1));
     let start = if known && gap > 0 { at + scheme + gap } else { at };
-    let length = run(&text[start..], is_credential);
+    let length = run(&text[start..text.len().min(start + LOOK_BYTES)], is_credential);
     let value = &text[start..start + length];
     let secret = match start > at {
         true => length >= CREDENTIALS_BYTES_MIN && !is_nothing(value),
         // What a blank follows is a scheme itself.
         false => is_random(value) && text.get(start + length) != Some(&b' '),
     };
-    secret.then_some((start..start + length, Kind::Token))
+    // So much decides; what is a secret is followed to its end.
+    let end = start + length;
+    secret.then(|| (start..end + run(&text[end..], is_credential), Kind::Token))
 }
 
 /// What follows `Bearer ` at `at`, wherever that stands.

@@ -161,6 +161,16 @@ fn names_say_what_is_secret() {
 }
 
 #[test]
+fn long_values_go_to_their_end_and_hostile_ones_take_linear_time() {
+    let long = made("", 5000);
+    check(&format!("api_key={long} x"), "api_key=[secret:************] x");
+    for piece in ["token=", "authorization=", "password=$", "\"pwd\">$", "eyJ", "://a@"] {
+        // Quadratic, this would take minutes.
+        check_clean(&piece.repeat((1 << 20) / piece.len()));
+    }
+}
+
+#[test]
 fn ordinary_records_stay() {
     check_clean("Failed password for root from 203.0.113.7 port 4022 ssh2");
     check_clean("ann : TTY=pts/0 ; PWD=/home/ann ; USER=root ; COMMAND=/bin/ls");
