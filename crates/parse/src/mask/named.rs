@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `password`, `passwd`, `pwd`, `passphrase`, `_pass` | any; in prose, one with a digit or a sign |
 //! | `secret` | six bytes, two kinds of letters, digits and signs |
-//! | `token`, `api_key`, `access_key`, `credential`, `sig` | a random one, by [`is_random`] |
+//! | `token`, `api_key`, `access_key`, `credential`, `sig` | a random one |
 //!
 //! Words that stand for nothing, such as `null`, `***` or `${VAR}`, stay.
 

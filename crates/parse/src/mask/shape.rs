@@ -177,7 +177,7 @@ pub(super) fn jwt(text: &[u8], at: usize) -> Option<(Range<usize>, Kind)> {
     (parts >= 2).then_some((at..end, Kind::Token))
 }
 
-/// A private key in PEM, from its first dash to its last, or to the end of the string or the record.
+/// A private key in PEM, from its first dash to its last, or to the end of its string or record.
 pub(super) fn pem(text: &[u8], at: usize) -> Option<(Range<usize>, Kind)> {
     let label = &text[at + PEM_BEGIN.len()..];
     let label = &label[..label.len().min(PEM_LABEL_MAX)];
