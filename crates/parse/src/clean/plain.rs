@@ -152,7 +152,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_control_character_is_left(text in "[\x1b\\[\\]0-9;m#a\x07\\\\\u{80}-\u{9f}é\t]{0,40}") {
+        fn no_control_character_is_left(
+            text in "[\x1b\\[\\]0-9;m#a\x07\\\\\u{80}-\u{9f}é\t]{0,40}"
+        ) {
             let shown = plain(&text);
             prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\t'), "{:?}", shown);
         }

@@ -5,7 +5,7 @@
 //!
 //! | name ends in | value |
 //! |---|---|
-//! | `password`, `passwd`, `pwd`, `passphrase`, `_pass` | any; in prose, one with a digit or a sign |
+//! | `password`, `passwd`, `pwd`, `passphrase`, `_pass` | any; in prose, with digits or signs |
 //! | `secret` | six bytes, two kinds of letters, digits and signs |
 //! | `token`, `api_key`, `access_key`, `credential`, `sig` | a random one |
 //!

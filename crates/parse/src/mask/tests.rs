@@ -165,7 +165,7 @@ fn long_values_go_to_their_end_and_hostile_ones_take_linear_time() {
     let long = made("", 5000);
     check(&format!("api_key={long} x"), "api_key=[secret:************] x");
     for piece in ["token=", "authorization=", "password=$", "\"pwd\">$", "eyJ", "://a@"] {
-        // Quadratic, each would take minutes.
+        // Nothing is found, and time shows whether all of it is looked at again and again.
         check_clean(&piece.repeat((1 << 18) / piece.len()));
     }
 }
@@ -330,7 +330,8 @@ proptest! {
 
     #[test]
     fn json_stays_json(name in "[a-z_]{1,8}|password|api_key|pan", value in text(), number: u64) {
-        let object = serde_json::json!({"a": value, name: value, "b": [number, value, 4111111111111111u64]});
+        let card = 4_111_111_111_111_111u64;
+        let object = serde_json::json!({"a": value, name: value, "b": [number, value, card]});
         let text = masked(&all(Treatment::Mask), &object.to_string());
         let read: Result<serde_json::Value, _> = serde_json::from_str(&text);
         prop_assert!(read.is_ok(), "{}\n{}", object, text);
