@@ -10,10 +10,12 @@ use pugmark_event::time::Micros;
 use pugmark_event::{Batch, BatchBuilder, Records};
 
 mod catalog;
+pub mod clean;
 mod formats;
 mod found;
 pub mod frame;
 mod header;
+pub mod mask;
 mod pack;
 mod path;
 pub mod templates;
