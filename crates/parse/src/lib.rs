@@ -17,6 +17,7 @@ pub mod frame;
 mod header;
 mod pack;
 mod path;
+pub mod propose;
 pub mod templates;
 mod time;
 

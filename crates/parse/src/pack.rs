@@ -20,8 +20,8 @@ mod pattern;
 mod text;
 
 use columns::Columns;
-pub(crate) use pattern::Group;
 use pattern::Pattern;
+pub(crate) use pattern::{Group, is_usable};
 pub(crate) use text::Applies;
 use text::{ActionText, FieldText, OneOrMore, PackText};
 
@@ -321,6 +321,13 @@ fn names_of(program: &str) -> Vec<&str> {
 }
 
 impl Pack {
+    /// The place of the first pattern that matches a message.
+    pub(crate) fn matching(&self, message: &str) -> Option<usize> {
+        let message = cut(message, MATCHED_BYTES_MAX);
+        let fits = |p: &Pattern| p.within.is_none() && p.captures(message).is_some();
+        self.patterns.iter().position(fits)
+    }
+
     /// Adds the values in arrays that the pack names.
     fn look_inside<'r>(&'r self, found: &mut Found<'r>) {
         for path in &self.paths {

@@ -102,6 +102,11 @@ impl Pattern {
     }
 }
 
+/// True when a pack may hold this pattern.
+pub(crate) fn is_usable(pattern: &str) -> bool {
+    compile(pattern).is_ok()
+}
+
 fn compile(pattern: &str) -> Result<Compiled, String> {
     let regex = RegexBuilder::new(&format!("^(?:{pattern})"))
         .size_limit(PATTERN_BYTES_MAX)
