@@ -198,7 +198,7 @@ fn table(wanted: &str, wrong: bool) {
     let mut proposed = Vec::new();
     for ((name, hint), cases) in &groups {
         base.add(&score(&without, cases.iter(), hint, false));
-        let proposal = with(cases, hint, |input| propose(input, name));
+        let proposal = with(cases.iter(), hint, |input| propose(input, name));
         let parser = parser_of(proposal.text);
         let mut own = score(&parser, cases.iter(), hint, wrong);
         own.confidence = proposal.confidence;
@@ -216,7 +216,9 @@ fn table(wanted: &str, wrong: bool) {
     all.print("proposed", confidence);
     held_base.print("every other record: formats", 0.0);
     held.print("  proposed from the others", 0.0);
-    strangers(&groups, &proposed);
+    if !wrong {
+        strangers(&groups, &proposed);
+    }
 }
 
 /// Records of other products that proposed packs would take.

@@ -39,7 +39,7 @@ pub const RECORDS_MAX: usize = 5000;
 pub const BYTES_MAX: usize = 8 << 20;
 
 /// Formats whose records are text with a head, and no names.
-const TEXTS: &[&str] = &["syslog", "plain", "klog", "cri"];
+const TEXTS: &[&str] = &["syslog", "plain", "klog", "cri", "cisco"];
 /// Programs that are listed; a source with more is a machine, not a product.
 const PROGRAMS_MAX: usize = 16;
 /// Remaining lines that the pack shows.
@@ -196,9 +196,7 @@ impl<'t, 'i> Sample<'t, 'i> {
             names.add(i, &found, input.received);
             // What holds names and a few words between them has no text of its own.
             let message = found.message.take().unwrap_or_default();
-            let is_all = found.pairs.len() > 1
-                && (message.len() == texts[i].len()
-                    || found.format == "keyvalue" && message.contains('='));
+            let is_all = found.format == "keyvalue" && message.contains('=');
             records.push(Record {
                 format: found.format,
                 program: found.program.map(Cow::into_owned).filter(|name| !name.is_empty()),
@@ -458,7 +456,7 @@ fn write_patterns(
     }
     for field in endpoints() {
         let port = field.field.replace(".ip", ".port");
-        let pattern = format!(r"\[?(?<{}>[0-9A-Fa-f.:]+?)\]?:(?<{port}>\d+)$", field.field);
+        let pattern = format!(r"\[?(?<{}>[0-9A-Fa-f.:]+?)\]?[:/](?<{port}>\d+)$", field.field);
         writeln!(out, "  # such as: {}", field.example)?;
         writeln!(out, "  - pattern: {}", yaml::quoted(&pattern))?;
         writeln!(out, "    in: {}", yaml::scalar(&field.native))?;

@@ -19,8 +19,8 @@ const VALUES_MAX: usize = 64;
 /// Tables for the outcome, and names that hold the time.
 const TABLES_MAX: usize = 6;
 const TIMES_MAX: usize = 4;
-/// Of this share of the values a shape is the name's.
-const SHAPE_SHARE: f64 = 0.9;
+/// Of this share of the values a shape is the name's; a value that does not fit stays where it is.
+const SHAPE_SHARE: f64 = 0.5;
 /// Conditions that tell records apart.
 const APPLIES_MAX: usize = 12;
 const HAS_MAX: usize = 3;
@@ -126,7 +126,8 @@ impl Names {
                 is_there.then_some((id, sure, name, stat))
             })
             .collect();
-        candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.2.cmp(b.2)));
+        let rank = |name: &str| (name.len(), name.to_string());
+        candidates.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| rank(a.2).cmp(&rank(b.2))));
         let mut out = Vec::new();
         for (id, confidence, name, stat) in candidates {
             let others = taken.entry(id).or_default();
@@ -145,8 +146,9 @@ impl Names {
     pub(super) fn times(&self, untimed: &[usize]) -> Vec<&str> {
         let says = |name: &str| {
             let bare = names::bare(name);
-            let ends = ["at", "on", "ts", "when"];
+            let ends = ["at", "on", "ts", "when", "start", "published", "created"];
             (bare.contains("time") || bare.contains("date"))
+                || bare == "t"
                 || ends.iter().any(|end| bare.ends_with(end))
         };
         let mut times: Vec<(&str, usize)> = self
@@ -276,7 +278,9 @@ fn add(
 
 /// True for a name that few products use.
 fn is_own(name: &str) -> bool {
-    !names::COMMON.contains(&names::bare(name).as_str()) && !name.starts_with("syslog.")
+    const OF_FORMATS: &[&str] = &["syslog.", "cisco.", "cef.", "leef."];
+    !names::COMMON.contains(&names::bare(name).as_str())
+        && !OF_FORMATS.iter().any(|start| name.starts_with(start))
 }
 
 fn is_http(value: &str) -> bool {

@@ -77,7 +77,11 @@ fn is_word(text: &str) -> bool {
 
 /// The address and the port of `192.0.2.7:443`, `[2001:db8::7]:443`.
 pub(super) fn endpoint(text: &str) -> Option<(&str, &str)> {
-    let (host, port) = text.rsplit_once(':')?;
+    let (host, port) = text.rsplit_once([':', '/'])?;
+    // What is small after a slash is the length of a network.
+    if text.contains('/') && port.parse::<u16>().is_ok_and(|port| port <= 128) {
+        return None;
+    }
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let is_bare = bare.is_some() || !host.contains(':');
     let host = bare.unwrap_or(host);
@@ -95,7 +99,7 @@ const NAMES: &[(FieldId, &[Shape], &[&str])] = {
             fields::SOURCE_IP,
             &[Ip, Endpoint],
             &[
-                "sourceip", "srcip", "sourceipaddress", "sourceaddress", "srcaddr", "srcaddress",
+                "sourceip", "srcip", "rip", "sourceipaddress", "sourceaddress", "srcaddr", "srcaddress",
                 "saddr", "clientip", "clientipaddress", "clientaddress", "clientaddr", "cip",
                 "callerip", "calleripaddress", "remoteip", "remoteipaddress", "remoteaddr",
                 "remoteaddress", "rhost", "peerip", "peeraddr", "peeraddress", "actorip",
@@ -116,7 +120,7 @@ const NAMES: &[(FieldId, &[Shape], &[&str])] = {
             fields::DESTINATION_IP,
             &[Ip, Endpoint],
             &[
-                "destinationip", "dstip", "destip", "destinationaddress", "destinationipaddress",
+                "destinationip", "dstip", "lip", "destip", "destinationaddress", "destinationipaddress",
                 "dstaddr", "dstaddress", "daddr", "destaddr", "serverip", "serveraddress",
                 "targetip", "targetaddress", "localip", "localaddr", "localaddress", "idresph",
                 "dst", "dest", "destination", "server", "target", "to",
@@ -134,12 +138,12 @@ const NAMES: &[(FieldId, &[Shape], &[&str])] = {
             fields::USER_NAME,
             &[Text],
             &[
-                "username", "user", "usr", "uname", "suser", "login", "loginname", "logname",
+                "username", "user", "usr", "uname", "suser", "login", "loginname",
                 "userprincipalname", "subjectusername", "sourceusername", "srcuser", "authuser",
                 "remoteuser", "csusername", "accountname", "account", "acct", "actorname",
-                "actorlogin", "actoremail", "actor", "useremail", "email", "principalname",
+                "actorlogin", "actoremail", "actor", "useremail", "usrname", "operator", "email", "principalname",
                 "principalemail", "principal", "performedby", "initiatedby", "caller", "userid",
-                "identity", "who", "operator", "admin", "ruser", "actoralternateid", "subject",
+                "identity", "who", "admin", "ruser", "actoralternateid", "subject",
             ],
         ),
         (fields::USER_ID, &[Number], &["userid", "uid", "auid", "actorid", "user", "accountid"]),
@@ -255,9 +259,21 @@ pub(super) fn field_of(name: &str, shape: Shape) -> Option<(FieldId, f64)> {
         let bare = bare(end);
         NAMES.iter().filter(|(_, shapes, _)| shapes.contains(&shape)).find_map(|(id, _, names)| {
             let place = names.iter().position(|name| *name == bare)?;
-            Some((*id, sure - PLACE * place as f64))
+            Some((other_side(*id, name), sure - PLACE * place as f64))
         })
     })
+}
+
+/// What is said of somebody who acted or of where it came from, inside of what was acted on.
+fn other_side(id: FieldId, name: &str) -> FieldId {
+    const OTHERS: &[&str] = &["target", "object", "destination", "dest", "dst", "server"];
+    let is_other = name.rsplit('.').skip(1).any(|part| OTHERS.contains(&bare(part).as_str()));
+    match id {
+        fields::USER_NAME if is_other => fields::USER_TARGET_NAME,
+        fields::SOURCE_IP if is_other => fields::DESTINATION_IP,
+        fields::SOURCE_PORT if is_other => fields::DESTINATION_PORT,
+        id => id,
+    }
 }
 
 /// A name in lower case, without what stands between its words.
@@ -349,7 +365,10 @@ pub(super) fn outcome<'a>(words: impl Iterator<Item = &'a str>) -> Option<&'stat
     const GOOD: &[&str] =
         &["accept", "succe", "grant", "allow", "permit", "complete", "approve", "authenticated"];
     const GOOD_ALONE: &[&str] = &["ok", "pass", "passed", "opened", "authorized", "established"];
-    let starts = |list: &[&str], word: &str| list.iter().any(|start| word.starts_with(start));
+    // A word with digits is a name: `fail2ban`.
+    let starts = |list: &[&str], word: &str| {
+        word.chars().all(char::is_alphabetic) && list.iter().any(|start| word.starts_with(start))
+    };
     let mut good = false;
     for word in words {
         if starts(BAD, word) || BAD_ALONE.contains(&word) {
@@ -434,6 +453,9 @@ mod tests {
             ("user", "1001", "user.id"),
             ("user", "192.0.2.7", ""),
             ("rhost", "gate.example", "source.domain"),
+            ("target.user.name", "anna", "user.target.name"),
+            ("client", "192.0.2.0/24", ""),
+            ("client", "192.0.2.7/4711", "source.ip"),
             ("file", "/etc/passwd", "file.path"),
             ("uid2", "1", ""),
         ] {

@@ -156,6 +156,7 @@ fn split<'a>(mut text: &'a str, tokens: &mut Vec<Token<'a>>) {
 /// Words after which a user is named.
 const USER_WORDS: &[&str] = &["user", "username", "login", "account", "principal"];
 /// Words after such a word that are no user.
+#[rustfmt::skip]
 const NO_USERS: &[&str] = &[
     "is",
     "was",
@@ -222,6 +223,8 @@ const NO_USERS: &[&str] = &[
     "without",
     "already",
     "unlocked",
+    "rejected", "accepted", "existing", "mode", "domain", "information", "removal", "terminated",
+    "closed", "opened",
 ];
 
 /// True for a word that what stands before it makes a value: `rhost=gate`, `user anna`.
@@ -230,8 +233,8 @@ fn is_announced(before: &[Token<'_>], word: &str) -> bool {
     let lower = word.to_lowercase();
     let is_user = USER_WORDS.contains(&name.to_lowercase().as_str())
         && matches!(glue.trim(), "" | "'" | "\"" | "[" | "<" | "`" | ":" | ": '" | ": \"")
-        && !NO_USERS.contains(&lower.as_str());
-    matches!(*glue, "=" | "=\"" | "='") || is_user
+        && !NO_USERS.contains(&lower.trim_end_matches(['.', '!']));
+    matches!(*glue, "=" | "=\"" | "='" | "=<") || is_user
 }
 
 /// Which side of a connection was spoken of last.
@@ -402,7 +405,7 @@ impl<'p> Writer<'p> {
                 } else {
                     Side::Source
                 };
-                self.pattern.push_str(&format!(r"\[?(?<{name}>[0-9A-Fa-f.:]+?)\]?:"));
+                self.pattern.push_str(&format!(r"\[?(?<{name}>[0-9A-Fa-f.:]+?)\]?[:/]"));
                 let port = side.port().name();
                 match self.has(port) {
                     true => self.pattern.push_str(r"\d+"),
@@ -480,8 +483,16 @@ impl<'p> Writer<'p> {
         is_key: bool,
     ) -> Option<(FieldId, f64)> {
         let is = |list: &[&str]| list.contains(&last);
-        if is_key {
-            let field = names::field_of(last, shape)?;
+        let key = match (is_key, self.glue.trim_end()) {
+            (true, _) => Some(names::field_of(last, shape)?),
+            (false, ":") => {
+                let second = self.before.len().checked_sub(2).map_or("", |at| &self.before[at]);
+                let whole = [second, last].concat();
+                names::field_of(&whole, shape).or_else(|| names::field_of(last, shape))
+            }
+            _ => None,
+        };
+        if let Some(field) = key {
             self.side = match field.0 {
                 fields::SOURCE_IP => Some(Side::Source),
                 fields::DESTINATION_IP => Some(Side::Destination),
@@ -499,6 +510,10 @@ impl<'p> Writer<'p> {
                 }
                 self.side = Some(side);
                 Some((side.ip(), sure))
+            }
+            // `192.0.2.7(4711)`
+            (Shape::Number, _) if last.is_empty() && matches!(&*self.glue, "(" | "#" | ":") => {
+                Some((self.side?.port(), LOOKED))
             }
             (Shape::Number, _) if last == "port" => {
                 let listens = self.before.iter().any(|word| word == "listening");
