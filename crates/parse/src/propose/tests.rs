@@ -74,6 +74,10 @@ fn text_says_its_fields_with_the_words_around_them() {
         ],
     );
     check(
+        &["Nov 23 09:58:01 gw gated[7]: deny tcp src outside:192.0.2.7/4711 dst in:10.0.0.5(22)"],
+        &[("source.ip", "192.0.2.7"), ("source.port", "4711"), ("destination.port", "22")],
+    );
+    check(
         &["gate access denied: login user=anna client=2001:db8::7 tries=3"],
         &[
             ("user.name", "anna"),

@@ -371,6 +371,14 @@ impl<'p> Writer<'p> {
     }
 
     fn slot(&mut self, kind: SlotKind, values: &[&str], after: &[Token<'_>]) {
+        // `192.0.2.7` and `/4711`, where the scan parts them.
+        let tail: Option<Vec<&str>> = values.iter().map(|value| value.strip_prefix('/')).collect();
+        let is_port = |text: &&str| text.parse::<u16>().is_ok();
+        let follows = self.glue.is_empty() && self.before.last().is_some_and(String::is_empty);
+        if let Some(tail) = tail.filter(|tail| follows && tail.iter().all(is_port)) {
+            self.glue("/", false);
+            return self.slot(SlotKind::Number, &tail, after);
+        }
         // Nine digits may be a time, but few numbers in a sentence are.
         let digits = |value: &&str| value.bytes().all(|b| b.is_ascii_digit());
         let shape = match shape(values, self.received) {
@@ -512,7 +520,9 @@ impl<'p> Writer<'p> {
                 Some((side.ip(), sure))
             }
             // `192.0.2.7(4711)`
-            (Shape::Number, _) if last.is_empty() && matches!(&*self.glue, "(" | "#" | ":") => {
+            (Shape::Number, _)
+                if last.is_empty() && matches!(&*self.glue, "(" | "#" | ":" | "/") =>
+            {
                 Some((self.side?.port(), LOOKED))
             }
             (Shape::Number, _) if last == "port" => {
