@@ -5,6 +5,10 @@
 //!   that it finds. The inputs show each form once or twice, where a source shows it a thousand
 //!   times; the expected values were written by people who know the product.
 //! - `... -- FILE`: the proposal for a file.
+//! - `... -- --halves FILE`: proposes from the first half of a file, and takes what our packs say of
+//!   the second half as expected.
+//! - `... -- --product vendor/product` shows a proposal of the table, `... -- --wrong [START]` what
+//!   it got wrong.
 
 // An example talks to the person who runs it.
 #![allow(clippy::print_stdout)]
@@ -29,6 +33,7 @@ fn main() {
     match words.first().map(String::as_str) {
         Some("--wrong") => table(words.get(1).map_or("", String::as_str), true),
         Some("--product") => show_product(words.get(1).map_or("", String::as_str)),
+        Some("--halves") => halves(words.get(1).map_or("", String::as_str)),
         Some(file) => show(file),
         None => table("", false),
     }
@@ -42,6 +47,30 @@ fn show(file: &str) {
     let input =
         Input { source: "file", records: &records, first_id: 1, received: now(), format: None };
     print!("{}", propose(&input, &name).text);
+}
+
+fn halves(file: &str) {
+    let bytes = std::fs::read(file).unwrap_or_else(|e| panic!("{file}: {e}"));
+    let records = frame::body(bytes);
+    let builtin = Parser::builtin().expect("our packs load");
+    let input =
+        |records| Input { source: "file", records, first_id: 1, received: now(), format: None };
+    let cases: Vec<Case> = records
+        .iter()
+        .zip(parse(&builtin, &input(&records)))
+        .map(|(record, expected)| Case {
+            input: String::from_utf8_lossy(record).into_owned(),
+            source: String::new(),
+            expected,
+        })
+        .collect();
+    let (first, second) = cases.split_at(cases.len() / 2);
+    let proposal = with(first, "", |input| propose(input, "unknown/file"));
+    let without = Parser::new(&[]).expect("no packs");
+    score(&without, second.iter(), "", false).print("second half: formats alone", 0.0);
+    let confidence = proposal.confidence;
+    score(&parser_of(proposal.text), second.iter(), "", false)
+        .print("  proposed from the first", confidence);
 }
 
 fn now() -> time::Micros {
