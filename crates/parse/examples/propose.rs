@@ -5,8 +5,8 @@
 //!   that it finds. The inputs show each form once or twice, where a source shows it a thousand
 //!   times; the expected values were written by people who know the product.
 //! - `... -- FILE`: the proposal for a file.
-//! - `... -- --halves FILE`: proposes from the first half of a file, and takes what our packs say of
-//!   the second half as expected.
+//! - `... -- --halves FILE`: proposes from the first half of a file; what our packs say of the
+//!   second half is expected.
 //! - `... -- --product vendor/product` shows a proposal of the table, `... -- --wrong [START]` what
 //!   it got wrong.
 
