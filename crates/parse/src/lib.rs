@@ -18,6 +18,7 @@ mod header;
 pub mod mask;
 mod pack;
 mod path;
+pub mod propose;
 pub mod templates;
 mod time;
 mod write;

@@ -22,8 +22,8 @@ mod text;
 
 use columns::Columns;
 use list::List;
-pub(crate) use pattern::Group;
 use pattern::{Forms, Pattern};
+pub(crate) use pattern::{Group, is_usable};
 pub(crate) use text::Applies;
 use text::{ActionText, FieldText, OneOrMore, PackText};
 
@@ -326,6 +326,12 @@ fn names_of(program: &str) -> [Option<&str>; 4] {
 }
 
 impl Pack {
+    /// The place of the first pattern that matches a message.
+    pub(crate) fn matching(&self, message: &str) -> Option<usize> {
+        let message = cut(message, MATCHED_BYTES_MAX);
+        self.forms.iter().find(|forms| forms.within.is_none())?.place(message)
+    }
+
     /// Adds the values in arrays that the pack names.
     fn look_inside<'p: 'r, 'r>(&'p self, found: &mut Found<'r>) {
         for path in &self.paths {

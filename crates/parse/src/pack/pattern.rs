@@ -90,6 +90,12 @@ impl Forms {
         list.iter().filter(begins).map(|at| &self.patterns[usize::from(*at)])
     }
 
+    /// The place of the first pattern that the text matches.
+    pub(super) fn place(&self, text: &str) -> Option<usize> {
+        let (found, _) = self.captures(text)?;
+        self.patterns.iter().position(|pattern| std::ptr::eq(pattern, found))
+    }
+
     /// The first pattern that the text matches, and the texts of its groups.
     pub(super) fn captures<'p, 't>(
         &'p self,
@@ -183,6 +189,11 @@ impl Pattern {
                 .filter_map(move |(i, group)| Some((group.as_ref()?, captures.get(i)?.as_str()))),
         )
     }
+}
+
+/// True when a pack may hold this pattern.
+pub(crate) fn is_usable(pattern: &str) -> bool {
+    compile(pattern).is_ok()
 }
 
 fn compile(pattern: &str) -> Result<Compiled, String> {
