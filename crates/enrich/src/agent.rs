@@ -236,7 +236,8 @@ pub fn read(text: &str) -> Option<Agent<'_>> {
         return None;
     }
     let (name, version, kind) = program(text)?;
-    let system = first(&SYSTEM_WORDS, text, |_| true).map(|(index, _)| SYSTEMS[index]);
+    let system = first(&SYSTEM_WORDS, text, |(_, at)| starts_word(text, at))
+        .map(|(index, _)| SYSTEMS[index]);
     let (os, os_version, device) = match system {
         Some((_, "Windows", word, device)) => (Some("Windows"), windows(text, word), device),
         Some((_, os, word, device)) => {
@@ -263,13 +264,10 @@ fn android(text: &str) -> &'static str {
 }
 
 fn program(text: &str) -> Option<(Cow<'_, str>, Option<&str>, Kind)> {
-    let starts_word = |at: usize| {
-        !at.checked_sub(1).is_some_and(|before| text.as_bytes()[before].is_ascii_alphanumeric())
-    };
     let found = first(&PROGRAM_WORDS, text, |(index, at)| match PROGRAMS[index].1 {
         // A maker of phones.
         "" => !text[..at].to_ascii_lowercase().ends_with("cu"),
-        _ => starts_word(at),
+        _ => starts_word(text, at),
     });
     let Some((index, at)) = found else {
         return own_name(text);
@@ -284,6 +282,11 @@ fn program(text: &str) -> Option<(Cow<'_, str>, Option<&str>, Kind)> {
         word => number(text, word),
     };
     Some((Cow::Borrowed(name), version, kind))
+}
+
+/// Whether a word begins there: `CrOS` is not in `Microsoft`.
+fn starts_word(text: &str, at: usize) -> bool {
+    !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// The first of the table's words that is found: its position in the table and in the text.
@@ -360,11 +363,15 @@ mod tests {
             "Firefox 128.0 browser Linux - desktop",
         );
         check(
-            &format!("Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/120.0.0.0 Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) {webkit} Chrome/120.0.0.0 Safari/537.36"
+            ),
             "Chrome 120.0.0.0 browser Windows 10 desktop",
         );
         check(
-            &format!("Mozilla/5.0 (Windows NT 6.1) {webkit} Chrome/120.0.0.0 Safari/537.36 Edg/120.0.2"),
+            &format!(
+                "Mozilla/5.0 (Windows NT 6.1) {webkit} Chrome/120.0.0.0 Safari/537.36 Edg/120.0.2"
+            ),
             "Edge 120.0.2 browser Windows 7 desktop",
         );
         check(
@@ -378,15 +385,21 @@ mod tests {
             "Chrome 114.0.5735.99 browser iPadOS 16.5 tablet",
         );
         check(
-            &format!("Mozilla/5.0 (Linux; Android 14; Pixel 8) {webkit} Chrome/120.0.0.0 Mobile Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (Linux; Android 14; Pixel 8) {webkit} Chrome/120.0.0.0 Mobile Safari/537.36"
+            ),
             "Chrome 120.0.0.0 browser Android 14 phone",
         );
         check(
-            &format!("Mozilla/5.0 (Linux; Android 13; SM-X700) {webkit} SamsungBrowser/23.0 Chrome/115.0 Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (Linux; Android 13; SM-X700) {webkit} SamsungBrowser/23.0 Chrome/115.0 Safari/537.36"
+            ),
             "Samsung Internet 23.0 browser Android 13 tablet",
         );
         check(
-            &format!("Mozilla/5.0 (Linux; Android 10; CUBOT X30) {webkit} Chrome/115.0 Mobile Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (Linux; Android 10; CUBOT X30) {webkit} Chrome/115.0 Mobile Safari/537.36"
+            ),
             "Chrome 115.0 browser Android 10 phone",
         );
         check(
@@ -403,7 +416,9 @@ mod tests {
             "Internet Explorer 6.0 browser Windows XP desktop",
         );
         check(
-            &format!("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {webkit} Chrome/120.0.0.0 Safari/537.36"),
+            &format!(
+                "Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) {webkit} Chrome/120.0.0.0 Safari/537.36"
+            ),
             "Chrome 120.0.0.0 browser ChromeOS - desktop",
         );
     }
@@ -439,7 +454,10 @@ mod tests {
             "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
             "Googlebot 2.1 bot - - -",
         );
-        check("Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)", "AhrefsBot 7.0 bot - - -");
+        check(
+            "Mozilla/5.0 (compatible; AhrefsBot/7.0; +http://ahrefs.com/robot/)",
+            "AhrefsBot 7.0 bot - - -",
+        );
         check("Sogou web spider/4.0(+http://x.example)", "spider 4.0 bot - - -");
         check("kube-probe/1.28", "kube-probe 1.28 bot - - -");
         check(

@@ -63,9 +63,10 @@ struct Saved {
 
 impl From<Bindings> for Saved {
     fn from(all: Bindings) -> Self {
-        let keys = all.order.iter().filter_map(|(_, key)| {
-            Some((key.0, key.1.clone(), all.keys.get(key)?.clone()))
-        });
+        let keys = all
+            .order
+            .iter()
+            .filter_map(|(_, key)| Some((key.0, key.1.clone(), all.keys.get(key)?.clone())));
         Saved { spans_max: all.spans_max, evicted: all.evicted, keys: keys.collect() }
     }
 }
@@ -210,20 +211,19 @@ impl Bindings {
 /// held before it began, and ends itself where the next is known to have begun.
 fn insert(spans: &mut Vec<Span>, mut new: Span) {
     let mut at = spans.partition_point(|span| span.from <= new.from);
-    if let Some(before) = at.checked_sub(1).map(|at| &mut spans[at])
+    while let Some(before) = at.checked_sub(1).map(|at| &mut spans[at])
         && before.to >= new.from
     {
         if before.value == new.value {
             (new.from, new.to) = (before.from, new.to.max(before.to));
-            at -= 1;
-            spans.remove(at);
         } else {
             before.to = new.from;
-            if before.from == before.to {
-                at -= 1;
-                spans.remove(at);
+            if before.from < before.to {
+                break;
             }
         }
+        at -= 1;
+        spans.remove(at);
     }
     while let Some(next) = spans.get(at).filter(|next| next.from <= new.to) {
         if next.value != new.value {
@@ -275,6 +275,7 @@ mod tests {
         check(&[("a", 10, 20), ("-", 15, 0)], &[(14, "a"), (15, "-")]);
         check(&[("a", 10, 20), ("-", 25, 0)], &[(19, "a")]);
         check(&[("a", 10, 20), ("b", 10, 20)], &[(10, "b"), (19, "b")]);
+        check(&[("b", 0, 9), ("a", 9, 12), ("b", 9, 12)], &[(0, "b"), (9, "b"), (11, "b")]);
         check(&[("a", 10, 10), ("", 10, 20)], &[(10, "-")]);
     }
 

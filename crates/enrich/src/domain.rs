@@ -60,7 +60,9 @@ impl Domain {
 /// The host in a URL with a scheme: `https://user@www.example.org:8443/x` has `www.example.org`.
 pub fn host(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
-    if scheme.is_empty() || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) {
+    if scheme.is_empty()
+        || !scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+    {
         return None;
     }
     // Browsers read a backslash as a slash; what hides there is not the host.
@@ -98,7 +100,10 @@ mod tests {
         check("db1.corp.internal", Some(("corp.internal", Some("db1"), "internal")));
         check("_ldap._tcp.example.org", Some(("example.org", Some("_ldap._tcp"), "org")));
         check("www.食狮.中国", Some(("食狮.中国", Some("www"), "中国")));
-        check("www.xn--85x722f.xn--fiqs8s", Some(("xn--85x722f.xn--fiqs8s", Some("www"), "xn--fiqs8s")));
+        check(
+            "www.xn--85x722f.xn--fiqs8s",
+            Some(("xn--85x722f.xn--fiqs8s", Some("www"), "xn--fiqs8s")),
+        );
     }
 
     #[test]
@@ -106,8 +111,20 @@ mod tests {
         let long = format!("{}.com", "a".repeat(64));
         let longer = format!("{}com", "a.".repeat(130));
         for name in [
-            "", ".", "com", "co.uk", "localhost", "192.0.2.1", "::1", "a..com", ".example.com", &long,
-            &longer, "a b.com", "example.com/x", "x\n.com",
+            "",
+            ".",
+            "com",
+            "co.uk",
+            "localhost",
+            "192.0.2.1",
+            "::1",
+            "a..com",
+            ".example.com",
+            &long,
+            &longer,
+            "a b.com",
+            "example.com/x",
+            "x\n.com",
         ] {
             check(name, None);
         }

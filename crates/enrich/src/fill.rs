@@ -64,7 +64,11 @@ pub(crate) struct Fill {
 
 impl Fill {
     /// A field with a value for each row, as places in a list of values.
-    pub(crate) fn by_row(name: String, rows: Vec<Option<u32>>, values: Vec<Option<String>>) -> Self {
+    pub(crate) fn by_row(
+        name: String,
+        rows: Vec<Option<u32>>,
+        values: Vec<Option<String>>,
+    ) -> Self {
         let rows = rows.into_iter().map(|at| at.unwrap_or(NONE)).collect();
         Self { name, kind: Kind::Text, rows, values }
     }

@@ -375,7 +375,8 @@ impl Builder {
     /// At the first line that is something else.
     pub fn networks(&mut self, csv: &[u8]) -> Result<(), GeoError> {
         each_line(csv, |first, last, row| {
-            let number = row.get(2).and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
+            let number =
+                row.get(2).and_then(|number| std::str::from_utf8(number).ok()?.parse().ok());
             let number = number.filter(|number| *number != NONE).ok_or(NUMBER)?;
             let name = String::from_utf8_lossy(row.get(3).unwrap_or_default());
             let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];

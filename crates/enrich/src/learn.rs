@@ -40,8 +40,12 @@ impl Learn {
     /// What the parser packs that come with Pugmark tell.
     pub fn builtin() -> Vec<Learn> {
         let lease = [
-            "dhcp_ack", "dhcp_lease", "dhcp_lease_assigned", "dhcp_lease_renewed",
-            "dhcp_lease_rebound", "dhcp_bootp_assigned",
+            "dhcp_ack",
+            "dhcp_lease",
+            "dhcp_lease_assigned",
+            "dhcp_lease_renewed",
+            "dhcp_lease_rebound",
+            "dhcp_bootp_assigned",
         ];
         let end =
             ["dhcp_release", "dhcp_lease_released", "dhcp_lease_expired", "dhcp_lease_deleted"];

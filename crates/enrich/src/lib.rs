@@ -237,7 +237,8 @@ impl Enricher {
             let place = |(row, time): (usize, &i64)| {
                 let holder = spans[all.at(row)?]?.at(*time)?;
                 // Neighbours are mostly alike.
-                if values.last().is_none_or(|last: &Option<String>| last.as_deref() != Some(holder)) {
+                if values.last().is_none_or(|last: &Option<String>| last.as_deref() != Some(holder))
+                {
                     values.push(Some(holder.to_string()));
                 }
                 Some(values.len() as u32 - 1)
@@ -318,5 +319,163 @@ fn rows(batch: &Batch, table: &Lookup, id: FieldId, fills: &mut Vec<Fill>) {
             parent => format!("{parent}.{name}"),
         };
         fills.push(Fill::by_row(name, places.clone(), values));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pugmark_event::json::RowWriter;
+    use pugmark_event::time::{HOUR, Micros};
+    use pugmark_event::{BatchBuilder, Value};
+
+    use super::*;
+
+    const NOW: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+    fn enricher(config: Config) -> Enricher {
+        let mut enricher = Enricher::new(config).unwrap();
+        let mut table = geo::Builder::default();
+        table.countries(b"203.0.113.0,203.0.113.255,DE").unwrap();
+        table.networks(b"203.0.113.0,203.0.113.127,64500,Example").unwrap();
+        enricher.table = table.finish("", "");
+        enricher.set_ranges(Ranges::new(&[ranges::List::read("tor", b"203.0.113.9").unwrap()]));
+        let lookup = Lookup::read(b"host,owner,site\nWEB1,anna,\n").unwrap();
+        enricher.set_tables(vec![Attached { lookup, fields: vec![fields::HOST_NAME] }]);
+        enricher
+    }
+
+    /// Events of (names and values), an hour between each.
+    fn batch(events: &[&[(&str, &str)]]) -> Batch {
+        let mut builder = BatchBuilder::new("test", NOW);
+        for (row, event) in (0..).zip(events) {
+            builder.begin(row, b"raw");
+            event.iter().for_each(|(name, value)| builder.named(name, Value::Text(value)));
+            builder.end(Some(NOW - 10 * HOUR + row * HOUR));
+        }
+        builder.finish().unwrap()
+    }
+
+    fn shown(batch: &Batch, row: usize) -> serde_json::Map<String, serde_json::Value> {
+        let mut json = Vec::new();
+        RowWriter::new(batch.columns()).write(row, &mut json);
+        serde_json::from_slice(&json).unwrap()
+    }
+
+    /// What the last event has afterwards that it had not before.
+    #[track_caller]
+    fn check(config: &Config, events: &[&[(&str, &str)]], expected: &str) {
+        let before = batch(events);
+        let mut enricher = enricher(config.clone());
+        enricher.learn(&before);
+        let after = enricher.enrich(&before).unwrap();
+        assert_eq!((after.broken, after.batch.rows()), (0, before.rows()));
+        let last = events.len() - 1;
+        let (before, mut after) = (shown(&before, last), shown(&after.batch, last));
+        for (name, value) in before {
+            assert_eq!(after.shift_remove(&name), Some(value), "{name} changed");
+        }
+        let mut found: Vec<_> = after.into_iter().map(|(name, v)| format!("{name}={v}")).collect();
+        found.sort();
+        assert_eq!(found.join(" ").replace('"', ""), expected, "{events:?}");
+    }
+
+    #[test]
+    fn what_is_known_is_added() {
+        let all = Config::default();
+        check(&all, &[&[("event.action", "x")]], "");
+        check(
+            &all,
+            &[&[("source.ip", "192.0.2.1")], &[("source.ip", "203.0.113.9")]],
+            "source.as.number=64500 source.as.organization.name=Example \
+             source.geo.country_iso_code=DE source.network.name=tor",
+        );
+        check(&all, &[&[("destination.ip", "10.0.0.1")]], "destination.network.name=private");
+        check(&all, &[&[("source.ip", "198.18.0.1")], &[("event.action", "x")]], "");
+        check(
+            &all,
+            &[&[("user_agent.original", "curl/8.0")]],
+            "user_agent.name=curl user_agent.type=library user_agent.version=8.0",
+        );
+        check(
+            &all,
+            &[&[("dns.question.name", "a.example.co.uk")]],
+            "dns.question.registered_domain=example.co.uk dns.question.subdomain=a \
+             dns.question.top_level_domain=co.uk",
+        );
+        check(
+            &all,
+            &[&[("url.original", "https://WWW.example.org/x")]],
+            "url.domain=www.example.org url.registered_domain=example.org",
+        );
+        check(&all, &[&[("host.name", "web1")]], "host.owner=anna");
+    }
+
+    #[test]
+    fn what_a_record_says_stays() {
+        let country = [("source.ip", "203.0.113.200"), ("source.geo.country_iso_code", "FR")];
+        check(&Config::default(), &[&country], "source.network.name=documentation");
+        let owner = [("host.name", "web1"), ("host.owner", "bob"), ("x", "y")];
+        check(&Config::default(), &[&owner], "");
+    }
+
+    #[test]
+    fn a_part_may_be_off() {
+        let none = Config {
+            geo: false,
+            ranges: false,
+            agents: false,
+            domains: false,
+            ..Config::default()
+        };
+        let event = [
+            ("source.ip", "203.0.113.9"),
+            ("user_agent.original", "curl/8.0"),
+            ("dns.question.name", "a.example.com"),
+        ];
+        check(&none, &[&event], "");
+        let text = r#"{"geo": false}"#;
+        let read: Config = serde_json::from_str(text).unwrap();
+        assert_eq!(read, Config { geo: false, ..Config::default() });
+        assert!(serde_json::from_str::<Config>(r#"{"place": false}"#).is_err());
+    }
+
+    #[test]
+    fn events_know_who_had_an_address() {
+        let config = Config { ranges: false, geo: false, ..Config::default() };
+        let lease = |host, mac| {
+            [
+                ("event.action", "dhcp_ack"),
+                ("source.ip", "10.0.0.7"),
+                ("source.domain", host),
+                ("source.mac", mac),
+            ]
+        };
+        let (one, two) = (lease("pc1", "02:00:00:00:00:01"), lease("pc2", "02:00:00:00:00:02"));
+        let login = |address, outcome| {
+            [
+                ("event.action", "login"),
+                ("event.outcome", outcome),
+                ("source.ip", address),
+                ("user.name", "anna"),
+            ]
+        };
+        let end = [("event.action", "dhcp_release"), ("source.ip", "10.0.0.7")];
+        let seen = [("destination.ip", "10.0.0.7")];
+        let first = "destination.host.name=pc1 destination.mac=02:00:00:00:00:01";
+        let second = "destination.host.name=pc2 destination.mac=02:00:00:00:00:02";
+        check(&config, &[&one, &seen], first);
+        check(&config, &[&one, &two, &seen], second);
+        check(&config, &[&seen], "");
+        check(&config, &[&one, &end, &seen], "");
+        check(&config, &[&login("10.0.0.7", "success"), &seen], "destination.user.name=anna");
+        check(&config, &[&login("10.0.0.7", "failure"), &seen], "");
+        let public = [("source.ip", "203.0.113.9")];
+        check(&config, &[&login("203.0.113.9", "success"), &public], "");
+        let vpn = [
+            ("event.action", "vpn_address_assigned"),
+            ("asa.assigned_ip", "10.0.0.7"),
+            ("user.name", "anna"),
+        ];
+        check(&config, &[&vpn, &seen], "destination.user.name=anna");
     }
 }

@@ -146,7 +146,9 @@ impl Lookup {
 /// else in lower case, since names of hosts and users have no case.
 pub(crate) fn normal(key: &str) -> Cow<'_, str> {
     let key = key.trim();
-    if key.contains(':') && let Ok(address) = key.parse::<IpAddr>() {
+    if key.contains(':')
+        && let Ok(address) = key.parse::<IpAddr>()
+    {
         return Cow::Owned(address.to_canonical().to_string());
     }
     match key.bytes().all(|b| b.is_ascii() && !b.is_ascii_uppercase()) {
@@ -249,7 +251,8 @@ impl Rows {
             let (found, expected) = (row.values.len(), columns.len());
             return Err(format!("{found} values for {expected} columns; give one for each"));
         }
-        if let Some(long) = row.values.iter().chain([&row.key]).find(|v| v.len() > VALUE_BYTES_MAX) {
+        if let Some(long) = row.values.iter().chain([&row.key]).find(|v| v.len() > VALUE_BYTES_MAX)
+        {
             let text = shown(long);
             return Err(format!("`{text}...` is longer than {VALUE_BYTES_MAX} bytes; shorten it"));
         }
@@ -257,7 +260,8 @@ impl Rows {
         if key.is_empty() {
             return Err("the key is empty; fill it in or remove the row".into());
         }
-        let (from, to) = (row.valid_from.unwrap_or(Micros::MIN), row.valid_to.unwrap_or(Micros::MAX));
+        let (from, to) =
+            (row.valid_from.unwrap_or(Micros::MIN), row.valid_to.unwrap_or(Micros::MAX));
         if from >= to {
             return Err("it ends before it begins; exchange valid_from and valid_to".into());
         }
@@ -323,8 +327,14 @@ mod tests {
         }
         for (bad, what) in [
             (row("", None, None), "the key is empty; fill it in or remove the row"),
-            (row("a", Some(5), Some(5)), "it ends before it begins; exchange valid_from and valid_to"),
-            (Row { key: "a".into(), ..Row::default() }, "0 values for 1 columns; give one for each"),
+            (
+                row("a", Some(5), Some(5)),
+                "it ends before it begins; exchange valid_from and valid_to",
+            ),
+            (
+                Row { key: "a".into(), ..Row::default() },
+                "0 values for 1 columns; give one for each",
+            ),
         ] {
             let error = Lookup::from_rows(vec!["v".into()], [row("a", None, None), bad]);
             assert_eq!(error.unwrap_err(), LookupError { line: 2, what: what.into() });
@@ -335,7 +345,10 @@ mod tests {
     fn a_wrong_line_says_what_to_do() {
         for (csv, expected) in [
             ("", "line 1: there are no columns with values; add one beside the key"),
-            ("key,valid_from\na,", "line 1: there are no columns with values; add one beside the key"),
+            (
+                "key,valid_from\na,",
+                "line 1: there are no columns with values; add one beside the key",
+            ),
             ("key,a,a\n", "line 1: the column `a` is there twice; rename or remove one"),
             ("key,\n", "line 1: column 1 has no name of 1 to 64 bytes; name it"),
             (

@@ -87,8 +87,10 @@ impl MaxMind {
             network: traits.autonomous_system_number,
             organization: traits.autonomous_system_organization,
         });
-        let registered =
-            Place { country: record.registered_country.and_then(|c| c.iso_code), ..Place::default() };
+        let registered = Place {
+            country: record.registered_country.and_then(|c| c.iso_code),
+            ..Place::default()
+        };
         Ok(own.or(traits).or(registered))
     }
 }
@@ -129,8 +131,16 @@ mod tests {
     }
 
     const ADDRESSES: [&str; 10] = [
-        "0.0.0.0", "1.1.1.1", "2.125.160.216", "81.2.69.160", "89.160.20.112", "216.160.83.56",
-        "255.255.255.255", "::", "2001:218::1", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+        "0.0.0.0",
+        "1.1.1.1",
+        "2.125.160.216",
+        "81.2.69.160",
+        "89.160.20.112",
+        "216.160.83.56",
+        "255.255.255.255",
+        "::",
+        "2001:218::1",
+        "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
     ];
 
     fn ask(bytes: Vec<u8>) -> usize {
