@@ -1,6 +1,6 @@
 //! Makes the table of countries and networks out of CSV files; `cargo xtask geo` runs it:
 //! `geo_table OUT RELEASE ATTRIBUTION COUNTRIES.csv,... NETWORKS.csv,...`.
-//! Then it says how large the table is and how long a lookup takes.
+//! Then it says how large the table is and, built with `--release`, how long a lookup takes.
 
 // An example talks to the person who runs it.
 #![allow(clippy::print_stdout)]
@@ -32,8 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table = Table::read(&bytes)?;
     let ranges = table.ranges();
     println!("{ranges} ranges, {} bytes, read in {:?}", bytes.len(), start.elapsed());
+    if cfg!(debug_assertions) {
+        return Ok(());
+    }
     println!("IPv4: {} ns per lookup", nanoseconds(&table, |n| IpAddr::from(n.to_be_bytes())));
-    let v6 = |n: u32| IpAddr::from((0x2001_u128 << 112) | (u128::from(n) << 80));
+    let v6 = |n: u32| IpAddr::from(((0x2001_u128 << 112) | (u128::from(n) << 80)).to_be_bytes());
     println!("IPv6: {} ns per lookup", nanoseconds(&table, v6));
     Ok(())
 }

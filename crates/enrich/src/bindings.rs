@@ -331,7 +331,8 @@ mod tests {
                     }
                 }
                 let count: usize = all.keys.values().map(Vec::len).sum();
-                prop_assert!(count == all.len() && count <= 12 && all.order.len() == all.keys.len());
+                prop_assert!(count == all.len() && count <= 12);
+                prop_assert_eq!(all.order.len(), all.keys.len());
                 for spans in all.keys.values() {
                     prop_assert!(spans.iter().all(|span| span.from < span.to));
                     prop_assert!(spans.windows(2).all(|pair| pair[0].to <= pair[1].from));

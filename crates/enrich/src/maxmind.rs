@@ -184,7 +184,9 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
-        fn any_damage_is_an_error(damage in prop::collection::vec((any::<usize>(), any::<u8>()), 1..40)) {
+        fn any_damage_is_an_error(
+            damage in prop::collection::vec((any::<usize>(), any::<u8>()), 1..40),
+        ) {
             for (_, mut bytes) in databases("test-data").into_iter().filter(|d| d.1.len() < 20_000) {
                 let length = bytes.len();
                 damage.iter().for_each(|(at, byte)| bytes[at % length] = *byte);

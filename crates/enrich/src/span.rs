@@ -1,4 +1,4 @@
-//! Ranges on a line of numbers, made flat: each point has the value of the innermost range around it.
+//! Ranges of numbers, made flat: each number has the value of the innermost range around it.
 //!
 //! Addresses (nested networks, the longest prefix wins) and validity (a short lease within a long
 //! assignment) are the same question. Flattened once, it is answered by one binary search.
