@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(table) = Lookup::read(bytes) {
         table.at("192.0.2.1", 0).count();
     }
-    if let Ok(bindings) = Bindings::load(bytes) {
+    if let Ok(bindings) = Bindings::load(bytes, 1000) {
         assert!(bindings.save().is_ok());
     }
     if let Ok(text) = std::str::from_utf8(bytes) {
