@@ -8,6 +8,7 @@
 
 mod bench;
 mod codegen;
+mod geo;
 mod run;
 mod shell;
 mod test;
@@ -32,6 +33,7 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ),
     ("bench", "build release and measure; further words go to `pugmark-bench run`", bench::bench),
     ("codegen", "write the generated files; --check only compares", codegen::codegen),
+    ("geo", "get the table of countries and networks that builds take in; --force anew", geo::geo),
     ("web", "build web/dist when its sources changed; --force always", web::web),
 ];
 

@@ -8,6 +8,7 @@ use super::tree::{File, Problem, Tree};
 pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("event", 0),
     ("parse", 1),
+    ("enrich", 1),
     ("query", 1),
     ("detect", 1),
     ("alert", 2),
