@@ -208,10 +208,13 @@ fields! {
     SOURCE_PORT "source.port" "source_port" Long _ "src_endpoint.port" ["windows:SourcePort" "windows:IpPort" "*:src_port" "*:srcport" "*:SPT" "zeek:id.orig_p"] "Port that it came from.";
     SOURCE_HOST "source.domain" "source_domain" Text Host "src_endpoint.hostname" ["windows:WorkstationName" "windows:SourceHostname"] "Name of the machine that it came from.";
     SOURCE_BYTES "source.bytes" "source_bytes" Long _ "traffic.bytes_out" ["*:cs-bytes" "*:sentbyte" "zeek:orig_bytes"] "Bytes sent by the source.";
+    SOURCE_COUNTRY "source.geo.country_iso_code" "source_geo_country_iso_code" Text _ "src_endpoint.location.country" [] "Country of the address that it came from (ISO 3166-1 alpha-2).";
+    SOURCE_NETWORK "source.as.number" "source_as_number" Long _ "src_endpoint.autonomous_system.number" [] "Autonomous system of the address that it came from.";
     DESTINATION_IP "destination.ip" "destination_ip" Ip Address "dst_endpoint.ip" ["windows:DestinationIp" "windows:DestAddress" "*:dst_ip" "*:dstip" "*:DST" "zeek:id.resp_h"] "Address that it went to.";
     DESTINATION_PORT "destination.port" "destination_port" Long _ "dst_endpoint.port" ["windows:DestinationPort" "windows:DestPort" "*:dst_port" "*:dstport" "*:DPT" "zeek:id.resp_p"] "Port that it went to.";
     DESTINATION_HOST "destination.domain" "destination_domain" Text Host "dst_endpoint.hostname" ["windows:DestinationHostname" "*:cs-host" "*:r-dns"] "Name of the machine that it went to.";
     DESTINATION_BYTES "destination.bytes" "destination_bytes" Long _ "traffic.bytes_in" ["*:rcvdbyte" "zeek:resp_bytes"] "Bytes sent by the destination.";
+    DESTINATION_COUNTRY "destination.geo.country_iso_code" "destination_geo_country_iso_code" Text _ "dst_endpoint.location.country" [] "Country of the address that it went to (ISO 3166-1 alpha-2).";
     NETWORK_TRANSPORT "network.transport" "network_transport" Text _ "connection_info.protocol_name" ["windows:Protocol" "*:proto" "*:PROTO"] "tcp, udp, icmp.";
     HTTP_METHOD "http.request.method" "http_request_method" Text _ "http_request.http_method" ["*:cs-method" "*:request_method"] "HTTP method.";
     HTTP_STATUS "http.response.status_code" "http_response_status_code" Long _ "http_response.code" ["*:sc-status" "*:status" "*:status_code"] "HTTP status.";
@@ -221,7 +224,9 @@ fields! {
     URL_PATH "url.path" "url_path" Text Resource "http_request.url.path" ["*:cs-uri-stem"] "Path of the URL.";
     URL_QUERY "url.query" "url_query" Text _ "http_request.url.query_string" ["*:cs-uri-query" "*:c-uri-query"] "Query string of the URL.";
     USER_AGENT "user_agent.original" "user_agent_original" Text _ "http_request.user_agent" ["*:cs-user-agent" "*:c-useragent" "*:http_user_agent" "*:user_agent" "aws:userAgent"] "User agent.";
+    USER_AGENT_NAME "user_agent.name" "user_agent_name" Text _ "http_request.user_agent" [] "The program behind the user agent.";
     DNS_QUESTION "dns.question.name" "dns_question_name" Text Resource "query.hostname" ["windows:QueryName" "*:query" "*:qname"] "The name asked for.";
+    DNS_REGISTERED_DOMAIN "dns.question.registered_domain" "dns_question_registered_domain" Text Resource "query.hostname" [] "The registered domain of the name asked for.";
     DNS_TYPE "dns.question.type" "dns_question_type" Text _ "query.type" ["*:record_type" "*:qtype" "*:qtype_name"] "Record type asked for.";
     DNS_ANSWERS "dns.answers.data" "dns_answers_data" Text _ "answers.rdata" ["windows:QueryResults" "*:answer" "*:answers"] "What was answered.";
     DNS_RESPONSE_CODE "dns.response_code" "dns_response_code" Text _ "rcode" ["windows:QueryStatus" "*:rcode" "*:rcode_name"] "Answer code.";

@@ -41,6 +41,12 @@ pub struct Parser {
     packs: Packs,
 }
 
+fn builtin() -> Vec<PackSource> {
+    let source =
+        |(path, text): &(&str, &str)| PackSource { path: (*path).into(), text: (*text).into() };
+    BUILTIN.iter().map(source).collect()
+}
+
 /// One block of records and what is known about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
@@ -63,12 +69,29 @@ impl Parser {
     /// # Errors
     /// When one of them does not compile, which a test rules out.
     pub fn builtin() -> Result<Parser, PackError> {
-        let sources: Vec<PackSource> = BUILTIN
-            .iter()
-            .map(|(path, text)| PackSource { path: (*path).into(), text: (*text).into() })
-            .collect();
         // A test compiles their patterns.
-        Ok(Parser { packs: Packs::new(&sources)? })
+        Ok(Parser { packs: Packs::new(&builtin())? })
+    }
+
+    /// The same with packs of the user's own, which are asked before them; one takes the place of
+    /// that with the same name. Own packs that cannot be used are left out and named.
+    ///
+    /// # Errors
+    /// When a pack that comes with Pugmark does not compile, which a test rules out.
+    pub fn with_own(own: &[PackSource]) -> Result<(Parser, Vec<PackError>), PackError> {
+        let (mut sources, mut problems) = (Vec::new(), Vec::new());
+        for source in own {
+            match Parser::new(std::slice::from_ref(source)) {
+                Ok(_) => sources.push(source.clone()),
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let own = sources.len();
+        let others =
+            builtin().into_iter().filter(|pack| !sources.iter().any(|own| own.path == pack.path));
+        let others: Vec<PackSource> = others.collect();
+        sources.extend(others);
+        Ok((Parser { packs: Packs::with_own(&sources, own)? }, problems))
     }
 
     /// A parser with these packs alone.

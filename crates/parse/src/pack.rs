@@ -206,6 +206,8 @@ pub(crate) struct Packs {
     pub(crate) packs: Vec<Pack>,
     by_program: HashMap<String, List>,
     by_format: HashMap<String, List>,
+    /// So many packs at the beginning are the user's own.
+    own: usize,
     /// The only pack that is asked, and asked whatever the record looks like.
     forced: Option<usize>,
 }
@@ -213,7 +215,12 @@ pub(crate) struct Packs {
 impl Packs {
     /// Reads packs; their patterns are compiled when they are first asked.
     pub(crate) fn new(sources: &[PackSource]) -> Result<Self, PackError> {
-        let mut packs = Packs::default();
+        Self::with_own(sources, 0)
+    }
+
+    /// The same, where the first `own` are asked before the others.
+    pub(crate) fn with_own(sources: &[PackSource], own: usize) -> Result<Self, PackError> {
+        let mut packs = Packs { own, ..Packs::default() };
         for source in sources {
             let pack = compile(source)
                 .map_err(|message| PackError { path: source.path.clone(), message })?;
@@ -250,7 +257,8 @@ impl Packs {
         }
         let (programs, formats) = (&mut self.by_program, &mut self.by_format);
         #[allow(clippy::iter_over_hash_type)] // each list is sorted by itself
-        programs.values_mut().chain(formats.values_mut()).for_each(|list| list.sort(&self.packs));
+        let lists = programs.values_mut().chain(formats.values_mut());
+        lists.for_each(|list| list.sort(&self.packs, self.own));
     }
 
     /// What the first pack that applies says. Pairs that it finds in the message are added.

@@ -47,8 +47,10 @@ impl List {
         &self.entries
     }
 
-    pub(super) fn sort(&mut self, packs: &[Pack]) {
-        self.entries.sort_by_key(|(p, a)| std::cmp::Reverse(packs[*p].applies[*a].weight()));
+    /// Puts the first `own` packs before the others, and the surest first in both.
+    pub(super) fn sort(&mut self, packs: &[Pack], own: usize) {
+        let weight = |(p, a): &Entry| packs[*p].applies[*a].weight();
+        self.entries.sort_by_key(|entry| (entry.0 >= own, std::cmp::Reverse(weight(entry))));
     }
 
     /// Those that may apply; whether one does is still to be asked.
