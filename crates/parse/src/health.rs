@@ -131,6 +131,18 @@ pub enum What {
     },
 }
 
+impl What {
+    /// The lower-case word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Understood { .. } => "understood",
+            What::Reader { .. } => "reader",
+            What::Vanished { .. } => "vanished",
+            What::Type { .. } => "type",
+        }
+    }
+}
+
 impl std::fmt::Display for What {
     /// One sentence for a person. Names of fields are hostile text.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -154,7 +166,7 @@ impl std::fmt::Display for What {
 }
 
 /// What is known about all sources.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Health {
     sources: BTreeMap<String, Source>,
     /// Id of the first event that was not seen.
@@ -175,7 +187,7 @@ struct Kept<'a> {
 impl Health {
     /// Nothing is known yet. The seed keys hashes of hostile text; a secret one is best.
     pub fn new(seed: u64) -> Self {
-        Self { room: FIELDS_ALL_MAX, seed, ..Self::default() }
+        Self { sources: BTreeMap::new(), next: 0, room: FIELDS_ALL_MAX, seed }
     }
 
     /// Looks at the events of a batch that it has not seen yet, with how they were read. Gives the
