@@ -12,4 +12,5 @@ mod main_path;
 mod parse;
 mod retention;
 mod settings;
+mod sources;
 mod syslog;

@@ -221,6 +221,8 @@ const pages = [
 ]
 if (alerts[0]) pages.push(['alert', `/alerts/${encodeURIComponent(alerts[0].id)}`])
 if (rules[0]) pages.push(['rule', `/rules/${encodeURIComponent(rules[0].id)}`], ['rule-edit', `/rules/${encodeURIComponent(rules[0].id)}/edit`])
+const sources = (await api('GET', '/sources').catch(() => null))?.sources ?? []
+if (sources[0]) pages.push(['source', `/data?source=${encodeURIComponent(sources[0].name)}`])
 const off = rules.find((rule) => rule.off)
 if (off) pages.push(['rule-off', `/rules/${encodeURIComponent(off.id)}`])
 
@@ -472,6 +474,17 @@ await step('live tail shows a new event within seconds', async () => {
   await page.screenshot({ path: `${shots}live.png` })
   await page.keyboard.press('l')
   await page.waitForFunction(() => !/[?&]live=/.test(location.search))
+})
+
+await step('a source says what its records look like', async () => {
+  await goto('/data')
+  await page.click('a[aria-label^="How "]')
+  await page.waitForURL(/\/data\?source=/)
+  const panel = page.locator('section[aria-label^="How "]')
+  await panel.locator('[role=region][aria-label="Read by"] tbody tr').first().waitFor()
+  await panel.locator('details summary').first().waitFor()
+  await panel.locator('a:has-text("Close")').click()
+  await page.waitForURL(`${url}/data`)
 })
 
 await step('ten tabs share one stream', async () => {

@@ -255,8 +255,19 @@ function sources() {
     const per = new Map()
     for (const event of own) { const at = Math.floor(Date.parse(event['@timestamp']) / 60_000) * 60_000; per.set(at, (per.get(at) ?? 0) + 1) }
     const quarantined = name === 'firewall' ? 3 : 0
-    return { name, received: own.length + quarantined, stored: own.length, quarantined, shed: 0, raw_bytes: own.length * 180_000, last_received: own.at(-1)['@timestamp'], per_minute: Array.from({ length: 60 }, (_, i) => ({ time: iso(now - (59 - i) * 60_000), count: per.get(now - (59 - i) * 60_000) ?? 0 })) }
+    return { name, received: own.length + quarantined, stored: own.length, quarantined, shed: 0, raw_bytes: own.length * 180_000, last_received: own.at(-1)['@timestamp'], health: name === 'firewall' ? 'broken' : 'healthy', understood: 0.998, per_minute: Array.from({ length: 60 }, (_, i) => ({ time: iso(now - (59 - i) * 60_000), count: per.get(now - (59 - i) * 60_000) ?? 0 })) }
   })
+}
+function sourceHealth(name) {
+  const own = events.filter((event) => event['event.source'] === name)
+  if (own.length === 0) return null
+  const names = [...new Set(own.slice(-200).flatMap((event) => Object.keys(event)))].filter((field) => !field.startsWith('event.') && field !== '@timestamp')
+  const share = (field) => own.filter((event) => field in event).length / own.length
+  const broken = name === 'firewall'
+  const fields = names.map((field) => ({ name: field, kind: typeof own.find((event) => field in event)[field] === 'number' ? 'number' : 'text', share: share(field), newest: share(field), vanished: false, changed_to: null }))
+  if (broken) Object.assign(fields[0], { vanished: true, newest: 0 })
+  const stream = { program: '', reader: 'keyvalue', pack: false, kind: '', health: broken ? 'broken' : 'healthy', events: own.length, fields }
+  return { name, health: stream.health, events: own.length, beyond: 0, last_event: own.at(-1)['@timestamp'], understood: 0.998, readers: [{ name: 'keyvalue', pack: false, share: 0.998 }, { name: '', pack: false, share: 0.002 }], issues: [{ issue: 'not_understood', share: 0.002 }], streams: [stream], errors: [{ template: 'link <*> down', example: 'link 7 down', count: 3 }], new_kinds: [{ template: 'admin <user> logged in', example: 'admin bob logged in', event: own.at(-1)['event.id'], time: own.at(-1)['@timestamp'] }], settled: true, breaks: broken ? [{ what: 'vanished', text: `100 % of the events had ${fields[0].name}, now none has`, program: '', reader: 'keyvalue', kind: '', events: [own[0]['event.id'], own.at(-1)['event.id']] }] : [] }
 }
 function ledger() {
   const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, quarantined: s.quarantined, shed: s.shed, expired: 0, balanced: true }))
@@ -380,6 +391,10 @@ function handle(request, response, bytes) {
 
 function route(path, url, body, raw, request, response, cookie) {
   const [, first, second, third] = path.split('/').map(decodeURIComponent)
+  if (first === 'sources' && third === 'health') {
+    const found = sourceHealth(second)
+    return found ? json(response, found) : fail(response, 404, { code: 'not_found', message: 'There is no source with events' })
+  }
   const simple = { status, ledger, sources: () => ({ sources: sources() }), 'openapi.json': () => openapi, fields: () => ({ fields: [] }) }[first]
   if (path === '/auth/logout') { sessions.delete(cookie); return response.writeHead(204).end() }
   if (simple) return json(response, simple())

@@ -1,5 +1,6 @@
 //! The engine: starts the stages, joins them, and stops them in order.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use pugmark_alert::{Alert, Verdict};
 use pugmark_detect::RuleSet;
 use pugmark_event::{Batch, Records};
 use pugmark_parse::Parser;
+use pugmark_parse::health::{Health, Report, Summary};
 use pugmark_query::Search;
 use pugmark_store::{Block, Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -20,7 +22,7 @@ use crate::clock::Clock;
 use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
-use crate::pipeline::{CostLimit, Pipeline};
+use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
 use crate::reloader;
 use crate::rulebook::{Origin, OriginError, RuleBook};
 use crate::self_check::SelfCheck;
@@ -123,6 +125,7 @@ pub(crate) struct Inner {
     reparse: Mutex<ReparseState>,
     notices: broadcast::Sender<Arc<Notice>>,
     counters: Arc<Counters>,
+    health: SharedHealth,
     started: i64,
     stop: watch::Sender<bool>,
     pipeline: Mutex<Option<std::thread::JoinHandle<()>>>,
@@ -144,6 +147,7 @@ impl Engine {
         let (stop, stopped) = watch::channel(false);
         let watched = stopped.clone();
         let counters = Arc::new(Counters::default());
+        let health = SharedHealth::new(Mutex::new(Health::new(0)));
         let rules = Arc::new(parts.rules);
         let pipeline = Pipeline {
             store: parts.store.clone(),
@@ -151,6 +155,7 @@ impl Engine {
             rules: rules.clone(),
             notices: notices.clone(),
             counters: counters.clone(),
+            health: health.clone(),
             runtime: tokio::runtime::Handle::current(),
             checkpoint_interval: options.checkpoint_interval,
             noise_budget: options.noise_budget,
@@ -187,6 +192,7 @@ impl Engine {
             reparse: Mutex::default(),
             notices,
             counters,
+            health,
             stop,
             pipeline: Mutex::new(Some(thread)),
         };
@@ -282,6 +288,17 @@ impl Engine {
     /// Counters since the start.
     pub fn counters(&self) -> &Counters {
         &self.inner.counters
+    }
+
+    /// How each source is, in short, by its name.
+    pub fn source_states(&self) -> BTreeMap<String, Summary> {
+        let health = self.inner.health.lock();
+        health.summaries().map(|(name, summary)| (name.to_string(), summary)).collect()
+    }
+
+    /// All that is known about what the records of a source look like; `None` before its first.
+    pub fn source_health(&self, source: &str) -> Option<Report> {
+        self.inner.health.lock().report(source)
     }
 
     /// Alerts and events from now on. A listener that lags misses some and is told how many.

@@ -12,13 +12,14 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, never, select};
 use pugmark_detect::Detection;
 use pugmark_event::Batch;
-use pugmark_parse::{Input, Parser};
+use pugmark_parse::{Input, Parser, Readings};
 use pugmark_store::{Block, Store};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::engine::Notice;
 use crate::pipeline::alerts::{AlertBook, Order};
+use crate::pipeline::sources::Sources;
 use crate::pipeline::throttle::Stepped;
 use crate::pipeline::watch::Watch;
 use crate::rulebook::RuleBook;
@@ -26,9 +27,11 @@ use crate::status::Counters;
 
 mod alerts;
 mod late;
+mod sources;
 mod throttle;
 mod watch;
 
+pub(crate) use sources::SharedHealth;
 pub use throttle::CostLimit;
 
 /// How often what is not urgent is looked at.
@@ -41,6 +44,7 @@ pub(crate) struct Pipeline {
     pub(crate) rules: Arc<RuleBook>,
     pub(crate) notices: broadcast::Sender<Arc<Notice>>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) health: SharedHealth,
     pub(crate) runtime: Handle,
     pub(crate) checkpoint_interval: Duration,
     pub(crate) noise_budget: u64,
@@ -58,13 +62,19 @@ impl Pipeline {
             self.cost_limit,
         );
         self.counters.set_throttled(watch.throttled());
+        let mut sources = Sources::start(
+            self.store.clone(),
+            &self.parser,
+            self.health.clone(),
+            self.checkpoint_interval,
+        );
         let mut book = AlertBook::new(self.store.clone(), self.noise_budget);
         let ticks = crossbeam_channel::tick(TICK);
         loop {
             select! {
                 recv(blocks) -> block => match block {
                     Ok(block) => {
-                        if !self.process(&block, &mut watch, &mut book) {
+                        if !self.process(&block, &mut watch, &mut sources, &mut book) {
                             return;
                         }
                     }
@@ -105,19 +115,27 @@ impl Pipeline {
             if watch.keep_if_due() {
                 self.counters.set_forgotten(watch.forgotten());
             }
+            sources.keep_if_due();
         }
         watch.keep();
+        sources.keep();
     }
 
     /// False when the block is not done: the engine stops, and the WAL still has it.
-    fn process(&self, block: &Block, watch: &mut Watch, book: &mut AlertBook) -> bool {
+    fn process(
+        &self,
+        block: &Block,
+        watch: &mut Watch,
+        sources: &mut Sources,
+        book: &mut AlertBook,
+    ) -> bool {
         let end = block.first_id + block.records.len() as i64;
         if let Some(reason) = &block.quarantine {
             self.store.quarantine(block, 0..block.records.len(), reason);
             self.done(end, watch);
             return true;
         }
-        let Some(batch) = self.parse(block) else {
+        let Some((batch, readings)) = self.parse(block) else {
             self.store.quarantine(block, 0..block.records.len(), "the parser failed on this block");
             self.done(end, watch);
             return true;
@@ -128,9 +146,16 @@ impl Pipeline {
             // A listener that has gone meanwhile is fine.
             let _ = self.notices.send(Arc::new(Notice::Events(batch.clone())));
         }
-        let detections = watch.detect(&batch);
+        let mut detections = watch.detect(&batch);
+        let broken = sources.observe(&batch, &readings);
+        let said = !broken.is_empty();
+        detections.extend(broken);
         let raised = self.raise(&detections, book, Order::Stream);
         if raised {
+            if said {
+                // What was said is not said again, whenever the process ends.
+                sources.keep();
+            }
             self.done(end, watch);
         }
         raised
@@ -149,7 +174,7 @@ impl Pipeline {
     }
 
     /// Parsing never fails; if a defect makes it panic all the same, the block is set aside whole.
-    fn parse(&self, block: &Block) -> Option<Batch> {
+    fn parse(&self, block: &Block) -> Option<(Batch, Readings)> {
         let input = Input {
             source: &block.source,
             records: &block.records,
@@ -157,7 +182,7 @@ impl Pipeline {
             received: block.received,
             format: block.format.as_deref(),
         };
-        let parsed = catch_unwind(AssertUnwindSafe(|| self.parser.parse(&input)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| self.parser.parse_readings(&input)));
         parsed
             .inspect_err(|_| tracing::error!(source = %block.source, "BUG: the parser panicked"))
             .ok()

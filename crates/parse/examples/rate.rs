@@ -1,4 +1,4 @@
-//! Nanoseconds per event and format, for built-in samples or for files of logs, such as those that
+//! Nanoseconds per event and format to parse and to watch the health of the source, for built-in samples or for files of logs, such as those that
 //! `pugmark-bench corpus` writes. Run it by hand:
 //! `cargo run --release -p pugmark-parse --example rate -- [FILE...]`.
 
@@ -8,7 +8,8 @@
 use std::time::Instant;
 
 use pugmark_event::{Batch, Records};
-use pugmark_parse::{Input, Parser, frame};
+use pugmark_parse::health::Health;
+use pugmark_parse::{Input, Parser, Readings, frame};
 
 const ROUNDS: u32 = 200;
 const RECORDS: usize = 1000;
@@ -66,13 +67,53 @@ fn main() {
         for _ in 0..ROUNDS {
             std::hint::black_box(parse(&parser, "rate", &records));
         }
-        let nanos = start.elapsed().as_nanos() / u128::from(ROUNDS) / RECORDS as u128;
-        println!("{name:20} {nanos:6} ns/event {:5} bytes", sample.len());
+        let each = u128::from(ROUNDS) * RECORDS as u128;
+        let nanos = start.elapsed().as_nanos() / each;
+        let mut health = Health::new(1);
+        let mut watching = 0;
+        for round in 0..ROUNDS {
+            let first_id = 1 + i64::from(round) * RECORDS as i64;
+            let (batch, readings) = readings(&parser, "rate", &records, first_id);
+            let start = Instant::now();
+            health.observe(&batch, &readings);
+            watching += start.elapsed().as_nanos();
+        }
+        let watching = watching / each;
+        println!("{name:20} {nanos:6} ns/event {watching:5} ns health {:5} bytes", sample.len());
     }
 }
 
 fn parse(parser: &Parser, source: &str, records: &Records) -> Batch {
-    parser.parse(&Input { source, records, first_id: 1, received: RECEIVED, format: None })
+    readings(parser, source, records, 1).0
+}
+
+fn readings(parser: &Parser, source: &str, records: &Records, first_id: i64) -> (Batch, Readings) {
+    let input = Input { source, records, first_id, received: RECEIVED, format: None };
+    parser.parse_readings(&input)
+}
+
+/// Nanoseconds for each event of the bodies to watch the health of their source, and what it says.
+fn watch(parser: &Parser, source: &str, bodies: &[&[u8]]) -> u128 {
+    let (mut health, mut nanos, mut next) = (Health::new(1), 0, 1);
+    for body in bodies {
+        let records = frame::body(body.to_vec());
+        let (batch, readings) = readings(parser, source, &records, next);
+        next += batch.rows() as i64;
+        let start = Instant::now();
+        let breaks = health.observe(&batch, &readings);
+        nanos += start.elapsed().as_nanos();
+        for each in breaks {
+            println!("  {}|{}|{}: {}", each.program, each.reader, each.kind, each.what);
+        }
+    }
+    if let Some(report) = health.report(source) {
+        for kind in &report.new_kinds {
+            println!("  new kind at event {}: {}", kind.event_id, kind.text);
+        }
+    }
+    let size = health.to_bytes("").map_or(0, |bytes| bytes.len());
+    println!("  {size} bytes to keep, {} breaks stand", health.breaks().len());
+    nanos / (next as u128).max(1)
 }
 
 /// Frames and parses a file as bodies of requests.
@@ -96,8 +137,9 @@ fn run(parser: &Parser, file: &str) {
         (framing, parsing) = (framing.min(frames), parsing.min(parses));
     }
     let each = |nanos: u128| nanos / events.max(1) as u128;
+    let watching = watch(parser, &name, &bodies);
     println!(
-        "{name:20} {events:8} events {:5} bytes {:6} ns framing {:6} ns parsing",
+        "{name:20} {events:8} events {:5} bytes {:6} ns framing {:6} ns parsing {watching} ns health",
         bytes.len() / events.max(1),
         each(framing),
         each(parsing)

@@ -15,10 +15,12 @@ mod formats;
 mod found;
 pub mod frame;
 mod header;
+pub mod health;
 pub mod mask;
 mod pack;
 mod path;
 pub mod propose;
+mod reading;
 pub mod templates;
 mod time;
 mod write;
@@ -26,6 +28,7 @@ mod write;
 pub use catalog::Produced;
 pub use header::Headers;
 pub use pack::{PackError, PackSource};
+pub use reading::Readings;
 
 use formats::{Context, Shapes};
 use pack::{Packs, Subject};
@@ -131,10 +134,20 @@ impl Parser {
 
     /// Parses a block: as many events as there are records, in their order.
     pub fn parse(&self, input: &Input<'_>) -> Batch {
+        self.parse_readings(input).0
+    }
+
+    /// The same, with how each record was read.
+    pub fn parse_readings(&self, input: &Input<'_>) -> (Batch, Readings) {
         self.read(input, &mut Shapes::new(input.records.len(), input.format))
     }
 
-    fn read<'a>(&self, input: &Input<'a>, shapes: &mut Shapes<'a>) -> Batch {
+    /// Names the packs as they are: another one, or one that says something else, changes it.
+    pub fn fingerprint(&self) -> u64 {
+        self.packs.fingerprint
+    }
+
+    fn read<'a>(&self, input: &Input<'a>, shapes: &mut Shapes<'a>) -> (Batch, Readings) {
         let (bytes, ends) = input.records.parts();
         let mut builder =
             BatchBuilder::with_capacity(input.source, input.received, ends.len(), bytes.len());
@@ -157,7 +170,8 @@ impl Parser {
             }
             start = end;
         }
-        builder.finish().expect("the builder keeps its columns in step")
+        let batch = builder.finish().expect("the builder keeps its columns in step");
+        (batch, reader.readings)
     }
 }
 
@@ -171,6 +185,7 @@ struct Reader<'p> {
     header: Option<Cow<'p, str>>,
     serials: formats::audit::Serials,
     writer: Writer<'p>,
+    readings: Readings,
 }
 
 impl<'p> Reader<'p> {
@@ -182,7 +197,9 @@ impl<'p> Reader<'p> {
         let (source, received) = (input.source, input.received);
         let serials = formats::audit::Serials::default();
         let writer = Writer::default();
-        Self { packs: &parser.packs, source, received, format, header, serials, writer }
+        let readings = Readings::with_capacity(input.records.len());
+        let packs = &parser.packs;
+        Self { packs, source, received, format, header, serials, writer, readings }
     }
 
     /// An event of a record that may look like one before it.
@@ -197,6 +214,7 @@ impl<'p> Reader<'p> {
         }
         if let Some(fit) = shapes.fit(text, self.received) {
             write_fit(&fit, builder);
+            self.readings.push("json", None);
             return end(fit.stamp, builder);
         }
         self.event(text, builder);
@@ -213,6 +231,7 @@ impl<'p> Reader<'p> {
         if found.format == formats::audit::FORMAT.name {
             self.serials.join(&mut found);
         }
+        self.readings.push(found.format, found.program.as_deref());
         let message = found.message.take().unwrap_or_default();
         let subject = Subject { source: self.source, record: text, message: &message };
         let meaning = self.packs.meaning(&subject, &mut found);

@@ -14,6 +14,7 @@ use pugmark_event::{FieldId, fields};
 use crate::formats::scan_pairs;
 use crate::found::{Found, Pair, Val};
 use crate::path::Path;
+use crate::templates::stable;
 
 mod columns;
 mod list;
@@ -210,6 +211,8 @@ pub(crate) struct Packs {
     own: usize,
     /// The only pack that is asked, and asked whatever the record looks like.
     forced: Option<usize>,
+    /// A hash of their texts.
+    pub(crate) fingerprint: u64,
 }
 
 impl Packs {
@@ -225,6 +228,8 @@ impl Packs {
             let pack = compile(source)
                 .map_err(|message| PackError { path: source.path.clone(), message })?;
             packs.packs.push(pack);
+            let text = stable(source.text.as_bytes(), 0);
+            packs.fingerprint = packs.fingerprint.rotate_left(7) ^ text;
         }
         packs.index();
         Ok(packs)

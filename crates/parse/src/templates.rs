@@ -30,6 +30,7 @@ mod tests;
 use std::fmt::Write as _;
 
 use cache::{Cache, Entry};
+pub(crate) use hash::stable;
 use scan::Scan;
 use store::{CATCH_ALL, Node, Store};
 
@@ -111,6 +112,8 @@ pub struct Limits {
     pub bytes_max: usize,
     /// Entries of the merge log; when it is full, its older half goes.
     pub merges_max: usize,
+    /// Sets of the cache of forms, 64 bytes each; a power of two.
+    pub cache_sets: usize,
     /// Key of the hashes that stay inside. Give a secret one where messages are hostile.
     pub seed: u64,
 }
@@ -121,8 +124,26 @@ impl Default for Limits {
             templates_max: 50_000,
             bytes_max: 192 << 20,
             merges_max: 200_000,
+            cache_sets: 1 << 15,
             seed: 0x7075_676d_6172_6b31,
         }
+    }
+}
+
+/// A template as it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Kept {
+    id: u64,
+    count: u64,
+    slots: u128,
+    items: u8,
+    first: String,
+    last: String,
+}
+
+impl Kept {
+    pub(crate) fn id(&self) -> u64 {
+        self.id
     }
 }
 
@@ -169,11 +190,32 @@ impl Miner {
     pub fn new(limits: Limits) -> Self {
         Self {
             scan: Scan::new(limits.seed),
-            cache: Cache::new(),
+            cache: Cache::new(limits.cache_sets),
             store: Store::new(limits),
             seed: limits.seed,
             counts: Counts::default(),
         }
+    }
+
+    /// A miner that goes on from what [`Miner::keep`] gave: it knows the same templates by the same
+    /// ids, within its own limits. Merges of before are forgotten.
+    pub fn resume(limits: Limits, kept: &[Kept]) -> Self {
+        let mut miner = Miner::new(limits);
+        for kept in kept {
+            miner.scan.run(&kept.first);
+            miner.store.enter(&miner.scan, kept);
+        }
+        miner
+    }
+
+    /// What it may use.
+    pub fn limits(&self) -> Limits {
+        self.store.limits
+    }
+
+    /// What it knows, oldest first, to be written down.
+    pub fn keep(&self) -> Vec<Kept> {
+        self.store.keep()
     }
 
     /// The id of the message's template, which is learnt if it is new. Puts the variable parts into
@@ -227,6 +269,11 @@ impl Miner {
     /// What became of ids that are no more, oldest first; see [`Limits::merges_max`].
     pub fn merges(&self) -> &[Merge] {
         &self.store.merges
+    }
+
+    /// The template that takes what no other can when there is no room.
+    pub fn catch_all(&self) -> TemplateId {
+        TemplateId(self.store.node(CATCH_ALL).id)
     }
 
     /// How the miner is doing.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use parking_lot::Mutex;
+use pugmark_parse::health::{State, Summary};
 use pugmark_store::LedgerRow;
 
 use crate::wire;
@@ -27,6 +28,7 @@ impl RequestCounts {
 pub(crate) fn render(
     status: &wire::Status,
     ledger: &[LedgerRow],
+    sources: &BTreeMap<String, Summary>,
     requests: &RequestCounts,
 ) -> String {
     let mut page = Page::default();
@@ -59,12 +61,30 @@ pub(crate) fn render(
         page.value("pugmark_open_alerts", &[("severity", severity)], count);
     }
     ledger_metrics(&mut page, ledger);
+    source_metrics(&mut page, sources);
     page.about("pugmark_http_requests_total", "counter", "Requests answered.");
     for ((method, route, status), count) in requests.counts.lock().iter() {
         let labels = [("method", *method), ("route", route), ("status", &status.to_string())];
         page.value("pugmark_http_requests_total", &labels, count);
     }
     page.text
+}
+
+fn source_metrics(page: &mut Page, sources: &BTreeMap<String, Summary>) {
+    let name = "pugmark_source_understood_ratio";
+    page.about(name, "gauge", "Share of the records of late that were understood.");
+    for (source, known) in sources {
+        page.value(name, &[("source", source)], known.understood);
+    }
+    page.about(
+        "pugmark_source_broken",
+        "gauge",
+        "1 while records do not look as they did, else 0.",
+    );
+    for (source, known) in sources {
+        let broken = u8::from(known.state == State::Broken);
+        page.value("pugmark_source_broken", &[("source", source)], broken);
+    }
 }
 
 type Column = fn(&LedgerRow) -> u64;

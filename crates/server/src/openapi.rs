@@ -73,6 +73,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rules::backtest::backtest))
         .routes(routes!(status::status))
         .routes(routes!(sources::sources))
+        .routes(routes!(sources::health))
         .routes(routes!(ledger::ledger))
         .routes(routes!(retention::show))
         .routes(routes!(retention::preview))

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use pugmark_event::time::{self, Micros};
+use pugmark_parse::health;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -763,6 +764,11 @@ pub(crate) struct Source {
     pub(crate) raw_bytes: u64,
     #[schema(required)]
     pub(crate) last_received: Option<String>,
+    /// healthy: its records look as they did; broken: they do not; learning: too few came to say.
+    pub(crate) health: &'static str,
+    /// Share of its records of late that were understood, 0 to 1; null before the first.
+    #[schema(required)]
+    pub(crate) understood: Option<f64>,
     /// The last 60 minutes, oldest first.
     pub(crate) per_minute: Vec<Minute>,
 }
@@ -772,6 +778,213 @@ pub(crate) struct Source {
 pub(crate) struct Minute {
     pub(crate) time: String,
     pub(crate) count: u64,
+}
+
+/// What the records of a source look like, and whether that is still as it was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceHealth {
+    pub(crate) name: String,
+    /// healthy, broken or learning.
+    pub(crate) health: &'static str,
+    /// Events looked at.
+    pub(crate) events: u64,
+    /// Events of programs or kinds beyond those that are told apart.
+    pub(crate) beyond: u64,
+    /// Event time of the newest.
+    #[schema(required)]
+    pub(crate) last_event: Option<String>,
+    /// Share of the records of late that were understood, 0 to 1.
+    pub(crate) understood: f64,
+    /// Who reads the records, those with the most first.
+    pub(crate) readers: Vec<SourceReader>,
+    /// What was odd about records of late, the most first.
+    pub(crate) issues: Vec<SourceIssue>,
+    /// Events of one program, reader and kind, those with the most first.
+    pub(crate) streams: Vec<SourceStream>,
+    /// Records that nobody understood, by template, the most first.
+    pub(crate) errors: Vec<SourceError>,
+    /// Messages of a kind that the source did not have before, the newest first.
+    pub(crate) new_kinds: Vec<NewKind>,
+    /// True when the source is known well enough to tell new kinds.
+    pub(crate) settled: bool,
+    /// What is not as it was.
+    pub(crate) breaks: Vec<SourceBreak>,
+}
+
+/// Who reads records of a source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceReader {
+    /// The pack (vendor/product) or the format; empty for nobody.
+    pub(crate) name: String,
+    /// True for a pack.
+    pub(crate) pack: bool,
+    /// Share of the records of late, 0 to 1.
+    pub(crate) share: f64,
+}
+
+/// Something odd about records of a source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceIssue {
+    pub(crate) issue: String,
+    /// Share of the records of late that had it, 0 to 1.
+    pub(crate) share: f64,
+}
+
+/// Events of one program, reader and kind.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceStream {
+    /// The program that the envelope names; may be empty.
+    pub(crate) program: String,
+    /// The pack or the format.
+    pub(crate) reader: String,
+    /// True for a pack.
+    pub(crate) pack: bool,
+    /// event.code or event.action; may be empty.
+    pub(crate) kind: String,
+    /// healthy, broken or learning.
+    pub(crate) health: &'static str,
+    pub(crate) events: u64,
+    /// Those that most events have first.
+    pub(crate) fields: Vec<SourceField>,
+}
+
+/// A field of the events of a source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceField {
+    pub(crate) name: String,
+    /// text, number, boolean, json, ip, time, or conflict for values that do not fit the column.
+    pub(crate) kind: &'static str,
+    /// Share of the events that usually have it, 0 to 1.
+    pub(crate) share: f64,
+    /// Share of the newest events that had it, 0 to 1.
+    pub(crate) newest: f64,
+    /// True when most events had it and none of the newest has.
+    pub(crate) vanished: bool,
+    /// The kind of its newest values, where that is another.
+    #[schema(required)]
+    pub(crate) changed_to: Option<&'static str>,
+}
+
+/// Records that nobody understood and that look alike.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceError {
+    /// With <*> for what varies.
+    pub(crate) template: String,
+    pub(crate) example: String,
+    pub(crate) count: u64,
+}
+
+/// A kind of messages that a source did not have before.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewKind {
+    /// With what varies in angle brackets.
+    pub(crate) template: String,
+    pub(crate) example: String,
+    /// The first event.
+    pub(crate) event: String,
+    pub(crate) time: String,
+}
+
+/// Something about a source that is not as it was.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceBreak {
+    /// understood, reader, vanished or type.
+    pub(crate) what: &'static str,
+    /// One sentence.
+    pub(crate) text: String,
+    /// The program that it is about; may be empty.
+    pub(crate) program: String,
+    /// The pack or the format that it is about; may be empty.
+    pub(crate) reader: String,
+    /// The event.code or event.action that it is about; may be empty.
+    pub(crate) kind: String,
+    /// First and last event of the window that showed it.
+    pub(crate) events: Vec<String>,
+}
+
+impl SourceHealth {
+    pub(crate) fn new(name: String, report: health::Report) -> Self {
+        Self {
+            name,
+            health: report.state.name(),
+            events: report.events,
+            beyond: report.beyond,
+            last_event: moment(Some(report.last_event)),
+            understood: report.understood,
+            readers: report.readers.into_iter().map(Into::into).collect(),
+            issues: (report.issues.into_iter())
+                .map(|(issue, share)| SourceIssue { issue, share })
+                .collect(),
+            streams: report.streams.into_iter().map(Into::into).collect(),
+            errors: report.errors.into_iter().map(Into::into).collect(),
+            new_kinds: report.new_kinds.into_iter().map(Into::into).collect(),
+            settled: report.settled,
+            breaks: report.breaks.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<health::ReaderReport> for SourceReader {
+    fn from(r: health::ReaderReport) -> Self {
+        Self { name: r.name, pack: r.pack, share: r.share }
+    }
+}
+
+impl From<health::StreamReport> for SourceStream {
+    fn from(s: health::StreamReport) -> Self {
+        Self {
+            program: s.program,
+            reader: s.reader,
+            pack: s.pack,
+            kind: s.kind,
+            health: s.state.name(),
+            events: s.events,
+            fields: s.fields.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<health::FieldReport> for SourceField {
+    fn from(f: health::FieldReport) -> Self {
+        Self {
+            name: f.name,
+            kind: f.kind.name(),
+            share: f.share,
+            newest: f.newest,
+            vanished: f.vanished,
+            changed_to: f.changed_to.map(health::FieldKind::name),
+        }
+    }
+}
+
+impl From<health::ErrorReport> for SourceError {
+    fn from(e: health::ErrorReport) -> Self {
+        Self { template: e.text, example: e.example, count: e.count }
+    }
+}
+
+impl From<health::NewKind> for NewKind {
+    fn from(k: health::NewKind) -> Self {
+        Self {
+            template: k.text,
+            example: k.example,
+            event: k.event_id.to_string(),
+            time: time::format(k.time),
+        }
+    }
+}
+
+impl From<health::Break> for SourceBreak {
+    fn from(b: health::Break) -> Self {
+        Self {
+            what: b.what.name(),
+            text: b.what.to_string(),
+            program: b.program,
+            reader: b.reader,
+            kind: b.kind,
+            events: vec![b.events.0.to_string(), b.events.1.to_string()],
+        }
+    }
 }
 
 /// The ledger: received = stored + sampled + quarantined + shed, for every source.

@@ -1,5 +1,5 @@
-//! The checkpoint of detection: bytes that whoever reads the WAL keeps beside it, so that it need
-//! not begin at the beginning. The store does not know what they mean.
+//! Checkpoints: bytes that whoever reads the WAL keeps beside it, so that it need not begin at the
+//! beginning. The store does not know what they mean.
 //!
 //! The file is written whole under another name and then takes the place of the one before, so
 //! there is always one that is complete. It is a convenience: without it, or when it is damaged, a
@@ -12,8 +12,25 @@ use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Name of the file in a data folder.
-const FILE: &str = "detection.checkpoint";
+/// Whose checkpoint it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckpointOf {
+    /// Rules over time.
+    Detection,
+    /// The health of sources.
+    Sources,
+}
+
+impl CheckpointOf {
+    /// Name of the file in a data folder.
+    fn file(self) -> &'static str {
+        match self {
+            CheckpointOf::Detection => "detection.checkpoint",
+            CheckpointOf::Sources => "sources.checkpoint",
+        }
+    }
+}
+
 /// What the file begins with.
 const MAGIC: &[u8; 8] = b"pugmck01";
 /// Largest checkpoint that is read, in bytes before compression.
@@ -24,8 +41,8 @@ impl Store {
     ///
     /// # Errors
     /// When the disk refuses; the checkpoint before stays then.
-    pub fn put_checkpoint(&self, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.dir().join(FILE);
+    pub fn put_checkpoint(&self, of: CheckpointOf, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.dir().join(of.file());
         put(self.disk(), &path, bytes).map_err(StoreError::io("write", &path))
     }
 
@@ -33,8 +50,8 @@ impl Store {
     ///
     /// # Errors
     /// When the disk refuses to read.
-    pub fn checkpoint(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        let path = self.dir().join(FILE);
+    pub fn checkpoint(&self, of: CheckpointOf) -> Result<Option<Vec<u8>>, StoreError> {
+        let path = self.dir().join(of.file());
         match self.disk().read(&path) {
             Ok(bytes) => Ok(unpack(&bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -75,7 +92,7 @@ mod tests {
     #[test]
     fn what_is_kept_last_comes_back_and_damage_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join(FILE);
+        let path = dir.path().join(CheckpointOf::Sources.file());
         for bytes in [&b"first"[..], b"", &[7; 100_000]] {
             put(&RealDisk, &path, bytes).unwrap();
             let file = std::fs::read(&path).unwrap();

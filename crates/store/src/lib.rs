@@ -39,6 +39,7 @@ pub use care::backup::{BackupReport, RestoreReport, backup, restore};
 pub use care::check::{Depth, Finding, Level, Report, check};
 pub use care::reparse::{Rewrite, RewriteScope, Rewritten};
 pub use care::replay::ReplayFilter;
+pub use checkpoint::CheckpointOf;
 pub use compact::Compacted;
 pub use derived::ROW;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};

@@ -37,6 +37,13 @@ export const sources = queryOptions({
   refetchInterval: 10_000,
 })
 
+export const sourceHealth = (name: string) =>
+  queryOptions({
+    queryKey: ['source-health', name],
+    queryFn: ({ signal }) => get<T.SourceHealth>(`/sources/${encodeURIComponent(name)}/health`, signal),
+    refetchInterval: 10_000,
+  })
+
 export const ledger = queryOptions({
   queryKey: ['ledger'],
   queryFn: ({ signal }) => get<T.Ledger>('/ledger', signal),

@@ -320,7 +320,46 @@ export interface Source {
   shed: number
   raw_bytes: number
   last_received: string | null
+  health: HealthState
+  understood: number | null
   per_minute: { time: string; count: number }[]
+}
+
+export type HealthState = 'healthy' | 'broken' | 'learning'
+
+export interface SourceField {
+  name: string
+  kind: string
+  share: number
+  newest: number
+  vanished: boolean
+  changed_to: string | null
+}
+
+export interface SourceStream {
+  program: string
+  reader: string
+  pack: boolean
+  kind: string
+  health: HealthState
+  events: number
+  fields: SourceField[]
+}
+
+export interface SourceHealth {
+  name: string
+  health: HealthState
+  events: number
+  beyond: number
+  last_event: string | null
+  understood: number
+  readers: { name: string; pack: boolean; share: number }[]
+  issues: { issue: string; share: number }[]
+  streams: SourceStream[]
+  errors: { template: string; example: string; count: number }[]
+  new_kinds: { template: string; example: string; event: string; time: string }[]
+  settled: boolean
+  breaks: { what: 'understood' | 'reader' | 'vanished' | 'type'; text: string; program: string; reader: string; kind: string; events: string[] }[]
 }
 
 export interface LedgerCounts {

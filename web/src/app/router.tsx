@@ -92,7 +92,12 @@ const rules = createRoute({
 const rule = createRoute({ getParentRoute: () => shell, path: '/rules/$id', component: lazyRouteComponent(() => import('@/pages/rules/RulePage')) })
 const newRule = createRoute({ getParentRoute: () => shell, path: '/rules/new', component: lazyRouteComponent(() => import('@/pages/rules/RuleEditor'), 'NewRule') })
 const editRule = createRoute({ getParentRoute: () => shell, path: '/rules/$id/edit', component: lazyRouteComponent(() => import('@/pages/rules/RuleEditor'), 'EditRule') })
-const data = createRoute({ getParentRoute: () => shell, path: '/data', component: lazyRouteComponent(() => import('@/pages/data/Sources')) })
+const data = createRoute({
+  getParentRoute: () => shell,
+  path: '/data',
+  validateSearch: (search: Record<string, unknown>): { source?: string } => drop({ source: text(search.source) }),
+  component: lazyRouteComponent(() => import('@/pages/data/Sources')),
+})
 const settings = createRoute({ getParentRoute: () => shell, path: '/settings', component: lazyRouteComponent(() => import('@/pages/settings/Settings')) })
 const apiDocs = createRoute({ getParentRoute: () => shell, path: '/api-docs', component: lazyRouteComponent(() => import('@/pages/apidocs/ApiDocs')) })
 

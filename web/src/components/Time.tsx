@@ -34,7 +34,7 @@ let timer: ReturnType<typeof setInterval> | null = null
 
 /** The clock of the page: one timer for all, every 5 seconds. */
 export function useNow(): number {
-  return useSyncExternalStore(subscribe, () => now)
+  return useSyncExternalStore(subscribe, () => now, () => now)
 }
 
 function subscribe(listener: () => void) {

@@ -33,7 +33,7 @@ export function setPrefs(change: Partial<Prefs>) {
 }
 
 export function usePrefs(): Prefs {
-  return useSyncExternalStore(subscribe, getPrefs)
+  return useSyncExternalStore(subscribe, getPrefs, getPrefs)
 }
 
 /** Puts the theme on the document; `system` follows the desktop by CSS alone. */

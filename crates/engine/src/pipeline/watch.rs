@@ -15,7 +15,7 @@ use crossbeam_channel::{Receiver, never};
 use pugmark_detect::{Checkpoint, Detection, Detector, Hit, LATENESS, RuleInfo, RuleSet};
 use pugmark_event::Batch;
 use pugmark_event::time::{DAY, MINUTE, Micros};
-use pugmark_store::{Scan, ScanPart, Snapshot, Store};
+use pugmark_store::{CheckpointOf, Scan, ScanPart, Snapshot, Store};
 use serde::{Deserialize, Serialize};
 
 use crate::history::{History, HistoryError, SortedHits};
@@ -326,7 +326,9 @@ impl Watch {
             let (late, behind) = (self.late.clone(), self.throttle.behind());
             let kept = Kept { detector, late, behind };
             let bytes = postcard::to_allocvec(&kept).map_err(|error| error.to_string())?;
-            self.store.put_checkpoint(&bytes).map_err(|error| error.to_string())
+            self.store
+                .put_checkpoint(CheckpointOf::Detection, &bytes)
+                .map_err(|error| error.to_string())
         });
         match written {
             Ok(()) => self.unkept = false,
@@ -383,7 +385,7 @@ pub(super) fn warm_up(detector: &mut Detector, fresh: &[u32], snapshot: &Snapsho
 
 /// The checkpoint, if there is one that fits the store.
 fn read(store: &Store) -> Option<(Checkpoint, Late, Vec<Behind>)> {
-    let bytes = store.checkpoint().map_err(|error| error.to_string());
+    let bytes = store.checkpoint(CheckpointOf::Detection).map_err(|error| error.to_string());
     let read = bytes.and_then(|bytes| {
         let Some(bytes) = bytes else { return Ok(None) };
         let kept: Kept = postcard::from_bytes(&bytes).map_err(|error| error.to_string())?;

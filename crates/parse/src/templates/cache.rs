@@ -1,8 +1,7 @@
 //! The hot path's memory: which template a signature has. Of fixed size, four places for each set
 //! of signatures: those made to collide push each other out and cost time, never memory.
 
-/// Sets; a power of two. With four entries of 16 bytes each: 2 MiB.
-const SETS: usize = 1 << 15;
+/// Entries of a set.
 const WAYS: usize = 4;
 
 /// One signature and where its template is.
@@ -20,23 +19,26 @@ pub(super) struct Entry {
 pub(super) struct Cache(Box<[[Entry; WAYS]]>);
 
 impl Cache {
-    pub(super) fn new() -> Self {
-        Self(vec![[Entry::default(); WAYS]; SETS].into_boxed_slice())
+    /// A cache of so many sets, or the next power of two.
+    pub(super) fn new(sets: usize) -> Self {
+        Self(vec![[Entry::default(); WAYS]; sets.max(1).next_power_of_two()].into_boxed_slice())
     }
 
     /// Bytes in use, always the same.
     pub(super) fn bytes(&self) -> usize {
-        SETS * size_of::<[Entry; WAYS]>()
+        size_of_val(&*self.0)
     }
 
     #[inline]
     pub(super) fn get(&self, signature: u64) -> Option<Entry> {
-        self.0[signature as usize % SETS].iter().find(|entry| entry.signature == signature).copied()
+        let set = &self.0[signature as usize & (self.0.len() - 1)];
+        set.iter().find(|entry| entry.signature == signature).copied()
     }
 
     /// Remembers an entry in place of the oldest of its set.
     pub(super) fn put(&mut self, entry: Entry) {
-        let set = &mut self.0[entry.signature as usize % SETS];
+        let sets = self.0.len();
+        let set = &mut self.0[entry.signature as usize & (sets - 1)];
         let last = set.iter().position(|old| old.signature == entry.signature).unwrap_or(WAYS - 1);
         set.copy_within(..last, 1);
         set[0] = entry;

@@ -48,7 +48,7 @@ fn half(bytes: &[u8; 16], at: usize) -> u64 {
 }
 
 /// FNV-1a, for ids that outlive the process: no key, and the same on every machine.
-pub(super) fn stable(bytes: &[u8], attempt: u64) -> u64 {
+pub(crate) fn stable(bytes: &[u8], attempt: u64) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ attempt;
     let sum = bytes
         .iter()

@@ -15,7 +15,7 @@ use super::hash::{Map, mix, stable};
 use super::refine::{self, Row};
 use super::scan::{Item, SLOT, Scan, at_place};
 use super::words;
-use super::{Limits, Merge, SlotKind, TemplateId};
+use super::{Kept, Limits, Merge, SlotKind, TemplateId};
 
 /// Places that can be told apart; `scan::ITEMS_MAX` of them.
 pub(super) type Places = u128;
@@ -157,7 +157,7 @@ impl Shape {
 /// All templates.
 #[derive(Debug, Clone)]
 pub(super) struct Store {
-    limits: Limits,
+    pub(super) limits: Limits,
     nodes: Vec<Node>,
     free: Vec<u32>,
     born: u64,
@@ -275,6 +275,39 @@ impl Store {
             place,
             SLOT,
         ))
+    }
+
+    /// All live templates but the catch-all, oldest first.
+    pub(super) fn keep(&self) -> Vec<Kept> {
+        let mut nodes: Vec<&Node> = self.live().filter(|node| !node.is_catch_all()).collect();
+        nodes.sort_by_key(|node| node.born);
+        let keep = |node: &Node| Kept {
+            id: node.id,
+            count: node.count,
+            slots: node.slots,
+            items: node.items.len() as u8,
+            first: node.first.to_string(),
+            last: node.last.to_string(),
+        };
+        nodes.into_iter().map(keep).collect()
+    }
+
+    /// Enters a template that was kept, with `scan` of its first text. One that was cut reads
+    /// otherwise now, and is learnt anew when it comes again.
+    pub(super) fn enter(&mut self, scan: &Scan, kept: &Kept) {
+        let known = self.ids.contains_key(&kept.id);
+        if self.is_full() || known || scan.items.len() != kept.items as usize {
+            return;
+        }
+        let index = self.insert(scan.items.clone(), scan.shape, scan.sum, &kept.first);
+        let all = Places::MAX.checked_shr(128 - scan.items.len() as u32).unwrap_or_default();
+        self.widen_node(index, kept.slots & all);
+        let node = self.node_mut(index);
+        let given = std::mem::replace(&mut node.id, kept.id);
+        (node.count, node.last) = (kept.count, kept.last.as_str().into());
+        self.ids.remove(&given);
+        self.ids.insert(kept.id, index);
+        self.settle(index);
     }
 
     /// A template for a message that none covers; merges what is ripe then. Gives its place.

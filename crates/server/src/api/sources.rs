@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use axum::Json as Answer;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use pugmark_event::time::{self, MINUTE, Micros};
+use pugmark_parse::health::State as Known;
 
 use crate::App;
 use crate::auth::Reader;
 use crate::error::ApiError;
-use crate::wire::{Minute, Source, Sources, moment};
+use crate::wire::{ErrorBody, Minute, Source, SourceHealth, Sources, moment};
 
 /// Minutes of history in the answer.
 const MINUTES: i64 = 60;
@@ -30,6 +31,7 @@ pub(crate) async fn sources(
     for (source, minute, received) in store.ledger_minutes(first).await? {
         *by_source.entry(source).or_default().entry(minute).or_default() += received;
     }
+    let states = app.engine.source_states();
     let sources = store.ledger().await?.into_iter().map(|row| {
         let minutes = by_source.get(row.source.as_str());
         let count = |at: Micros| minutes.and_then(|m| m.get(&at)).copied().unwrap_or_default();
@@ -38,6 +40,8 @@ pub(crate) async fn sources(
                 .map(|i| first + i * MINUTE)
                 .map(|at| Minute { time: time::format(at), count: count(at) })
                 .collect(),
+            health: states.get(&row.source).map_or(Known::Learning, |known| known.state).name(),
+            understood: states.get(&row.source).map(|known| known.understood),
             name: row.source,
             received: row.received,
             stored: row.stored,
@@ -48,4 +52,23 @@ pub(crate) async fn sources(
         }
     });
     Ok(Answer(Sources { sources: sources.collect() }))
+}
+
+/// What the records of a source look like: who reads them, their fields, what nobody understood,
+/// what is new, and what is not as it was.
+#[utoipa::path(
+    get, path = "/api/v1/sources/{name}/health", tag = "state", operation_id = "source_health",
+    params(("name" = String, Path, description = "Name of the source.")),
+    responses((status = 200, body = SourceHealth), (status = "4XX", body = ErrorBody)),
+    security(("session" = []), ("token" = ["read"]))
+)]
+pub(crate) async fn health(
+    _: Reader,
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Answer<SourceHealth>, ApiError> {
+    let report = app.engine.source_health(&name);
+    let report =
+        report.ok_or_else(|| ApiError::not_found("source with events since it is watched"))?;
+    Ok(Answer(SourceHealth::new(name, report)))
 }

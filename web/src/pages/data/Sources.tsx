@@ -1,6 +1,6 @@
 /** Is every source sending, and is nothing lost? */
 import { useQuery } from '@tanstack/react-query'
-import { Link } from '@tanstack/react-router'
+import { Link, useSearch } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
 import { ledger as ledgerQuery, sources as sourcesQuery, status as statusQuery } from '@/api/queries'
 import type { Ledger, LedgerCounts, Source } from '@/api/types'
@@ -12,12 +12,14 @@ import { visible } from '@/lib/escape'
 import { bytes, count, plural, rate, short } from '@/lib/number'
 import { filterText } from '@/lib/query'
 import { duration } from '@/lib/time'
+import { HealthPanel, HealthWord } from './SourceHealth'
 import { perMinute, SILENT_MS } from './health'
 
 export default function Sources() {
   const sources = useQuery(sourcesQuery)
   const ledger = useQuery(ledgerQuery)
   const error = sources.error ?? ledger.error
+  const { source } = useSearch({ from: '/shell/data' })
   return (
     <div className="mx-auto max-w-[100rem] pb-6">
       <Title>Sources</Title>
@@ -38,6 +40,7 @@ export default function Sources() {
       {sources.data && sources.data.length > 0 && (
         <div className="flex flex-col gap-3 px-4">
           <Table sources={sources.data} ledger={ledger.data} />
+          {source !== undefined && <HealthPanel key={source} source={source} />}
           {ledger.data && <Reasons reasons={ledger.data.reasons} />}
           <Storage />
         </div>
@@ -58,6 +61,7 @@ function Table({ sources, ledger }: { sources: Source[]; ledger: Ledger | undefi
           <thead>
             <tr className="border-line text-muted h-7 border-b text-left text-sm">
               <th scope="col" className={head}>Source</th>
+              <th scope="col" className={head}>Health</th>
               <th scope="col" className={head}>Events per minute, last hour</th>
               <th scope="col" className={head}>Last event</th>
               {['Received', 'Stored', 'Sampled', 'Quarantined', 'Shed', 'Raw'].map((name) => (
@@ -77,6 +81,7 @@ function Table({ sources, ledger }: { sources: Source[]; ledger: Ledger | undefi
             <tfoot>
               <tr className="h-8 font-semibold">
                 <td className="px-3">All</td>
+                <td />
                 <td />
                 <td />
                 <Counts counts={ledger.total} />
@@ -140,6 +145,11 @@ function SourceRow({ source, counts }: { source: Source; counts: LedgerCounts | 
           {visible(source.name)}
         </Link>
       </th>
+      <td className="px-3 text-sm">
+        <Link to="/data" search={{ source: source.name }} className="inline-flex min-h-6 items-center hover:underline" aria-label={`How ${visible(source.name)} looks: ${source.health}`}>
+          <HealthWord state={source.health} />
+        </Link>
+      </td>
       <td className="px-3">
         <span className="flex items-center gap-3">
           <Spark values={source.per_minute.map((point) => point.count)} label={`${visible(source.name)}: ${perMinute(source)} events per minute`} />

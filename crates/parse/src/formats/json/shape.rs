@@ -286,8 +286,8 @@ mod tests {
         let records: Records = records.iter().map(|r| r.as_bytes()).collect();
         let input = Input { source, records: &records, first_id: 1, received: NOW, format };
         let mut shapes = Shapes::new(records.len(), format);
-        let with = parser.read(&input, &mut shapes);
-        let without = parser.read(&input, &mut Shapes::new(0, format));
+        let (with, _) = parser.read(&input, &mut shapes);
+        let (without, _) = parser.read(&input, &mut Shapes::new(0, format));
         assert_eq!(with.columns(), without.columns());
         shapes.hits
     }
