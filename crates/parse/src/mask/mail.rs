@@ -75,14 +75,17 @@ fn local(text: &[u8], at: usize) -> Option<usize> {
 
 /// Bytes at the start of a word that belong to an escape before it: `%3C`, `\n`, `\u003c`.
 fn escape(before: &[u8], word: &[u8]) -> usize {
-    match (before.last(), word) {
-        (Some(b'%'), [a, b, _, ..]) if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => 2,
-        (Some(b'\\'), [b'u', a, b, c, d, _, ..])
-            if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) =>
+    let slashes = before.iter().rev().take_while(|b| **b == b'\\').count();
+    match word {
+        [a, b, _, ..]
+            if before.ends_with(b"%") && a.is_ascii_hexdigit() && b.is_ascii_hexdigit() =>
         {
-            5
+            2
         }
-        (Some(b'\\'), [b'n' | b'r' | b't', _, ..]) => 1,
+        // Two of them are one that stands for itself.
+        _ if slashes % 2 == 0 => 0,
+        [b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => 5,
+        [b'n' | b'r' | b't' | b'b' | b'f', ..] => 1,
         _ => 0,
     }
 }
