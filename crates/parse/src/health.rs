@@ -22,8 +22,9 @@
 //!
 //! What is familiar is no break, however much of it comes at once: a reader with [`FAMILIAR`]
 //! events, a template of records that nobody understood, a set of fields; each from the time of
-//! learning, or [`AGE`] events old. A better reader (a pack where there was a format) is none either. A break is said once and stands until a window is as usual
-//! again; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
+//! learning, or [`AGE`] events old. A better reader (a pack where there was a format) is none
+//! either. A break is said once and stands until a window is as usual again, or until its program
+//! is silent; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
 //!
 //! **Bounds.** [`SOURCES_MAX`], [`GROUPS_MAX`], [`STREAMS_MAX`], [`FIELDS_MAX`], [`FIELDS_ALL_MAX`]
 //! and a miner of 1,000 templates and 1 MiB for each source. What is beyond is counted and not

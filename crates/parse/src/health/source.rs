@@ -96,6 +96,20 @@ pub(super) struct Known {
     pub(super) last_event: i64,
 }
 
+impl Known {
+    /// Groups that are broken, and not silent since.
+    pub(super) fn broken_groups(&self) -> impl Iterator<Item = &Group> {
+        let speaks = |group: &&Group| group.last + SILENT >= self.events;
+        self.groups.iter().filter(speaks).filter(|group| group.broken.is_some())
+    }
+
+    /// Streams with fields that are broken, and not silent since.
+    pub(super) fn broken_streams(&self) -> impl Iterator<Item = &Stream> {
+        let speaks = |stream: &&Stream| stream.last + SILENT >= self.events;
+        self.streams.iter().filter(speaks).filter(|stream| stream.broken().next().is_some())
+    }
+}
+
 /// What is written down.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Kept {
@@ -237,21 +251,18 @@ impl Source {
         (id, time): (i64, i64),
         breaks: &mut Vec<Break>,
     ) {
-        let group = self.group(program);
-        if let Some(group) = group {
-            let broke = group.note(read, id);
-            breaks.extend(broke.map(|(first, what)| of_program(program, what, (first, id), time)));
-        }
-        // Over the whole source only this counts: programs come and go.
-        let name = "";
+        let is_said = self.kept.whole.broken.is_some();
+        let broke = self.group(program).and_then(|group| group.note(read, id));
+        // What is said of the whole source need not be said of one program.
+        let broke = broke.filter(|(_, what)| !(is_said && matches!(what, What::Understood { .. })));
+        breaks.extend(broke.map(|(first, what)| of_program(program, what, (first, id), time)));
+        // Over the whole source only whether somebody reads a record counts: programs come and go.
         let rank = read.rank.min(Rank::Format);
-        let read = Read { name, rank, by: By::Nothing, template: read.template };
+        let read = Read { name: "", rank, by: By::Nothing, template: read.template };
         let broke = self.kept.whole.note(&read, id);
-        // What one program explains is said of that program.
-        let is_said = self.kept.groups.iter().any(|group| group.broken.is_some());
-        breaks.extend(
-            broke.filter(|_| !is_said).map(|(first, what)| of_program("", what, (first, id), time)),
-        );
+        // And what one program explains is said of that program.
+        let broke = broke.filter(|_| self.kept.broken_groups().next().is_none());
+        breaks.extend(broke.map(|(first, what)| of_program("", what, (first, id), time)));
     }
 
     fn group(&mut self, program: &str) -> Option<&mut Group> {
@@ -319,11 +330,11 @@ impl Source {
             let what = group.broken.clone()?;
             Some(of_program(&group.program, what, group.broken_events, time))
         };
-        let mut breaks: Vec<Break> = known.groups.iter().filter_map(of_group).collect();
+        let mut breaks: Vec<Break> = known.broken_groups().filter_map(of_group).collect();
         if breaks.is_empty() {
             breaks.extend(of_group(&known.whole));
         }
-        for stream in &known.streams {
+        for stream in known.broken_streams() {
             let of = |what| stream_break(stream, what, stream.broken_events, time);
             breaks.extend(stream.broken().map(of));
         }
