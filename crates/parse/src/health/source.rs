@@ -1,9 +1,8 @@
 //! One source: its groups, its streams, its messages.
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, MapArray, StringArray};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use pugmark_event::Batch;
-use pugmark_event::batch::Attributes;
 use pugmark_event::fields::{self, FIELDS, FieldId, SYSTEM};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,7 +31,10 @@ pub(super) struct Columns<'a> {
     issues: Option<&'a StringArray>,
     message: Option<&'a StringArray>,
     fields: Vec<(FieldId, FieldKind, &'a ArrayRef)>,
-    attributes: Attributes<'a>,
+    /// The attributes tail, and the names in it.
+    attributes: Option<(&'a MapArray, &'a StringArray)>,
+    /// One letter for each attribute.
+    kinds: Option<&'a StringArray>,
 }
 
 impl<'a> Columns<'a> {
@@ -44,6 +46,7 @@ impl<'a> Columns<'a> {
             let kind = FieldKind::of_column(field.kind)?;
             Some((id, kind, batch.columns().column_by_name(field.column)?))
         };
+        let tail = batch.attributes().column();
         let all = FIELDS.iter().zip((0u16..).map(FieldId));
         Self {
             readings,
@@ -55,8 +58,21 @@ impl<'a> Columns<'a> {
             issues: batch.text(fields::ISSUES),
             message: batch.text(fields::MESSAGE),
             fields: all.filter_map(column).collect(),
-            attributes: batch.attributes(),
+            attributes: tail.and_then(|tail| Some((tail, tail.keys().as_string_opt()?))),
+            kinds: batch.text(fields::ATTRIBUTE_KINDS),
         }
+    }
+
+    /// Names of the attributes of an event, with the kinds of their values but for nulls.
+    fn attributes(&self, row: usize) -> impl Iterator<Item = (&'a str, FieldKind)> {
+        let letters = value(self.kinds, row).unwrap_or_default().as_bytes();
+        let tail = self.attributes.filter(|(map, _)| map.is_valid(row));
+        let names = tail.into_iter().flat_map(move |(map, names)| {
+            let offsets = map.value_offsets();
+            (offsets[row] as usize..offsets[row + 1] as usize).map(|at| names.value(at))
+        });
+        let kinds = letters.iter().copied().chain(std::iter::repeat(b's'));
+        names.zip(kinds).filter_map(|(name, letter)| Some((name, FieldKind::of_letter(letter)?)))
     }
 
     fn issues(&self, row: usize) -> impl Iterator<Item = &'a str> {
@@ -206,10 +222,8 @@ impl Source {
         for field in columns.issues(row).filter_map(conflict) {
             stream.column(field, FieldKind::Conflict, room);
         }
-        for (name, value) in columns.attributes.row(row) {
-            if let Some(kind) = FieldKind::of_value(&value) {
-                stream.attribute(name, kind, room);
-            }
+        for (name, kind) in columns.attributes(row) {
+            stream.attribute(name, kind, room);
         }
         let Some((first, broke)) = stream.end(id, room) else { return };
         let of = |what| stream_break(stream, what, (first, id), time);
