@@ -10,13 +10,13 @@
 //! `event.code` (or else one `event.action`), are a **stream**, judged by its fields.
 //!
 //! Events are looked at in **windows** of [`WINDOW`]. A window that is as usual, and after which
-//! another one is, is added to the **reference**, which halves now and then, so that it follows slow
-//! change. After [`LEARN`] events a reference is believed, and a window may **break** with it:
+//! another one is, is added to the **reference**, which halves now and then, so that it follows
+//! slow change. After [`LEARN`] events a reference is believed, and a window may **break** with it:
 //!
 //! | break | before | in a whole window |
 //! |---|---|---|
 //! | understood | half or more was understood | half of that share is, or less |
-//! | reader | one pack or format read 90 % | it reads none; another, that it never had, half of them |
+//! | reader | one pack or format read 90 % | it reads none; another that is new half of them |
 //! | vanished | 90 % had the field | none has it |
 //! | type | 90 % of its values were of a kind | none is, and half of the events have another |
 //!

@@ -1,10 +1,10 @@
 //! The texts that the programs of a source print, by their templates.
 //!
-//! A template is a **new kind** of message when the source is known well: after [`LEARNT`] messages,
-//! while the last [`SETTLED_WINDOWS`] windows brought at most [`SETTLED`] new templates together. It
-//! is looked at when its window ends, so that one that was only the first of a form, and merged into
-//! an older one meanwhile, is none. One with fewer words than variable parts is a row of values and
-//! no text that somebody wrote; it is none either.
+//! A template is a **new kind** of message when the source is known well: after [`LEARNT`]
+//! messages, while the last [`SETTLED_WINDOWS`] windows brought at most [`SETTLED`] new templates
+//! together. It is looked at when its window ends, so that one that was only the first of a form,
+//! and merged into an older one meanwhile, is none. One with fewer words than variable parts is a
+//! row of values and no text that somebody wrote; it is none either.
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,3 +1,5 @@
+//! Cases of breaks and of quiet, and what must hold for any records.
+
 use proptest::prelude::*;
 use pugmark_event::Records;
 
