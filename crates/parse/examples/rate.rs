@@ -1,5 +1,5 @@
-//! Nanoseconds per event and format to parse and to watch the health of the source, for built-in samples or for files of logs, such as those that
-//! `pugmark-bench corpus` writes. Run it by hand:
+//! Nanoseconds per event and format to parse, and to watch the health of the source, for built-in
+//! samples or for files of logs, such as those that `pugmark-bench corpus` writes. Run it by hand:
 //! `cargo run --release -p pugmark-parse --example rate -- [FILE...]`.
 
 // An example talks to the person who runs it.
@@ -139,7 +139,8 @@ fn run(parser: &Parser, file: &str) {
     let each = |nanos: u128| nanos / events.max(1) as u128;
     let watching = watch(parser, &name, &bodies);
     println!(
-        "{name:20} {events:8} events {:5} bytes {:6} ns framing {:6} ns parsing {watching} ns health",
+        "{name:20} {events:8} events {:5} bytes {:6} ns framing {:6} ns parsing {watching:5} ns \
+         health",
         bytes.len() / events.max(1),
         each(framing),
         each(parsing)

@@ -10,20 +10,21 @@
 //! `event.code` (or else one `event.action`), are a **stream**, judged by its fields.
 //!
 //! Events are looked at in **windows** of [`WINDOW`]. A window that is as usual, and after which
-//! another one is, is added to the **reference**, which halves now and then, so that it follows slow
-//! change. After [`LEARN`] events a reference is believed, and a window may **break** with it:
+//! another one is, is added to the **reference**, which halves now and then, so that it follows
+//! slow change. After [`LEARN`] events a reference is believed, and a window may **break** with it:
 //!
 //! | break | before | in a whole window |
 //! |---|---|---|
 //! | understood | half or more was understood | half of that share is, or less |
-//! | reader | one pack or format read 90 % | it reads none; another, that it never had, half of them |
+//! | reader | one pack or format read 90 % | it reads none; another that is new half of them |
 //! | vanished | 90 % had the field | none has it |
 //! | type | 90 % of its values were of a kind | none is, and half of the events have another |
 //!
 //! What is familiar is no break, however much of it comes at once: a reader with [`FAMILIAR`]
 //! events, a template of records that nobody understood, a set of fields; each from the time of
-//! learning, or [`AGE`] events old. A better reader (a pack where there was a format) is none either. A break is said once and stands until a window is as usual
-//! again; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
+//! learning, or [`AGE`] events old. A better reader (a pack where there was a format) is none
+//! either. A break is said once and stands until a window is as usual again, or until its program
+//! is silent; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
 //!
 //! **Bounds.** [`SOURCES_MAX`], [`GROUPS_MAX`], [`STREAMS_MAX`], [`FIELDS_MAX`], [`FIELDS_ALL_MAX`]
 //! and a miner of 1,000 templates and 1 MiB for each source. What is beyond is counted and not

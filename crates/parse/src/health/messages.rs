@@ -1,9 +1,10 @@
 //! The texts that the programs of a source print, by their templates.
 //!
-//! A template is a **new kind** of message when the source is known well: after [`LEARNT`] messages,
-//! while the last [`SETTLED_WINDOWS`] windows brought at most [`SETTLED`] new templates together. It
-//! is looked at when its window ends, so that one that was only the first of a form, and merged into
-//! an older one meanwhile, is none.
+//! A template is a **new kind** of message when the source is known well: after [`LEARNT`]
+//! messages, while the last [`SETTLED_WINDOWS`] windows brought at most [`SETTLED`] new templates
+//! together. It is looked at when its window ends, so that one that was only the first of a form,
+//! and merged into an older one meanwhile, is none. One with fewer words than variable parts is a
+//! row of values and no text that somebody wrote; it is none either.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -11,7 +12,7 @@ use hashbrown::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::{WINDOW, cut};
-use crate::templates::{Kept as KeptTemplate, Limits, Miner, Slot, TemplateId};
+use crate::templates::{Kept as KeptTemplate, Limits, Miner, Part, Slot, Template, TemplateId};
 
 /// Messages after which the templates of a source are known.
 const LEARNT: u64 = 2_000;
@@ -206,6 +207,9 @@ impl Messages {
 
     fn kind(&self, fresh: &Fresh) -> Option<NewKind> {
         let template = self.miner.template(TemplateId(fresh.template))?;
+        if !is_text(template) {
+            return None;
+        }
         Some(NewKind {
             template: fresh.template,
             text: cut(&template.typed(), TEXT_BYTES_MAX).to_string(),
@@ -241,4 +245,19 @@ impl Messages {
     pub(super) fn resolve(&self, template: u64) -> u64 {
         self.miner.resolve(TemplateId(template)).0
     }
+}
+
+/// Whether a template has at least as many words as variable parts.
+fn is_text(template: Template<'_>) -> bool {
+    let (mut words, mut slots) = (0, 0);
+    for part in template.parts() {
+        match part {
+            Part::Text(text) => {
+                let pieces = text.split(|c: char| !c.is_alphabetic());
+                words += pieces.filter(|piece| piece.len() > 1).count();
+            }
+            Part::Slot(_) => slots += 1,
+        }
+    }
+    words >= slots
 }

@@ -141,8 +141,8 @@ impl Source {
     pub(super) fn summary(&self) -> Summary {
         let known = &self.kept;
         let is_broken = known.whole.broken.is_some()
-            || known.groups.iter().any(|group| group.broken.is_some())
-            || known.streams.iter().any(|stream| stream.broken().next().is_some());
+            || known.broken_groups().next().is_some()
+            || known.broken_streams().next().is_some();
         let is_learnt = known.whole.is_learnt();
         let state = State::of(is_broken, is_learnt);
         Summary { state, understood: 1.0 - self.not_understood() }

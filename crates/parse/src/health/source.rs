@@ -1,9 +1,8 @@
 //! One source: its groups, its streams, its messages.
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, MapArray, StringArray};
 use hashbrown::{DefaultHashBuilder, HashMap};
 use pugmark_event::Batch;
-use pugmark_event::batch::Attributes;
 use pugmark_event::fields::{self, FIELDS, FieldId, SYSTEM};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -32,7 +31,10 @@ pub(super) struct Columns<'a> {
     issues: Option<&'a StringArray>,
     message: Option<&'a StringArray>,
     fields: Vec<(FieldId, FieldKind, &'a ArrayRef)>,
-    attributes: Attributes<'a>,
+    /// The attributes tail, and the names in it.
+    attributes: Option<(&'a MapArray, &'a StringArray)>,
+    /// One letter for each attribute.
+    kinds: Option<&'a StringArray>,
 }
 
 impl<'a> Columns<'a> {
@@ -44,6 +46,7 @@ impl<'a> Columns<'a> {
             let kind = FieldKind::of_column(field.kind)?;
             Some((id, kind, batch.columns().column_by_name(field.column)?))
         };
+        let tail = batch.attributes().column();
         let all = FIELDS.iter().zip((0u16..).map(FieldId));
         Self {
             readings,
@@ -55,8 +58,21 @@ impl<'a> Columns<'a> {
             issues: batch.text(fields::ISSUES),
             message: batch.text(fields::MESSAGE),
             fields: all.filter_map(column).collect(),
-            attributes: batch.attributes(),
+            attributes: tail.and_then(|tail| Some((tail, tail.keys().as_string_opt()?))),
+            kinds: batch.text(fields::ATTRIBUTE_KINDS),
         }
+    }
+
+    /// Names of the attributes of an event, with the kinds of their values but for nulls.
+    fn attributes(&self, row: usize) -> impl Iterator<Item = (&'a str, FieldKind)> {
+        let letters = value(self.kinds, row).unwrap_or_default().as_bytes();
+        let tail = self.attributes.filter(|(map, _)| map.is_valid(row));
+        let names = tail.into_iter().flat_map(move |(map, names)| {
+            let offsets = map.value_offsets();
+            (offsets[row] as usize..offsets[row + 1] as usize).map(|at| names.value(at))
+        });
+        let kinds = letters.iter().copied().chain(std::iter::repeat(b's'));
+        names.zip(kinds).filter_map(|(name, letter)| Some((name, FieldKind::of_letter(letter)?)))
     }
 
     fn issues(&self, row: usize) -> impl Iterator<Item = &'a str> {
@@ -94,6 +110,20 @@ pub(super) struct Known {
     /// Of these, events of groups or streams beyond those that are told apart.
     pub(super) beyond: u64,
     pub(super) last_event: i64,
+}
+
+impl Known {
+    /// Groups that are broken, and not silent since.
+    pub(super) fn broken_groups(&self) -> impl Iterator<Item = &Group> {
+        let speaks = |group: &&Group| group.last + SILENT >= self.events;
+        self.groups.iter().filter(speaks).filter(|group| group.broken.is_some())
+    }
+
+    /// Streams with fields that are broken, and not silent since.
+    pub(super) fn broken_streams(&self) -> impl Iterator<Item = &Stream> {
+        let speaks = |stream: &&Stream| stream.last + SILENT >= self.events;
+        self.streams.iter().filter(speaks).filter(|stream| stream.broken().next().is_some())
+    }
 }
 
 /// What is written down.
@@ -192,10 +222,8 @@ impl Source {
         for field in columns.issues(row).filter_map(conflict) {
             stream.column(field, FieldKind::Conflict, room);
         }
-        for (name, value) in columns.attributes.row(row) {
-            if let Some(kind) = FieldKind::of_value(&value) {
-                stream.attribute(name, kind, room);
-            }
+        for (name, kind) in columns.attributes(row) {
+            stream.attribute(name, kind, room);
         }
         let Some((first, broke)) = stream.end(id, room) else { return };
         let of = |what| stream_break(stream, what, (first, id), time);
@@ -237,21 +265,18 @@ impl Source {
         (id, time): (i64, i64),
         breaks: &mut Vec<Break>,
     ) {
-        let group = self.group(program);
-        if let Some(group) = group {
-            let broke = group.note(read, id);
-            breaks.extend(broke.map(|(first, what)| of_program(program, what, (first, id), time)));
-        }
-        // Over the whole source only this counts: programs come and go.
-        let name = "";
+        let is_said = self.kept.whole.broken.is_some();
+        let broke = self.group(program).and_then(|group| group.note(read, id));
+        // What is said of the whole source need not be said of one program.
+        let broke = broke.filter(|(_, what)| !(is_said && matches!(what, What::Understood { .. })));
+        breaks.extend(broke.map(|(first, what)| of_program(program, what, (first, id), time)));
+        // Over the whole source only whether somebody reads a record counts: programs come and go.
         let rank = read.rank.min(Rank::Format);
-        let read = Read { name, rank, by: By::Nothing, template: read.template };
+        let read = Read { name: "", rank, by: By::Nothing, template: read.template };
         let broke = self.kept.whole.note(&read, id);
-        // What one program explains is said of that program.
-        let is_said = self.kept.groups.iter().any(|group| group.broken.is_some());
-        breaks.extend(
-            broke.filter(|_| !is_said).map(|(first, what)| of_program("", what, (first, id), time)),
-        );
+        // And what one program explains is said of that program.
+        let broke = broke.filter(|_| self.kept.broken_groups().next().is_none());
+        breaks.extend(broke.map(|(first, what)| of_program("", what, (first, id), time)));
     }
 
     fn group(&mut self, program: &str) -> Option<&mut Group> {
@@ -319,11 +344,11 @@ impl Source {
             let what = group.broken.clone()?;
             Some(of_program(&group.program, what, group.broken_events, time))
         };
-        let mut breaks: Vec<Break> = known.groups.iter().filter_map(of_group).collect();
+        let mut breaks: Vec<Break> = known.broken_groups().filter_map(of_group).collect();
         if breaks.is_empty() {
             breaks.extend(of_group(&known.whole));
         }
-        for stream in &known.streams {
+        for stream in known.broken_streams() {
             let of = |what| stream_break(stream, what, stream.broken_events, time);
             breaks.extend(stream.broken().map(of));
         }

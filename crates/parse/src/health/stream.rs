@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use pugmark_event::fields::{FIELDS, FieldId, Kind};
-use pugmark_event::value::Value;
 use serde::{Deserialize, Serialize};
 
 use super::group::Rank;
@@ -68,14 +67,15 @@ impl FieldKind {
         }
     }
 
-    /// What an attribute holds; a null is as good as no field.
-    pub(super) fn of_value(value: &Value<'_>) -> Option<Self> {
-        match value {
-            Value::Text(_) => Some(FieldKind::Text),
-            Value::Number(_) => Some(FieldKind::Number),
-            Value::Bool(_) => Some(FieldKind::Boolean),
-            Value::Json(_) => Some(FieldKind::Json),
-            Value::Null => None,
+    /// What an attribute holds, by its letter (see `event.attribute_kinds`); a null is as good as
+    /// no field.
+    pub(super) fn of_letter(letter: u8) -> Option<Self> {
+        match letter {
+            b's' => Some(FieldKind::Text),
+            b'n' => Some(FieldKind::Number),
+            b'b' => Some(FieldKind::Boolean),
+            b'j' => Some(FieldKind::Json),
+            _ => None,
         }
     }
 }
