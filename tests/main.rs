@@ -13,3 +13,4 @@ mod parse;
 mod retention;
 mod settings;
 mod syslog;
+mod transform;

@@ -1,13 +1,15 @@
 //! A node: store, search, rules and engine joined, on one folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use pugmark_engine::engine::{Options, Parts};
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
-use pugmark_engine::{Clock, CostLimit, Engine, RuleBook, SystemClock};
+use pugmark_engine::{
+    Clock, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
+};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
 use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
@@ -33,16 +35,21 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         CliError::usage(error.to_string()).hint("change rules.dirs in the settings")
     })?;
     let parser = parser()?;
+    let transforms_dir = transforms_dir(dir, settings);
     let (store, blocks) = Store::open(dir, options).await.map_err(store_error)?;
     let kept = store.kept_rules().list().await.map_err(store_error)?;
     let rules = RuleBook::compile(found, &kept, SystemClock.now());
     rules.report();
+    let kept = store.kept_transforms().list().await.map_err(store_error)?;
+    let book = TransformBook::compile(transforms::read_folder(&transforms_dir), kept);
+    book.report();
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
-        parser,
+        reader: Arc::new(Reader::new(parser, book)),
+        transforms_dir: Some(transforms_dir),
         rules,
         origin,
         clock: Arc::new(SystemClock),
@@ -75,9 +82,11 @@ pub(crate) async fn open_read_only(
 ) -> Result<(Arc<Store>, StoreSearch), CliError> {
     let (store, tail) =
         Store::open_read_only(dir, store_options(settings)?).await.map_err(store_error)?;
-    let parser = parser()?;
+    let kept = store.kept_transforms().list().await.map_err(store_error)?;
+    let found = transforms::read_folder(&transforms_dir(dir, settings));
+    let reader = Reader::new(parser()?, TransformBook::compile(found, kept));
     for block in tail.iter().filter(|block| block.quarantine.is_none()) {
-        store.insert(parser.parse(&Input {
+        store.insert(reader.read(&Input {
             source: &block.source,
             records: &block.records,
             first_id: block.first_id,
@@ -88,6 +97,14 @@ pub(crate) async fn open_read_only(
     let store = Arc::new(store);
     let search = StoreSearch::new(store.clone(), search_options(settings));
     Ok((store, search))
+}
+
+/// The folder of transforms: the one of the settings, else one in the data folder.
+pub(crate) fn transforms_dir(dir: &Path, settings: &Settings) -> PathBuf {
+    match settings.transforms.dir.as_os_str().is_empty() {
+        true => dir.join("transforms"),
+        false => settings.transforms.dir.clone(),
+    }
 }
 
 /// The parser with the packs in the binary.

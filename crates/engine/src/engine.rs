@@ -1,5 +1,6 @@
 //! The engine: starts the stages, joins them, and stops them in order.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use parking_lot::Mutex;
 use pugmark_alert::{Alert, Verdict};
 use pugmark_detect::RuleSet;
 use pugmark_event::{Batch, Records};
-use pugmark_parse::Parser;
 use pugmark_query::Search;
 use pugmark_store::{Block, Store, StoreError};
 use tokio::sync::{broadcast, watch};
@@ -21,10 +21,12 @@ use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
 use crate::pipeline::{CostLimit, Pipeline};
+use crate::reader::Reader;
 use crate::reloader;
 use crate::rulebook::{Origin, OriginError, RuleBook};
 use crate::self_check::SelfCheck;
 use crate::status::{Counters, Status};
+use crate::transforms::{self, TransformBook};
 
 /// Notices that a slow listener may lag behind before it misses some. Each may hold the events of a
 /// block (about 1 MiB of records), so this also bounds the memory that a slow listener costs.
@@ -93,7 +95,9 @@ pub struct Parts {
     /// Answers questions.
     pub search: Arc<dyn Search>,
     /// Turns records into events.
-    pub parser: Arc<Parser>,
+    pub reader: Arc<Reader>,
+    /// Folder that transforms come from; looked at for changes.
+    pub transforms_dir: Option<PathBuf>,
     /// Watches the events.
     pub rules: RuleBook,
     /// Where these rules come from; looked at for changes.
@@ -111,7 +115,8 @@ pub struct Engine {
 pub(crate) struct Inner {
     store: Arc<Store>,
     search: Arc<dyn Search>,
-    parser: Arc<Parser>,
+    reader: Arc<Reader>,
+    transforms_dir: Option<PathBuf>,
     rules: ArcSwap<RuleBook>,
     origin: Origin,
     /// One reload at a time.
@@ -147,7 +152,7 @@ impl Engine {
         let rules = Arc::new(parts.rules);
         let pipeline = Pipeline {
             store: parts.store.clone(),
-            parser: parts.parser.clone(),
+            reader: parts.reader.clone(),
             rules: rules.clone(),
             notices: notices.clone(),
             counters: counters.clone(),
@@ -178,7 +183,8 @@ impl Engine {
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
-            parser: parts.parser,
+            reader: parts.reader,
+            transforms_dir: parts.transforms_dir,
             rules: ArcSwap::new(rules),
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
@@ -265,8 +271,35 @@ impl Engine {
     }
 
     /// What turns records into events.
-    pub(crate) fn parser(&self) -> Arc<Parser> {
-        self.inner.parser.clone()
+    pub fn reader(&self) -> Arc<Reader> {
+        self.inner.reader.clone()
+    }
+
+    /// Reads the transforms again; they are in force from the next block on.
+    ///
+    /// # Errors
+    /// When those that were written in the product cannot be read; the ones of before go on then.
+    pub async fn reload_transforms(&self) -> Result<(), EngineError> {
+        let _one = self.inner.reloading.lock().await;
+        let dir = self.inner.transforms_dir.clone();
+        let kept = self.inner.store.kept_transforms().list().await?;
+        let compile = move || {
+            let found = dir.as_deref().map(transforms::read_folder).unwrap_or_default();
+            TransformBook::compile(found, kept)
+        };
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        let book = compiled.map_err(|error| StoreError::State {
+            what: "transforms",
+            message: error.to_string(),
+        })?;
+        book.report();
+        self.inner.reader.change(book);
+        Ok(())
+    }
+
+    /// The folder that transforms come from, beside those written in the product.
+    pub(crate) fn transforms_dir(&self) -> Option<PathBuf> {
+        self.inner.transforms_dir.clone()
     }
 
     /// How the reparse that was started last is.
@@ -316,6 +349,7 @@ impl Engine {
             pending_records: inner.store.pending_records(),
             forgotten: inner.counters.forgotten(),
             throttled: inner.counters.throttled(),
+            transforms: inner.reader.trouble(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,
             taking_logs: problem.is_none(),

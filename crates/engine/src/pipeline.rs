@@ -12,7 +12,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, never, select};
 use pugmark_detect::Detection;
 use pugmark_event::Batch;
-use pugmark_parse::{Input, Parser};
+use pugmark_parse::Input;
 use pugmark_store::{Block, Store};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
@@ -21,6 +21,7 @@ use crate::engine::Notice;
 use crate::pipeline::alerts::{AlertBook, Order};
 use crate::pipeline::throttle::Stepped;
 use crate::pipeline::watch::Watch;
+use crate::reader::Reader;
 use crate::rulebook::RuleBook;
 use crate::status::Counters;
 
@@ -37,7 +38,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Everything a block passes through.
 pub(crate) struct Pipeline {
     pub(crate) store: Arc<Store>,
-    pub(crate) parser: Arc<Parser>,
+    pub(crate) reader: Arc<Reader>,
     pub(crate) rules: Arc<RuleBook>,
     pub(crate) notices: broadcast::Sender<Arc<Notice>>,
     pub(crate) counters: Arc<Counters>,
@@ -157,7 +158,7 @@ impl Pipeline {
             received: block.received,
             format: block.format.as_deref(),
         };
-        let parsed = catch_unwind(AssertUnwindSafe(|| self.parser.parse(&input)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| self.reader.read(&input)));
         parsed
             .inspect_err(|_| tracing::error!(source = %block.source, "BUG: the parser panicked"))
             .ok()

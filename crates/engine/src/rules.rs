@@ -57,7 +57,7 @@ pub fn read_folder(path: &Path) -> std::io::Result<(Vec<RuleSource>, Vec<Problem
     Ok((sources, problems))
 }
 
-/// The files with rules under `path`, by their names.
+/// The YAML files under `path`, by their names.
 pub(crate) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     collect(path, &mut files, 0)?;
@@ -66,13 +66,17 @@ pub(crate) fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn read_file(path: &Path) -> Result<RuleSource, String> {
+    Ok(RuleSource { path: path.display().to_string(), text: read_text(path)? })
+}
+
+/// The text of a file that is not too large.
+pub(crate) fn read_text(path: &Path) -> Result<String, String> {
     let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
     if size > RULE_FILE_BYTES_MAX {
         return Err(format!("the file has {size} bytes; a rule file has at most 1 MiB"));
     }
     let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    let text = String::from_utf8(bytes).map_err(|e| format!("not UTF-8: {e}"))?;
-    Ok(RuleSource { path: path.display().to_string(), text })
+    String::from_utf8(bytes).map_err(|e| format!("not UTF-8: {e}"))
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>, depth: usize) -> std::io::Result<()> {
