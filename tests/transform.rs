@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::{Server, failure, json_lines, stdout};
 
 const SHOP: &str = "sources: [shop-*]\nprogram: |\n  .shop.total = to_int!(.total)\ntests:\n  \
-                    - input: 'order=17 total=5'\n    expected: {shop.total: 5, order: 17}\n";
+                    - input: 'order=17 total=5'\n    expected: {shop.total: 5, order: '17', none: null}\n";
 
 #[test]
 fn a_transform_is_tried_goes_live_and_loses_nothing() {
@@ -25,8 +25,10 @@ fn a_transform_is_tried_goes_live_and_loses_nothing() {
 
     std::fs::create_dir_all(data.join("transforms")).unwrap();
     std::fs::copy(&file, data.join("transforms/shop.yaml")).unwrap();
-    std::fs::write(data.join("transforms/broken.yaml"), "sources: [a]\nprogram: .a = now()").unwrap();
-    let (code, listed) = failure(&["transform", "list", &data.join("transforms").to_string_lossy()]);
+    std::fs::write(data.join("transforms/broken.yaml"), "sources: [a]\nprogram: .a = now()")
+        .unwrap();
+    let (code, listed) =
+        failure(&["transform", "list", &data.join("transforms").to_string_lossy()]);
     assert_eq!(code, 1, "{listed}");
 
     let server = Server::start(&data);
@@ -36,11 +38,11 @@ fn a_transform_is_tried_goes_live_and_loses_nothing() {
     let check = |server: &Server| {
         let good = server.search("shop.total:5");
         assert_eq!(good.len(), 1, "{good:?}");
-        assert_eq!(good[0]["order"], 1);
+        assert_eq!(good[0]["order"], "1");
         let failed = server.search("event.issues:transform_failed");
         assert_eq!(failed.len(), 1, "{failed:?}");
         let row = (&failed[0]["order"], &failed[0]["total"], &failed[0]["event.original"]);
-        assert_eq!(row, (&json!(2), &json!("none"), &json!("order=2 total=none")));
+        assert_eq!(row, (&json!("2"), &json!("none"), &json!("order=2 total=none")));
     };
     check(&server);
     let status = server.json("/api/v1/status");

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use pugmark_event::batch::BatchError;
 use pugmark_event::{Batch, Records, fields};
-use pugmark_parse::frame::RECORD_BYTES_MAX;
 use pugmark_parse::Input;
+use pugmark_parse::frame::RECORD_BYTES_MAX;
 use pugmark_store::{
     DAMAGED_SOURCE, QuarantineEntry, ReplayFilter, RewriteScope, Rewritten, StoreError,
 };

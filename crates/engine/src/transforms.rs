@@ -139,8 +139,7 @@ pub fn samples(
         .map(|record| {
             let before = parse(parser, source, std::iter::once(record).collect());
             let begun = Instant::now();
-            let (after, outcomes) =
-                transforms.apply(source, before.clone(), &|| begun.elapsed());
+            let (after, outcomes) = transforms.apply(source, before.clone(), &|| begun.elapsed());
             Sample { before: row(&before), after: row(&after), outcomes }
         })
         .collect()

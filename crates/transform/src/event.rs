@@ -90,10 +90,13 @@ impl<'a> Events<'a> {
         Self { batch, columns: columns.collect() }
     }
 
-    /// Bytes of the record and of the values at `row`, about.
+    /// Bytes of the values at `row`, about; the record, which most of them are a part of, is not
+    /// counted.
     pub(crate) fn bytes(&self, row: usize) -> usize {
-        let column = |(_, column): &(FieldId, Column<'_>)| match column {
-            Column::Text(text) if text.is_valid(row) => text.value_length(row) as usize,
+        let column = |(id, column): &(FieldId, Column<'_>)| match column {
+            Column::Text(text) if *id != fields::ORIGINAL && text.is_valid(row) => {
+                text.value_length(row) as usize
+            }
             _ => 0,
         };
         let columns: usize = self.columns.iter().map(column).sum();
@@ -200,8 +203,8 @@ impl<'a> Events<'a> {
         }
         let changed = writer.changed;
         for issue in issues.split(',').filter(|issue| !issue.is_empty()) {
-            let settled = time_set && TIME_ISSUES.contains(&issue)
-                || changed && issue == NOT_UNDERSTOOD;
+            let settled =
+                time_set && TIME_ISSUES.contains(&issue) || changed && issue == NOT_UNDERSTOOD;
             if !settled {
                 builder.issue(issue);
             }
@@ -296,9 +299,7 @@ fn written(value: &Vrl) -> (String, u8) {
         Vrl::Boolean(value) => (value.to_string(), b'b'),
         Vrl::Timestamp(time) => (time::format(time.timestamp_micros()), b's'),
         Vrl::Null => (String::new(), b'z'),
-        Vrl::Object(_) | Vrl::Array(_) => {
-            (serde_json::to_string(value).unwrap_or_default(), b'j')
-        }
+        Vrl::Object(_) | Vrl::Array(_) => (serde_json::to_string(value).unwrap_or_default(), b'j'),
     }
 }
 

@@ -36,7 +36,7 @@ pub const LIMIT: &str = "transform_limit";
 /// The issue of an event whose program was taking too long.
 pub const SLOW: &str = "transform_slow";
 
-/// Bytes of an event, record and values, that a program is given at most.
+/// Bytes of the values of an event that a program is given at most; its record comes with them.
 pub const EVENT_BYTES_MAX: usize = 256 << 10;
 /// Expressions that a program may evaluate for one event.
 pub const STEPS_MAX: usize = 10_000;

@@ -149,7 +149,7 @@ mod tests {
         check_at(&"1 + ".repeat(max), Some(max / 2 * 4));
         check_at(&"1 +\n".repeat(max), Some(max / 2 * 4));
         check_at(&"1\n+ ".repeat(max), Some(max / 2 * 4));
-        check_at(&"{ a\n".repeat(max), Some(max * 4));
+        check_at(&"{ a\n".repeat(max), Some(max * 4 - 2));
         check_at(".a[1000] = 1\n.b = [1001, 2]", None);
         check_at(".a[1001] = 1", Some(2));
         check_at("x[1_001] = 1", Some(1));

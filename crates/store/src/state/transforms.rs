@@ -36,8 +36,7 @@ impl KeptTransforms {
 
     /// All of them, by name.
     pub async fn list(&self) -> Result<Vec<KeptTransform>, StoreError> {
-        const SQL: &str =
-            "SELECT name, text, reason, actor, changed FROM transforms ORDER BY name";
+        const SQL: &str = "SELECT name, text, reason, actor, changed FROM transforms ORDER BY name";
         self.manifest.rows(SQL, args![]).await?.iter().map(kept).collect()
     }
 
