@@ -1,7 +1,7 @@
 //! Users' transforms: programs in VRL that change events after the parser, per source.
 //!
-//! A program sees one event and nothing else: no clock, no chance, no files, no network, so that the
-//! same bytes give the same event again. It is bounded in size, in steps, and in what it leaves
+//! A program sees one event and nothing else: no clock, no chance, no files, no network, so that
+//! the same bytes give the same event again. It is bounded in size, in steps, and in what it leaves
 //! behind. Whatever it does, no record is lost: an event whose program fails stays as the parser
 //! made it, with an issue that says so ([`FAILED`], [`ABORTED`], [`LIMIT`], [`SLOW`]).
 
@@ -251,7 +251,7 @@ impl<'t> Run<'t> {
             }
             Ok(Err(Terminate::Abort(error))) => return Err(aborted(error)),
             Ok(Err(Terminate::Error(error))) => {
-                return Err(Failure::new(FAILED, error.to_string()));
+                return Err(Failure::new(FAILED, self.transform.located(&error.to_string())));
             }
             Err(_) => return Err(Failure::new(FAILED, "VRL panicked: a defect of the library")),
         }

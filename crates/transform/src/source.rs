@@ -1,4 +1,5 @@
-//! A transform as people write it: a YAML file that names its sources and holds a program and tests.
+//! A transform as people write it: a YAML file that names its sources and holds a program and
+//! tests.
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use serde::Deserialize;
@@ -76,6 +77,9 @@ pub struct Transform {
     pub(crate) globs: GlobSet,
     pub(crate) tests: Vec<TransformTest>,
     pub(crate) program: Program,
+    /// The program as written, and where it stands in the file.
+    text: String,
+    place: Place,
 }
 
 impl Transform {
@@ -99,6 +103,18 @@ impl Transform {
     /// Its tests.
     pub fn tests(&self) -> &[TransformTest] {
         &self.tests
+    }
+
+    /// What VRL says of an error, with the line of the file instead of bytes of the program.
+    pub(crate) fn located(&self, message: &str) -> String {
+        let place = |message: &str| {
+            let (before, rest) = message.split_once(" at (")?;
+            let (span, after) = rest.split_once(')')?;
+            let start = span.split_once(':')?.0.parse().ok()?;
+            let (line, _) = self.place.find(&self.text, start);
+            Some(format!("{before} in line {line}{after}"))
+        };
+        place(message).unwrap_or_else(|| message.to_string())
     }
 
     /// True when it is for this source.
@@ -141,7 +157,7 @@ pub(crate) fn compile(source: &TransformSource) -> Result<Transform, Vec<Problem
         told.collect::<Vec<_>>()
     })?;
     let (name, sources, tests) = (source.name.clone(), file.sources, file.tests);
-    Ok(Transform { name, sources, globs, tests, program })
+    Ok(Transform { name, sources, globs, tests, program, text: file.program, place })
 }
 
 fn globs(sources: &[String]) -> Result<GlobSet, globset::Error> {
@@ -246,6 +262,7 @@ fn hint(diagnostic: &Diagnostic) -> String {
 }
 
 /// Where the program stands in its file.
+#[derive(Debug)]
 struct Place {
     /// Lines before its first.
     lines: usize,
@@ -263,7 +280,9 @@ impl Place {
             return Self { lines: key, indent: "program: ".len() };
         }
         let below = lines[key + 1..].iter().find(|line| !line.trim().is_empty());
-        let indent = below.map_or(0, |line| line.len() - line.trim_start().len());
+        // `|2` says it; otherwise the first line does.
+        let said = lines[key].chars().find_map(|c| c.to_digit(10)).map(|digit| digit as usize);
+        let indent = said.or(below.map(|line| line.len() - line.trim_start().len())).unwrap_or(0);
         Self { lines: key + 1, indent }
     }
 

@@ -1,3 +1,5 @@
+//! Programs over events: what they change, what they must not lose, and where they end.
+
 use std::cell::Cell;
 use std::sync::LazyLock;
 
@@ -188,6 +190,10 @@ fn programs_run_one_after_the_other_and_one_that_fails_changes_nothing() {
     let record = r#"{"time":"2026-11-23T10:00:00Z","a":1}"#;
     let kept = r#"{"event.issues":"transform_failed","a":1,"b":2,"d":2}"#;
     check(&[".b = 2", ".c = 3\n.c = to_int!(\"x\")", ".d = .b"], record, kept);
+    let (transforms, _) = compile(&[".b = 1\n.a = to_int!(.a)"]);
+    let outcomes = transforms.apply("app", parse(&[r#"{"a":"x"}"#]), &still).1;
+    let reason = outcomes[0].reason.as_ref().unwrap();
+    assert!(reason.contains("\"to_int\" in line 4: Invalid integer"), "{reason}");
     check(&["abort", "abort"], record, r#"{"event.issues":"transform_aborted","a":1}"#);
 }
 
