@@ -14,3 +14,4 @@ mod retention;
 mod settings;
 mod sources;
 mod syslog;
+mod transform;

@@ -33,6 +33,7 @@ pub(crate) enum Command {
     Hunt(command::hunt::Args),
     Parse(command::parse::Args),
     Templates(command::templates::Args),
+    Transform(command::transform::Args),
     Rules(command::rules::Args),
     Alerts(command::alerts::Args),
     Ledger(command::ledger::Args),

@@ -1,16 +1,22 @@
 //! A node: store, search, rules and engine joined, on one folder.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pugmark_engine::engine::{Options, Parts};
+use pugmark_engine::engine::{Folders, Options, Parts};
+use pugmark_engine::enrichment::{self, Enrichment};
+use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
-use pugmark_engine::{Clock, CostLimit, Engine, RuleBook, SystemClock};
+use pugmark_engine::{
+    Clock, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
+};
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
-use pugmark_store::{Classes, Classify, Cold, ObjectStorage, StorageSettings, Store};
+use pugmark_store::{
+    Classes, Classify, Cold, KeptTransform, ObjectStorage, StorageSettings, Store,
+};
 
 use crate::error::CliError;
 use crate::settings::Settings;
@@ -32,17 +38,24 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let found = origin.read().map_err(|error| {
         CliError::usage(error.to_string()).hint("change rules.dirs in the settings")
     })?;
-    let parser = parser()?;
+    let folders = folders(dir, settings);
+    let parsers = parsers(&folders)?;
+    parsers.report();
+    let enrichment = enrichment(dir, settings)?;
     let (store, blocks) = Store::open(dir, options).await.map_err(store_error)?;
     let kept = store.kept_rules().list().await.map_err(store_error)?;
     let rules = RuleBook::compile(found, &kept, SystemClock.now());
     rules.report();
+    let kept = store.kept_transforms().list().await.map_err(store_error)?;
+    let book = transforms_of(&folders, kept);
+    book.report();
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
-        parser,
+        reader: Arc::new(Reader::new(parsers, book).enriched(enrichment)),
+        folders,
         rules,
         origin,
         clock: Arc::new(SystemClock),
@@ -75,9 +88,12 @@ pub(crate) async fn open_read_only(
 ) -> Result<(Arc<Store>, StoreSearch), CliError> {
     let (store, tail) =
         Store::open_read_only(dir, store_options(settings)?).await.map_err(store_error)?;
-    let parser = parser()?;
+    let kept = store.kept_transforms().list().await.map_err(store_error)?;
+    let folders = folders(dir, settings);
+    let reader = Reader::new(parsers(&folders)?, transforms_of(&folders, kept))
+        .enriched(enrichment(dir, settings)?);
     for block in tail.iter().filter(|block| block.quarantine.is_none()) {
-        store.insert(parser.parse(&Input {
+        store.insert(reader.read(&Input {
             source: &block.source,
             records: &block.records,
             first_id: block.first_id,
@@ -88,6 +104,46 @@ pub(crate) async fn open_read_only(
     let store = Arc::new(store);
     let search = StoreSearch::new(store.clone(), search_options(settings));
     Ok((store, search))
+}
+
+/// The folders of the user's own: those of the settings, else some in the data folder.
+pub(crate) fn folders(dir: &Path, settings: &Settings) -> Folders {
+    Folders {
+        parsers: Some(folder(dir, "parsers", &settings.parsers.dir)),
+        transforms: Some(folder(dir, "transforms", &settings.transforms.dir)),
+    }
+}
+
+fn folder(dir: &Path, name: &str, set: &Path) -> PathBuf {
+    match set.as_os_str().is_empty() {
+        true => dir.join(name),
+        false => set.to_path_buf(),
+    }
+}
+
+fn parsers(folders: &Folders) -> Result<ParserBook, CliError> {
+    Ok(ParserBook::load(folders.parsers.as_deref()).map_err(anyhow::Error::from)?)
+}
+
+fn transforms_of(folders: &Folders, kept: Vec<KeptTransform>) -> TransformBook {
+    let found = folders.transforms.as_deref().map(transforms::read_folder);
+    TransformBook::compile(found.unwrap_or_default(), kept)
+}
+
+/// What is known about values, as the settings want it.
+fn enrichment(dir: &Path, settings: &Settings) -> Result<Enrichment, CliError> {
+    let enrich = &settings.enrich;
+    let standard = enrichment::Config::default();
+    let config = enrichment::Config {
+        geo: enrich.geo,
+        ranges: enrich.ranges,
+        agents: enrich.agents,
+        domains: enrich.domains,
+        learn: if enrich.bindings_max == 0 { Vec::new() } else { standard.learn },
+        bindings_max: enrich.bindings_max,
+    };
+    let opened = Enrichment::open(&folder(dir, "enrich", &enrich.dir), config);
+    Ok(opened.map_err(anyhow::Error::from)?)
 }
 
 /// The parser with the packs in the binary.

@@ -28,6 +28,9 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) syslog: Syslog,
     pub(crate) rules: Rules,
+    pub(crate) parsers: Parsers,
+    pub(crate) transforms: Transforms,
+    pub(crate) enrich: Enrich,
     pub(crate) store: Store,
     pub(crate) search: Search,
     pub(crate) log: Log,
@@ -80,6 +83,29 @@ pub(crate) struct Rules {
     pub(crate) noise_budget_alerts_per_day: u64,
     pub(crate) core_share_max_percent: f64,
     pub(crate) cost_window_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Parsers {
+    pub(crate) dir: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Enrich {
+    pub(crate) dir: PathBuf,
+    pub(crate) geo: bool,
+    pub(crate) ranges: bool,
+    pub(crate) agents: bool,
+    pub(crate) domains: bool,
+    pub(crate) bindings_max: usize,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Transforms {
+    pub(crate) dir: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -9,14 +9,15 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use pugmark_event::batch::BatchError;
 use pugmark_event::{Batch, Records, fields};
+use pugmark_parse::Input;
 use pugmark_parse::frame::RECORD_BYTES_MAX;
-use pugmark_parse::{Input, Parser};
 use pugmark_store::{
     DAMAGED_SOURCE, QuarantineEntry, ReplayFilter, RewriteScope, Rewritten, StoreError,
 };
 use serde::Serialize;
 
 use crate::engine::{Engine, EngineError};
+use crate::reader::Reader;
 
 /// Bytes of records that one transaction takes out of quarantine, about.
 const GROUP_BYTES: u64 = 8 << 20;
@@ -97,8 +98,8 @@ impl Engine {
         group: Vec<QuarantineEntry>,
         replayed: &mut Replayed,
     ) -> Result<(), EngineError> {
-        let parser = self.parser();
-        let parsed = tokio::task::spawn_blocking(move || parse_group(&parser, &group)).await;
+        let reader = self.reader();
+        let parsed = tokio::task::spawn_blocking(move || parse_group(&reader, &group)).await;
         let (batches, failed) = parsed.map_err(|error| StoreError::State {
             what: "quarantine",
             message: error.to_string(),
@@ -187,28 +188,28 @@ impl Engine {
         scope: &RewriteScope,
         format: Option<&str>,
     ) -> Result<Rewritten, EngineError> {
-        let (parser, source) = (self.parser(), scope.source.clone());
+        let (reader, source) = (self.reader(), scope.source.clone());
         let format = format.map(str::to_string);
-        let rewrite = move |batch: &Batch| parse_again(&parser, &source, format.as_deref(), batch);
+        let rewrite = move |batch: &Batch| parse_again(&reader, &source, format.as_deref(), batch);
         let note = |done| self.reparse_cell().lock().done = done;
         Ok(self.store().rewrite(scope, actor, Arc::new(rewrite), note).await?)
     }
 }
 
 /// Batches of what parses, and the ids of what does not.
-fn parse_group(parser: &Parser, group: &[QuarantineEntry]) -> (Vec<Batch>, Vec<i64>) {
+fn parse_group(reader: &Reader, group: &[QuarantineEntry]) -> (Vec<Batch>, Vec<i64>) {
     let (mut batches, mut failed) = (Vec::new(), Vec::new());
     let together = |a: &QuarantineEntry, b: &QuarantineEntry| {
         a.id + 1 == b.id && a.source == b.source && a.received == b.received
     };
     for run in group.chunk_by(together) {
-        if let Some(batch) = parse_entries(parser, run) {
+        if let Some(batch) = parse_entries(reader, run) {
             batches.push(batch);
             continue;
         }
         // One record must not hold its neighbours back.
         for entry in run {
-            match parse_entries(parser, std::slice::from_ref(entry)) {
+            match parse_entries(reader, std::slice::from_ref(entry)) {
                 Some(batch) => batches.push(batch),
                 None => failed.push(entry.id),
             }
@@ -218,7 +219,7 @@ fn parse_group(parser: &Parser, group: &[QuarantineEntry]) -> (Vec<Batch>, Vec<i
 }
 
 /// `None` when a defect makes the parser panic.
-fn parse_entries(parser: &Parser, run: &[QuarantineEntry]) -> Option<Batch> {
+fn parse_entries(reader: &Reader, run: &[QuarantineEntry]) -> Option<Batch> {
     let first = run.first()?;
     let records: Records = run.iter().map(|entry| entry.record.as_slice()).collect();
     let input = Input {
@@ -228,12 +229,12 @@ fn parse_entries(parser: &Parser, run: &[QuarantineEntry]) -> Option<Batch> {
         received: first.received,
         format: None,
     };
-    catch_unwind(AssertUnwindSafe(|| parser.parse(&input))).ok()
+    catch_unwind(AssertUnwindSafe(|| reader.read(&input))).ok()
 }
 
 /// Parses the raw records of a batch. Ids, times of receipt and order stay.
 fn parse_again(
-    parser: &Parser,
+    reader: &Reader,
     source: &str,
     format: Option<&str>,
     batch: &Batch,
@@ -253,7 +254,7 @@ fn parse_again(
             received: run[0],
             format,
         };
-        let parsed = catch_unwind(AssertUnwindSafe(|| parser.parse(&input)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| reader.read(&input)));
         let parsed = parsed.map_err(|_| {
             format!("the parser failed on a record among ids {} and above", ids[rows.start])
         })?;
@@ -295,14 +296,15 @@ mod tests {
 
     #[test]
     fn records_keep_their_ids_when_they_are_parsed_again() {
-        let parser = Parser::builtin().unwrap();
+        let parsers = crate::parsers::ParserBook::load(None).unwrap();
+        let reader = Reader::new(parsers, Default::default());
         let group = [entry(5, "{\"a\":1}"), entry(6, "plain"), entry(9, "{\"b\":2}")];
-        let (batches, failed) = parse_group(&parser, &group);
+        let (batches, failed) = parse_group(&reader, &group);
         let ids: Vec<_> = batches.iter().map(|batch| batch.ids().to_vec()).collect();
         assert_eq!((ids, failed), (vec![vec![5, 6], vec![9]], vec![]));
 
         let batch = Batch::concat(&batches).unwrap();
-        let again = parse_again(&parser, "web", None, &batch).unwrap();
+        let again = parse_again(&reader, "web", None, &batch).unwrap();
         assert_eq!(again.ids(), [5, 6, 9]);
         assert_eq!(again.columns(), batch.columns());
     }

@@ -1,6 +1,7 @@
 //! The engine: starts the stages, joins them, and stops them in order.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,6 @@ use parking_lot::Mutex;
 use pugmark_alert::{Alert, Verdict};
 use pugmark_detect::RuleSet;
 use pugmark_event::{Batch, Records};
-use pugmark_parse::Parser;
 use pugmark_parse::health::{Health, Report, Summary};
 use pugmark_query::Search;
 use pugmark_store::{Block, Store, StoreError};
@@ -22,11 +22,14 @@ use crate::clock::Clock;
 use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
+use crate::parsers::ParserBook;
 use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
+use crate::reader::Reader;
 use crate::reloader;
 use crate::rulebook::{Origin, OriginError, RuleBook};
 use crate::self_check::SelfCheck;
 use crate::status::{Counters, Status};
+use crate::transforms::{self, TransformBook};
 
 /// Notices that a slow listener may lag behind before it misses some. Each may hold the events of a
 /// block (about 1 MiB of records), so this also bounds the memory that a slow listener costs.
@@ -86,6 +89,15 @@ pub enum EngineError {
     Busy,
 }
 
+/// Folders of the user's own; none for nothing of that kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Folders {
+    /// Parser packs.
+    pub parsers: Option<PathBuf>,
+    /// Transforms.
+    pub transforms: Option<PathBuf>,
+}
+
 /// What an engine is made of; the binary joins the parts.
 pub struct Parts {
     /// The store, and the durable blocks that it hands out.
@@ -95,7 +107,9 @@ pub struct Parts {
     /// Answers questions.
     pub search: Arc<dyn Search>,
     /// Turns records into events.
-    pub parser: Arc<Parser>,
+    pub reader: Arc<Reader>,
+    /// Where the user's own packs and transforms come from; looked at for changes.
+    pub folders: Folders,
     /// Watches the events.
     pub rules: RuleBook,
     /// Where these rules come from; looked at for changes.
@@ -113,7 +127,8 @@ pub struct Engine {
 pub(crate) struct Inner {
     store: Arc<Store>,
     search: Arc<dyn Search>,
-    parser: Arc<Parser>,
+    reader: Arc<Reader>,
+    folders: Folders,
     rules: ArcSwap<RuleBook>,
     origin: Origin,
     /// One reload at a time.
@@ -151,7 +166,7 @@ impl Engine {
         let rules = Arc::new(parts.rules);
         let pipeline = Pipeline {
             store: parts.store.clone(),
-            parser: parts.parser.clone(),
+            reader: parts.reader.clone(),
             rules: rules.clone(),
             notices: notices.clone(),
             counters: counters.clone(),
@@ -183,7 +198,8 @@ impl Engine {
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
-            parser: parts.parser,
+            reader: parts.reader,
+            folders: parts.folders,
             rules: ArcSwap::new(rules),
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
@@ -271,8 +287,51 @@ impl Engine {
     }
 
     /// What turns records into events.
-    pub(crate) fn parser(&self) -> Arc<Parser> {
-        self.inner.parser.clone()
+    pub fn reader(&self) -> Arc<Reader> {
+        self.inner.reader.clone()
+    }
+
+    /// Reads the transforms again; they are in force from the next block on.
+    ///
+    /// # Errors
+    /// When those that were written in the product cannot be read; the ones of before go on then.
+    pub async fn reload_transforms(&self) -> Result<(), EngineError> {
+        let _one = self.inner.reloading.lock().await;
+        let dir = self.inner.folders.transforms.clone();
+        let kept = self.inner.store.kept_transforms().list().await?;
+        let compile = move || {
+            let found = dir.as_deref().map(transforms::read_folder).unwrap_or_default();
+            TransformBook::compile(found, kept)
+        };
+        let compiled = tokio::task::spawn_blocking(compile).await;
+        let book = compiled.map_err(|error| StoreError::State {
+            what: "transforms",
+            message: error.to_string(),
+        })?;
+        book.report();
+        self.inner.reader.change(book);
+        Ok(())
+    }
+
+    /// Reads the packs of the user's own again; they are in force from the next block on.
+    ///
+    /// # Errors
+    /// When a pack in the binary is broken, which a test rules out.
+    pub async fn reload_parsers(&self) -> Result<(), EngineError> {
+        let _one = self.inner.reloading.lock().await;
+        let dir = self.inner.folders.parsers.clone();
+        let load = move || ParserBook::load(dir.as_deref()).map_err(|error| error.to_string());
+        let loaded = tokio::task::spawn_blocking(load).await;
+        let failed = |message| EngineError::Store(StoreError::State { what: "parsers", message });
+        let book = loaded.map_err(|error| failed(error.to_string()))?.map_err(failed)?;
+        book.report();
+        self.inner.reader.change_parsers(book);
+        Ok(())
+    }
+
+    /// Where the user's own packs and transforms come from.
+    pub fn folders(&self) -> &Folders {
+        &self.inner.folders
     }
 
     /// How the reparse that was started last is.
@@ -333,6 +392,7 @@ impl Engine {
             pending_records: inner.store.pending_records(),
             forgotten: inner.counters.forgotten(),
             throttled: inner.counters.throttled(),
+            transforms: inner.reader.trouble(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,
             taking_logs: problem.is_none(),

@@ -15,9 +15,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use parking_lot::{Mutex, RwLock};
+pub use pugmark_enrich::Config;
 use pugmark_enrich::geo::GeoError;
 use pugmark_enrich::ranges::List;
-use pugmark_enrich::{Attached, Bindings, Config, Enricher, Lookup, MaxMind, Ranges};
+use pugmark_enrich::{Attached, Bindings, Enricher, Lookup, MaxMind, Ranges};
 use pugmark_event::Batch;
 use pugmark_event::fields::{self, FieldId, Kind};
 

@@ -66,6 +66,11 @@ impl ParserBook {
         Ok(Self { parser: Arc::new(parser), own, problems })
     }
 
+    /// This parser alone, without packs of the user's own.
+    pub fn of(parser: Parser) -> Self {
+        Self { parser: Arc::new(parser), own: Vec::new(), problems: Vec::new() }
+    }
+
     /// Says what was left out.
     pub fn report(&self) {
         for problem in &self.problems {

@@ -12,20 +12,23 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, never, select};
 use pugmark_detect::Detection;
 use pugmark_event::Batch;
-use pugmark_parse::{Input, Parser, Readings};
+use pugmark_parse::{Input, Readings};
 use pugmark_store::{Block, Store};
 use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::engine::Notice;
 use crate::pipeline::alerts::{AlertBook, Order};
+use crate::pipeline::bindings::KeptBindings;
 use crate::pipeline::sources::Sources;
 use crate::pipeline::throttle::Stepped;
 use crate::pipeline::watch::Watch;
+use crate::reader::Reader;
 use crate::rulebook::RuleBook;
 use crate::status::Counters;
 
 mod alerts;
+mod bindings;
 mod late;
 mod sources;
 mod throttle;
@@ -40,7 +43,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// Everything a block passes through.
 pub(crate) struct Pipeline {
     pub(crate) store: Arc<Store>,
-    pub(crate) parser: Arc<Parser>,
+    pub(crate) reader: Arc<Reader>,
     pub(crate) rules: Arc<RuleBook>,
     pub(crate) notices: broadcast::Sender<Arc<Notice>>,
     pub(crate) counters: Arc<Counters>,
@@ -64,10 +67,12 @@ impl Pipeline {
         self.counters.set_throttled(watch.throttled());
         let mut sources = Sources::start(
             self.store.clone(),
-            &self.parser,
+            &self.reader.parser(),
             self.health.clone(),
             self.checkpoint_interval,
         );
+        let mut bindings =
+            KeptBindings::start(self.store.clone(), self.reader.clone(), self.checkpoint_interval);
         let mut book = AlertBook::new(self.store.clone(), self.noise_budget);
         let ticks = crossbeam_channel::tick(TICK);
         loop {
@@ -116,9 +121,11 @@ impl Pipeline {
                 self.counters.set_forgotten(watch.forgotten());
             }
             sources.keep_if_due();
+            bindings.keep_if_due();
         }
         watch.keep();
         sources.keep();
+        bindings.keep();
     }
 
     /// False when the block is not done: the engine stops, and the WAL still has it.
@@ -182,7 +189,7 @@ impl Pipeline {
             received: block.received,
             format: block.format.as_deref(),
         };
-        let parsed = catch_unwind(AssertUnwindSafe(|| self.parser.parse_readings(&input)));
+        let parsed = catch_unwind(AssertUnwindSafe(|| self.reader.read_stream(&input)));
         parsed
             .inspect_err(|_| tracing::error!(source = %block.source, "BUG: the parser panicked"))
             .ok()

@@ -96,6 +96,13 @@ impl Origin {
     }
 }
 
+/// A number that is another one when one of these files has changed, or when they are others.
+pub(crate) fn fingerprint(files: &[PathBuf]) -> u64 {
+    let mut hash = std::hash::DefaultHasher::new();
+    files.iter().for_each(|file| stamp(file, &mut hash));
+    hash.finish()
+}
+
 fn stamp(file: &Path, hash: &mut impl Hasher) {
     file.hash(hash);
     if let Ok(metadata) = std::fs::metadata(file) {

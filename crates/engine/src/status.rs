@@ -41,6 +41,8 @@ pub struct Status {
     pub forgotten: Vec<Forgotten>,
     /// Rules that cost too much and run behind the stream.
     pub throttled: Vec<Throttled>,
+    /// Transforms that fail or do not run.
+    pub transforms: Vec<TransformTrouble>,
     /// Open alerts by severity.
     pub open_alerts: BTreeMap<String, u64>,
     /// Sources that have sent something.
@@ -73,6 +75,21 @@ pub struct Throttled {
     pub core_percent: f64,
     /// Events on the stream that it has not looked at yet.
     pub events_behind: u64,
+}
+
+/// A transform that leaves events as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TransformTrouble {
+    /// Its name.
+    pub name: String,
+    /// False when it does not run at all.
+    pub running: bool,
+    /// Events that it was for, since the start or since it was changed.
+    pub events: u64,
+    /// Of these, those that it failed on.
+    pub failed: u64,
+    /// What is wrong, or why it failed last.
+    pub reason: String,
 }
 
 /// Counters that the pipeline keeps.

@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 use crate::App;
 use crate::api::{
     alerts, audit, auth, events, explore, fields, ingest, ledger, quarantine, query, reparse,
-    retention, rules, search, sources, sql, status, stream, tokens,
+    retention, rules, search, sources, sql, status, stream, tokens, transforms,
 };
 use crate::auth::{REQUEST_HEADER, SESSION_COOKIE};
 
@@ -71,6 +71,9 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rules::edit::check))
         .routes(routes!(rules::edit::switch))
         .routes(routes!(rules::backtest::backtest))
+        .routes(routes!(transforms::list))
+        .routes(routes!(transforms::test))
+        .routes(routes!(transforms::put, transforms::delete))
         .routes(routes!(status::status))
         .routes(routes!(sources::sources))
         .routes(routes!(sources::health))

@@ -655,6 +655,8 @@ pub(crate) struct Status {
     pub(crate) forgotten: Vec<Forgotten>,
     /// Rules that cost too much on the stream and go on over stored events, behind it.
     pub(crate) throttled: Vec<Throttled>,
+    /// Transforms that fail or do not run.
+    pub(crate) transforms: Vec<TransformTrouble>,
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
@@ -663,6 +665,28 @@ pub(crate) struct Status {
     /// Why logs are not taken.
     #[schema(required)]
     pub(crate) problem: Option<String>,
+}
+
+/// A transform that leaves events as the parser made them.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub(crate) struct TransformTrouble {
+    pub(crate) name: String,
+    /// False when it does not run at all.
+    pub(crate) running: bool,
+    /// Events that it was for, since the start or since it was changed.
+    pub(crate) events: u64,
+    /// Of these, those that it failed on.
+    pub(crate) failed: u64,
+    /// What is wrong, or why it failed last.
+    pub(crate) reason: String,
+}
+
+impl From<pugmark_engine::status::TransformTrouble> for TransformTrouble {
+    fn from(trouble: pugmark_engine::status::TransformTrouble) -> Self {
+        let pugmark_engine::status::TransformTrouble { name, running, events, failed, reason } =
+            trouble;
+        Self { name, running, events, failed, reason }
+    }
 }
 
 /// A rule over time that ran out of room.
@@ -734,6 +758,7 @@ impl Status {
             pending_records: status.pending_records,
             forgotten: status.forgotten.into_iter().map(Into::into).collect(),
             throttled: status.throttled.into_iter().map(Into::into).collect(),
+            transforms: status.transforms.into_iter().map(Into::into).collect(),
             open_alerts,
             sources: status.sources,
             listen: Listen {

@@ -19,6 +19,8 @@ pub enum CheckpointOf {
     Detection,
     /// The health of sources.
     Sources,
+    /// Who had which address.
+    Bindings,
 }
 
 impl CheckpointOf {
@@ -27,6 +29,7 @@ impl CheckpointOf {
         match self {
             CheckpointOf::Detection => "detection.checkpoint",
             CheckpointOf::Sources => "sources.checkpoint",
+            CheckpointOf::Bindings => "bindings.checkpoint",
         }
     }
 }

@@ -3,3 +3,4 @@
 pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod rules;
+pub(crate) mod transforms;

@@ -30,6 +30,7 @@ use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::state::rules::KeptRules;
+use crate::state::transforms::KeptTransforms;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
 use crate::undecided::{Swap, Undecided};
 use crate::wal::{self, Job, Queue, Recovery, Replay, Writer};
@@ -648,6 +649,11 @@ impl Store {
     /// Rules that people write in the product.
     pub fn kept_rules(&self) -> KeptRules {
         KeptRules::new(self.inner.manifest.clone())
+    }
+
+    /// Transforms that people write in the product.
+    pub fn kept_transforms(&self) -> KeptTransforms {
+        KeptTransforms::new(self.inner.manifest.clone())
     }
 
     /// Users, sessions and tokens.

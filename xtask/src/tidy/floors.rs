@@ -12,6 +12,7 @@ pub(crate) const FLOORS: &[(&str, u8)] = &[
     ("query", 1),
     ("detect", 1),
     ("alert", 2),
+    ("transform", 2),
     ("store", 3),
     ("search", 4),
     ("engine", 4),
@@ -33,6 +34,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("sqlx", "store"),
     ("reqwest", "connect"),
     ("ureq", "connect"),
+    ("vrl", "transform"),
 ];
 
 /// Two versions of these compile, and then their types do not match.

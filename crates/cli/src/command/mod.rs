@@ -20,6 +20,7 @@ pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod templates;
+pub(crate) mod transform;
 
 use std::path::PathBuf;
 
@@ -121,6 +122,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Hunt(args) => hunt::run(args),
         Command::Parse(args) => parse::run(&args),
         Command::Templates(args) => templates::run(&args),
+        Command::Transform(args) => transform::run(&args, &settings()?),
         Command::Rules(args) => runtime()?.block_on(rules::run(args, settings()?)),
         Command::Config(args) => config::run(args, config),
         Command::Completions(args) => completions::run(args),

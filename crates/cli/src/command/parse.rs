@@ -2,15 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
 use pugmark_engine::hunt::FILE_BYTES_MAX;
+use pugmark_engine::transforms::Found;
+use pugmark_engine::{Reader, TransformBook};
 use pugmark_event::json::RowWriter;
 use pugmark_event::{Batch, fields};
 use pugmark_parse::{Headers, Input, Parser, frame};
+use pugmark_transform::Transform;
 use serde_json::Value;
 
 use crate::error::{CliError, Exit};
@@ -43,6 +46,7 @@ const ALWAYS: [&str; 9] = [
 ///   pugmark parse /var/log/auth.log
 ///   pugmark parse access.log --format json | head -1
 ///   pugmark parse unknown.log --pack openssh/sshd
+///   pugmark parse shop.log --transform shop.yaml
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -55,6 +59,9 @@ pub(crate) struct Args {
     /// Name of the source, which some packs look at [default: the file's name]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+    /// Transform the events as this file says
+    #[arg(long, value_name = "FILE")]
+    transform: Option<PathBuf>,
     /// How to print
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -83,8 +90,16 @@ pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
     if let Some(pack) = &args.pack {
         parser.force(&full_name(&parser, pack)).map_err(|e| CliError::usage(e.to_string()))?;
     }
+    let book = match &args.transform {
+        Some(file) => transform(file)?,
+        None => TransformBook::default(),
+    };
+    // Its samples are records of its source, whatever their file is called.
+    let source = book.transforms.list().first().map(Transform::sample_source);
+    let source = args.source.clone().or(source);
+    let reader = Reader::new(ParserBook::of(parser), book);
     let mut summary = Summary::default();
-    each_batch(&args.files, args.source.as_deref(), &parser, &mut |batch| {
+    each_batch(&args.files, source.as_deref(), &reader, &mut |batch| {
         let rows = RowWriter::new(batch.columns());
         let mut line = Vec::new();
         for row in 0..batch.rows() {
@@ -107,7 +122,22 @@ pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
         Format::Json => std::io::stdout().flush().context("cannot write")?,
         Format::Text => say(&summary.text())?,
     }
+    for (name, count) in reader.counts().into_iter().filter(|_| args.format == Format::Text) {
+        let reason = count.reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        let line = format!("transform {name}: {} of {} failed", count.failed, count.events);
+        say(&printable(&(line + &reason)))?;
+    }
     Ok(Exit::Done)
+}
+
+/// The one transform of a file.
+fn transform(file: &Path) -> Result<TransformBook, CliError> {
+    let sources = vec![super::transform::read(file)?];
+    let book = TransformBook::compile(Found { sources, problems: Vec::new() }, Vec::new());
+    match book.problems.first() {
+        Some(problem) => Err(CliError::usage(super::transform::described(problem))),
+        None => Ok(book),
+    }
 }
 
 fn list(parser: &Parser) -> Result<Exit, CliError> {
@@ -138,7 +168,7 @@ fn full_name(parser: &Parser, name: &str) -> String {
 pub(super) fn each_batch(
     paths: &[PathBuf],
     source: Option<&str>,
-    parser: &Parser,
+    reader: &Reader,
     each: &mut dyn FnMut(&Batch) -> Result<(), CliError>,
 ) -> Result<(), CliError> {
     let received = chrono::Utc::now().timestamp_micros();
@@ -154,7 +184,7 @@ pub(super) fn each_batch(
             let header = headers.next(&records);
             let format = header.as_deref();
             let input = Input { source: &source, records: &records, first_id, received, format };
-            each(&parser.parse(&input))?;
+            each(&reader.read(&input))?;
             first_id += records.len() as i64;
         }
     }

@@ -1,9 +1,11 @@
 //! `pugmark templates`: the templates that the messages of a file were made from.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use pugmark_engine::{Reader, TransformBook};
 use pugmark_event::{Batch, fields};
 use pugmark_parse::Parser;
 use pugmark_parse::templates::{Limits, Miner, TemplateId};
@@ -48,9 +50,10 @@ enum Format {
 
 pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
     let parser = Parser::builtin().context("a parser pack is broken")?;
+    let reader = Reader::new(ParserBook::of(parser), TransformBook::default());
     let mut miner = Miner::new(Limits::default());
     let (mut ids, mut slots) = (Vec::new(), Vec::new());
-    each_batch(&args.files, None, &parser, &mut |batch| {
+    each_batch(&args.files, None, &reader, &mut |batch| {
         for row in 0..batch.rows() {
             ids.push(miner.learn(&message(batch, row, args.raw), &mut slots));
         }

@@ -19,3 +19,4 @@ pub(crate) mod sql;
 pub(crate) mod status;
 pub(crate) mod stream;
 pub(crate) mod tokens;
+pub(crate) mod transforms;

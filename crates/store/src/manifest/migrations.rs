@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0003_tiers.sql"),
     include_str!("../migrations/0004_alert_rules.sql"),
     include_str!("../migrations/0005_rules.sql"),
+    include_str!("../migrations/0006_transforms.sql"),
 ];
 
 /// The version that this program writes.
