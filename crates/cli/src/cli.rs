@@ -32,6 +32,8 @@ pub(crate) enum Command {
     Search(command::search::Args),
     Hunt(command::hunt::Args),
     Parse(command::parse::Args),
+    Mask(command::mask::Args),
+    Propose(command::propose::Args),
     Templates(command::templates::Args),
     Transform(command::transform::Args),
     Rules(command::rules::Args),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pugmark_engine::engine::{Folders, Options, Parts};
 use pugmark_engine::enrichment::{self, Enrichment};
+use pugmark_engine::masking::Masking;
 use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
@@ -55,6 +56,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         blocks,
         search: Arc::new(search),
         reader: Arc::new(Reader::new(parsers, book).enriched(enrichment)),
+        masking: masking(dir, settings)?,
         folders,
         rules,
         origin,
@@ -128,6 +130,18 @@ fn parsers(folders: &Folders) -> Result<ParserBook, CliError> {
 fn transforms_of(folders: &Folders, kept: Vec<KeptTransform>) -> TransformBook {
     let found = folders.transforms.as_deref().map(transforms::read_folder);
     TransformBook::compile(found.unwrap_or_default(), kept)
+}
+
+/// Masking at the door, as the settings want it.
+fn masking(dir: &Path, settings: &Settings) -> Result<Option<Arc<Masking>>, CliError> {
+    let file = &settings.mask.file;
+    if file.as_os_str().is_empty() {
+        return Ok(None);
+    }
+    let masking = Masking::open(file, &dir.join("mask.key"));
+    masking.map(|masking| Some(Arc::new(masking))).map_err(|error| {
+        CliError::usage(error.to_string()).hint("change mask.file in the settings, or the file")
+    })
 }
 
 /// What is known about values, as the settings want it.

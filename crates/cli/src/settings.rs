@@ -28,6 +28,7 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     pub(crate) syslog: Syslog,
     pub(crate) rules: Rules,
+    pub(crate) mask: Mask,
     pub(crate) parsers: Parsers,
     pub(crate) transforms: Transforms,
     pub(crate) enrich: Enrich,
@@ -83,6 +84,12 @@ pub(crate) struct Rules {
     pub(crate) noise_budget_alerts_per_day: u64,
     pub(crate) core_share_max_percent: f64,
     pub(crate) cost_window_seconds: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mask {
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::compactor;
 use crate::flusher;
 use crate::intake::{IngestError, Intake, Receipt};
+use crate::masking::Masking;
 use crate::parsers::ParserBook;
 use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
 use crate::reader::Reader;
@@ -108,6 +109,8 @@ pub struct Parts {
     pub search: Arc<dyn Search>,
     /// Turns records into events.
     pub reader: Arc<Reader>,
+    /// Masks records at the door; `None` for nothing.
+    pub masking: Option<Arc<Masking>>,
     /// Where the user's own packs and transforms come from; looked at for changes.
     pub folders: Folders,
     /// Watches the events.
@@ -129,6 +132,7 @@ pub(crate) struct Inner {
     search: Arc<dyn Search>,
     reader: Arc<Reader>,
     folders: Folders,
+    masking: Option<Arc<Masking>>,
     rules: ArcSwap<RuleBook>,
     origin: Origin,
     /// One reload at a time.
@@ -194,12 +198,13 @@ impl Engine {
         tokio::spawn(check.run(stopped.clone()));
         tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
         let inner = Inner {
-            intake: Intake::new(parts.store.clone(), parts.clock.clone()),
+            intake: Intake::new(parts.store.clone(), parts.clock.clone(), parts.masking.clone()),
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
             reader: parts.reader,
             folders: parts.folders,
+            masking: parts.masking,
             rules: ArcSwap::new(rules),
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
@@ -393,6 +398,7 @@ impl Engine {
             forgotten: inner.counters.forgotten(),
             throttled: inner.counters.throttled(),
             transforms: inner.reader.trouble(),
+            masked: inner.masking.as_ref().map(|masking| masking.counts()).unwrap_or_default(),
             open_alerts: by_severity.into_iter().collect(),
             sources: inner.store.ledger().await?.len() as u64,
             taking_logs: problem.is_none(),

@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::masking::Masking;
 
 /// Longest name of a source in bytes.
 pub const SOURCE_NAME_BYTES_MAX: usize = 64;
@@ -104,14 +105,15 @@ pub fn is_source_name(name: &str) -> bool {
 pub struct Intake {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
+    masking: Option<Arc<Masking>>,
     /// The header of the columns of each source that sends rows.
     headers: Mutex<BTreeMap<Arc<str>, String>>,
 }
 
 impl Intake {
     /// An intake in front of `store`.
-    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, headers: Mutex::default() }
+    pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, masking: Option<Arc<Masking>>) -> Self {
+        Self { store, clock, masking, headers: Mutex::default() }
     }
 
     /// Takes records; the answer comes when they are on disk.
@@ -128,6 +130,7 @@ impl Intake {
             return Err(IngestError::BadSource(source.chars().take(80).collect()));
         }
         let source: Arc<str> = source.into();
+        let records = self.masked(records).await?;
         let mut headers = Headers::from(self.headers.lock().get(&source).cloned());
         let received = self.clock.now();
         let mut receipt = Receipt { received: records.len() as u64, ..Receipt::default() };
@@ -157,6 +160,15 @@ impl Intake {
         }
         self.remember(source, &headers);
         Ok(receipt)
+    }
+
+    /// The records without what must not be kept. Looking for it takes a while: not on the threads
+    /// that answer.
+    async fn masked(&self, records: Records) -> Result<Records, IngestError> {
+        let Some(masking) = self.masking.clone() else { return Ok(records) };
+        let masked = tokio::task::spawn_blocking(move || masking.mask(records)).await;
+        // What cannot be masked is not kept, so it is not taken.
+        masked.map_err(|_| IngestError::Failed("masking failed on these records".into()))
     }
 
     /// Keeps the header that is in force after a request.
@@ -253,7 +265,7 @@ mod tests {
     async fn a_full_queue_is_waited_for_a_while() {
         let dir = tempfile::tempdir().unwrap();
         let (store, _blocks) = narrow(dir.path()).await;
-        let intake = Intake::new(store.clone(), Arc::new(SystemClock));
+        let intake = Intake::new(store.clone(), Arc::new(SystemClock), None);
         let record = |text: &str| -> Records { [text.as_bytes()].into_iter().collect() };
         intake.ingest("web", record("a"), None).await.unwrap();
         let makes_room = tokio::spawn(async move {

@@ -18,6 +18,7 @@ pub mod history;
 pub mod hunt;
 pub mod import;
 pub mod intake;
+pub mod masking;
 pub mod parsers;
 pub mod pipeline;
 pub mod reader;

@@ -53,13 +53,7 @@ impl ParserBook {
     /// # Errors
     /// When a pack in the binary is broken, which a test rules out.
     pub fn load(dir: Option<&Path>) -> Result<Self, PackError> {
-        let (mut own, mut problems) = (Vec::new(), Vec::new());
-        for path in dir.map(files).unwrap_or_default() {
-            match rules::read_text(&path) {
-                Ok(text) => own.push(PackSource { path: relative(dir, &path), text }),
-                Err(message) => problems.push(PackError { path: relative(dir, &path), message }),
-            }
-        }
+        let (mut own, mut problems) = dir.map(own_packs).unwrap_or_default();
         let (parser, broken) = Parser::with_own(&own)?;
         own.retain(|pack| !broken.iter().any(|problem| problem.path == pack.path));
         problems.extend(broken);
@@ -77,6 +71,19 @@ impl ParserBook {
             tracing::warn!(path = problem.path, "parser pack left out: {}", problem.message);
         }
     }
+}
+
+/// The texts of the packs in a folder, and the files that cannot be read.
+pub fn own_packs(dir: &Path) -> (Vec<PackSource>, Vec<PackError>) {
+    let (mut own, mut problems) = (Vec::new(), Vec::new());
+    for path in files(dir) {
+        let name = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+        match rules::read_text(&path) {
+            Ok(text) => own.push(PackSource { path: name, text }),
+            Err(message) => problems.push(PackError { path: name, message }),
+        }
+    }
+    (own, problems)
 }
 
 /// Keeps an own pack as a file; the one of that name before goes.
@@ -114,9 +121,12 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     rules::files(dir).unwrap_or_default().into_iter().filter(is_pack).collect()
 }
 
-fn relative(dir: Option<&Path>, path: &Path) -> String {
-    let inside = dir.and_then(|dir| path.strip_prefix(dir).ok()).unwrap_or(path);
-    inside.display().to_string()
+/// Checks that a pack may be called so.
+///
+/// # Errors
+/// [`ParserWriteError::Name`].
+pub fn check_name(name: &str) -> Result<(), ParserWriteError> {
+    path_of(Path::new(""), name).map(drop)
 }
 
 fn path_of(dir: &Path, name: &str) -> Result<PathBuf, ParserWriteError> {

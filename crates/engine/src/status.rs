@@ -43,6 +43,8 @@ pub struct Status {
     pub throttled: Vec<Throttled>,
     /// Transforms that fail or do not run.
     pub transforms: Vec<TransformTrouble>,
+    /// Values masked at the door since the start, by kind.
+    pub masked: BTreeMap<String, u64>,
     /// Open alerts by severity.
     pub open_alerts: BTreeMap<String, u64>,
     /// Sources that have sent something.

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use pugmark_event::time::Micros;
-use pugmark_event::{Batch, BatchBuilder, Records};
+use pugmark_event::{Batch, BatchBuilder, Records, Value};
 
 mod catalog;
 pub mod clean;
@@ -30,6 +30,7 @@ pub use header::Headers;
 pub use pack::{PackError, PackSource};
 pub use reading::Readings;
 
+use clean::Encoding;
 use formats::{Context, Shapes};
 use pack::{Packs, Subject};
 use time::Stamp;
@@ -49,6 +50,11 @@ fn builtin() -> Vec<PackSource> {
         |(path, text): &(&str, &str)| PackSource { path: (*path).into(), text: (*text).into() };
     BUILTIN.iter().map(source).collect()
 }
+
+/// The attribute that says how a record was encoded that is no UTF-8.
+const ENCODING: &str = "event.encoding";
+/// What terminal escapes begin with.
+const ESC: u8 = 0x1b;
 
 /// One block of records and what is known about it.
 #[derive(Debug, Clone, Copy)]
@@ -165,7 +171,11 @@ impl Parser {
                 None => {
                     let record = &bytes[start..end];
                     builder.begin(id, record);
-                    reader.event(&String::from_utf8_lossy(record), &mut builder);
+                    let (text, encoding) = clean::decode(record);
+                    if !matches!(encoding, Encoding::Utf8 | Encoding::Unknown) {
+                        builder.attribute(ENCODING, Value::Text(encoding.name()));
+                    }
+                    reader.event(&text, &mut builder);
                 }
             }
             start = end;
@@ -223,6 +233,14 @@ impl<'p> Reader<'p> {
     }
 
     fn event(&mut self, text: &str, builder: &mut BatchBuilder) {
+        // Colours and the like are no part of what a record says; the raw record keeps them.
+        match memchr::memchr(ESC, text.as_bytes()) {
+            None => self.plain_event(text, builder),
+            Some(_) => self.plain_event(&clean::plain(text), builder),
+        }
+    }
+
+    fn plain_event(&mut self, text: &str, builder: &mut BatchBuilder) {
         if let Some(header) = header::after(self.header.as_deref(), text) {
             self.header = Some(Cow::Owned(header));
         }

@@ -8,8 +8,8 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::api::{
-    alerts, audit, auth, events, explore, fields, ingest, ledger, quarantine, query, reparse,
-    retention, rules, search, sources, sql, status, stream, tokens, transforms,
+    alerts, audit, auth, events, explore, fields, ingest, ledger, lookups, parsers, quarantine,
+    query, reparse, retention, rules, search, sources, sql, status, stream, tokens, transforms,
 };
 use crate::auth::{REQUEST_HEADER, SESSION_COOKIE};
 
@@ -71,6 +71,12 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(rules::edit::check))
         .routes(routes!(rules::edit::switch))
         .routes(routes!(rules::backtest::backtest))
+        .routes(routes!(parsers::list))
+        .routes(routes!(parsers::propose))
+        .routes(routes!(parsers::test))
+        .routes(routes!(parsers::put, parsers::delete))
+        .routes(routes!(lookups::list))
+        .routes(routes!(lookups::put, lookups::delete))
         .routes(routes!(transforms::list))
         .routes(routes!(transforms::test))
         .routes(routes!(transforms::put, transforms::delete))

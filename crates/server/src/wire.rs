@@ -657,6 +657,8 @@ pub(crate) struct Status {
     pub(crate) throttled: Vec<Throttled>,
     /// Transforms that fail or do not run.
     pub(crate) transforms: Vec<TransformTrouble>,
+    /// Values masked at the door since the start, by kind.
+    pub(crate) masked: BTreeMap<String, u64>,
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
@@ -759,6 +761,7 @@ impl Status {
             forgotten: status.forgotten.into_iter().map(Into::into).collect(),
             throttled: status.throttled.into_iter().map(Into::into).collect(),
             transforms: status.transforms.into_iter().map(Into::into).collect(),
+            masked: status.masked,
             open_alerts,
             sources: status.sources,
             listen: Listen {

@@ -11,7 +11,9 @@ pub(crate) mod doctor;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod mask;
 pub(crate) mod parse;
+pub(crate) mod propose;
 pub(crate) mod quarantine;
 pub(crate) mod reparse;
 pub(crate) mod restore;
@@ -121,6 +123,8 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Audit(args) => runtime()?.block_on(audit::run(args, settings()?)),
         Command::Hunt(args) => hunt::run(args),
         Command::Parse(args) => parse::run(&args),
+        Command::Mask(args) => mask::run(&args),
+        Command::Propose(args) => propose::run(&args),
         Command::Templates(args) => templates::run(&args),
         Command::Transform(args) => transform::run(&args, &settings()?),
         Command::Rules(args) => runtime()?.block_on(rules::run(args, settings()?)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::ValueEnum;
 use pugmark_engine::hunt::FILE_BYTES_MAX;
+use pugmark_engine::parsers::{ParserBook, own_packs};
 use pugmark_engine::transforms::Found;
 use pugmark_engine::{Reader, TransformBook};
 use pugmark_event::json::RowWriter;
@@ -56,6 +57,9 @@ pub(crate) struct Args {
     /// Ask this pack alone, whatever the records look like (vendor/product)
     #[arg(long, value_name = "NAME")]
     pack: Option<String>,
+    /// Folder with packs of your own, <vendor>/<product>/parser.yaml
+    #[arg(long, value_name = "DIR")]
+    packs: Option<PathBuf>,
     /// Name of the source, which some packs look at [default: the file's name]
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
@@ -83,7 +87,7 @@ enum Format {
 }
 
 pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
-    let mut parser = Parser::builtin().context("a parser pack is broken")?;
+    let mut parser = parser(args.packs.as_deref())?;
     if args.list {
         return list(&parser);
     }
@@ -137,6 +141,16 @@ fn transform(file: &Path) -> Result<TransformBook, CliError> {
     match book.problems.first() {
         Some(problem) => Err(CliError::usage(super::transform::described(problem))),
         None => Ok(book),
+    }
+}
+
+/// The packs in the binary, and those in a folder, of which none may be broken.
+fn parser(packs: Option<&Path>) -> Result<Parser, CliError> {
+    let (own, unread) = packs.map(own_packs).unwrap_or_default();
+    let (parser, broken) = Parser::with_own(&own).context("a parser pack is broken")?;
+    match unread.into_iter().chain(broken).next() {
+        Some(problem) => Err(CliError::usage(problem.to_string())),
+        None => Ok(parser),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `pugmark templates`: the templates that the messages of a file were made from.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context;
 use clap::ValueEnum;
+use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::{Reader, TransformBook};
 use pugmark_event::{Batch, fields};
 use pugmark_parse::Parser;

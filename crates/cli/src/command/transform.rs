@@ -56,8 +56,8 @@ pub(crate) fn run(args: &Args, settings: &Settings) -> Result<Exit, CliError> {
     match &args.verb {
         Verb::Test { file, lines, source } => test(file, lines.as_deref(), source.as_deref()),
         Verb::List { dir } => {
-            let data = &settings.data.dir;
-            list(&dir.clone().unwrap_or_else(|| crate::node::transforms_dir(data, settings)))
+            let own = crate::node::folders(&settings.data.dir, settings).transforms;
+            list(&dir.clone().or(own).unwrap_or_default())
         }
     }
 }

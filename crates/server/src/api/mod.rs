@@ -8,6 +8,8 @@ pub(crate) mod explore;
 pub(crate) mod fields;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
+pub(crate) mod lookups;
+pub(crate) mod parsers;
 pub(crate) mod quarantine;
 pub(crate) mod query;
 pub(crate) mod reparse;

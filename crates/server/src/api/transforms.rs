@@ -216,12 +216,12 @@ fn try_out(
     let source = source.or_else(|| first.map(|t| t.sample_source())).unwrap_or_default();
     let records: Records = lines.iter().map(|line| line.as_bytes()).collect();
     let samples = match first {
-        Some(_) => transforms::samples(&transforms, parser, &source, &records),
+        Some(_) => transforms::samples(&transforms, &parser, &source, &records),
         None => Vec::new(),
     };
-    let (tests, _) = transforms::run_tests(text, parser);
+    let (tests, _) = transforms::run_tests(text, &parser);
     let failed: Vec<_> = tests.into_iter().filter(|result| !result.passed()).collect();
-    let time = transforms::time_per_event(&transforms, parser, &source, &records);
+    let time = transforms::time_per_event(&transforms, &parser, &source, &records);
     TransformTried {
         ok: problems.is_empty() && failed.is_empty(),
         problems: problems.into_iter().map(Into::into).collect(),
