@@ -39,7 +39,7 @@ fn a_transform_is_tried_goes_live_and_loses_nothing() {
         let good = server.search("shop.total:5");
         assert_eq!(good.len(), 1, "{good:?}");
         assert_eq!(good[0]["order"], "1");
-        let failed = server.search("event.issues:transform_failed");
+        let failed = server.search("event.issues:*transform_failed*");
         assert_eq!(failed.len(), 1, "{failed:?}");
         let row = (&failed[0]["order"], &failed[0]["total"], &failed[0]["event.original"]);
         assert_eq!(row, (&json!("2"), &json!("none"), &json!("order=2 total=none")));

@@ -2,7 +2,7 @@
 //!
 //! The same bytes must give the same event today and in a year, on every machine, and a log line
 //! must not cost memory without bound. Every function of the library stands in one of two lists,
-//! and a test fails when an upgrade brings one that stands in neither: until then it is not offered.
+//! and a test fails when an upgrade brings one that stands in neither: until then it is withheld.
 
 use vrl::compiler::function::{ArgumentList, Compiled, Example, FunctionCompileContext, closure};
 use vrl::compiler::state::TypeState;

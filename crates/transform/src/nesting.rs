@@ -106,8 +106,8 @@ fn string_end(bytes: &[u8], mut at: usize, quote: u8) -> usize {
 /// An index right after a path, such as `.a[7]`.
 fn check_index(program: &str, bracket: usize) -> Result<(), (usize, String)> {
     let bytes = program.as_bytes();
-    let follows = bracket > 0 && matches!(bytes[bracket - 1], b')' | b']' | b'"')
-        || bracket > 0 && is_word(bytes[bracket - 1]);
+    let before = bracket.checked_sub(1).map(|before| bytes[before]);
+    let follows = before.is_some_and(|b| is_word(b) || matches!(b, b')' | b']' | b'"'));
     if bytes[bracket] != b'[' || !follows {
         return Ok(());
     }

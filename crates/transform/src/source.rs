@@ -242,6 +242,8 @@ fn wrong(text: &str, diagnostic: &Diagnostic) -> Wrong {
     if let Some(said) = said.filter(|said| !message.contains(said)) {
         message = format!("{message}: {said}");
     }
+    // The list of all that VRL has.
+    let message = message.split(" (expected one of").next().unwrap_or_default().to_string();
     let called = text.get(span.clone()).unwrap_or_default();
     let called: String =
         called.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();

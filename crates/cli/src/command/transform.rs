@@ -177,7 +177,7 @@ mod tests {
     fn the_exit_says_whether_a_transform_may_go_live() {
         let transform = |program: &str, expected: &str| {
             format!(
-                "sources: [shop-*]\nprogram: |\n  {program}\ntests:\n  - input: 'total=5'\n    \
+                "sources: [shop-*]\nprogram: |\n  {program}\ntests:\n  - input: 'order=1 total=5'\n    \
                  expected: {{{expected}}}\n"
             )
         };
