@@ -6,6 +6,7 @@ mod bad_input;
 mod care;
 mod crash;
 mod detection;
+mod enrich;
 mod harness;
 mod hunt;
 mod main_path;

@@ -79,3 +79,28 @@ fn a_header_holds_across_requests() {
     assert_eq!(row[0]["http.response.status_code"], 200);
     assert_eq!(server.search("event.source:other c-ip:*").len(), 0);
 }
+
+#[test]
+fn rows_know_their_header_after_a_restart_and_when_they_are_parsed_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let header = "#Software: Microsoft Internet Information Services 10.0\n\
+                  #Fields: date time c-ip cs-method cs-uri-stem sc-status\n";
+    let row = |n: u32| format!("2026-11-23 09:00:0{n} 192.0.2.{n} GET /p{n} 200\n");
+    let check = |server: &Server, rows: usize| {
+        server.wait_until("the rows", |s| s.search("event.module:\"microsoft/iis\"").len() == rows);
+        let found = server.search("source.ip:192.0.2.0/24");
+        assert_eq!(found.len(), rows, "{found:?}");
+    };
+    let server = Server::start(&data);
+    server.ingest("iis", header.to_string() + &row(1));
+    check(&server, 1);
+    server.stop();
+    let server = Server::start(&data);
+    server.ingest("iis", row(2));
+    check(&server, 2);
+    server.stop();
+    stdout(&["reparse", "--source", "iis", "--data", &data.display().to_string()]);
+    let server = Server::start(&data);
+    check(&server, 2);
+}

@@ -53,7 +53,7 @@ pub(crate) fn geo(args: &[String]) -> Result<()> {
     let countries = fetch(&work, &COUNTRIES)?;
     let networks = fetch(&work, &NETWORKS)?;
     let release = format!("{} {VERSION}, {} {VERSION}", COUNTRIES.name, NETWORKS.name);
-    let mut build = shell::cargo(&["run", "--quiet", "--package", "pugmark-enrich"]);
+    let mut build = shell::cargo(&["run", "--quiet", "--release", "--package", "pugmark-enrich"]);
     build.args(["--example", "geo_table", "--"]).arg(&out).args([release.as_str(), ATTRIBUTION]);
     shell::run(build.args([countries, networks]))
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use pugmark_event::batch::BatchError;
-use pugmark_event::{Batch, Records, fields};
-use pugmark_parse::Input;
+use pugmark_event::{Batch, Records, Value, fields};
 use pugmark_parse::frame::RECORD_BYTES_MAX;
+use pugmark_parse::{HEADER, Input};
 use pugmark_store::{
     DAMAGED_SOURCE, QuarantineEntry, ReplayFilter, RewriteScope, Rewritten, StoreError,
 };
@@ -242,8 +242,16 @@ fn parse_again(
     let (ids, received) = (batch.ids(), batch.received_times());
     let mut anew = Vec::new();
     let mut start = 0;
+    let attributes = batch.attributes();
+    // Rows of a table keep the header that stood above them.
+    let header = |row| match attributes.get(row, HEADER) {
+        Some(Value::Text(header)) => Some(header),
+        _ => None,
+    };
     // Years are guessed from the time of receipt, so only records that came together go together.
-    for run in received.chunk_by(|a, b| a == b) {
+    let together = |a: usize, b: usize| received[a] == received[b] && header(a) == header(b);
+    let all: Vec<usize> = (0..batch.rows()).collect();
+    for run in all.chunk_by(|a, b| together(*a, *b)) {
         let rows = start..start + run.len();
         start = rows.end;
         let records: Records = rows.clone().map(|row| batch.original(row)).collect();
@@ -251,8 +259,8 @@ fn parse_again(
             source,
             records: &records,
             first_id: ids[rows.start],
-            received: run[0],
-            format,
+            received: received[rows.start],
+            format: format.or(header(rows.start)),
         };
         let parsed = catch_unwind(AssertUnwindSafe(|| reader.read(&input)));
         let parsed = parsed.map_err(|_| {
@@ -302,6 +310,15 @@ mod tests {
         let (batches, failed) = parse_group(&reader, &group);
         let ids: Vec<_> = batches.iter().map(|batch| batch.ids().to_vec()).collect();
         assert_eq!((ids, failed), (vec![vec![5, 6], vec![9]], vec![]));
+
+        // Rows know their header, also without the record that held it.
+        let rows: Records = [&b"192.0.2.1,anna"[..], b"192.0.2.2,bob"].into_iter().collect();
+        let format = Some("table ,source.ip,user.name");
+        let (source, first_id, received) = ("web", 20, RECEIVED);
+        let read = reader.read(&Input { source, records: &rows, first_id, received, format });
+        let again = parse_again(&reader, "web", None, &read).unwrap();
+        assert_eq!(again.columns(), read.columns());
+        assert!(again.text(fields::USER_NAME).is_some());
 
         let batch = Batch::concat(&batches).unwrap();
         let again = parse_again(&reader, "web", None, &batch).unwrap();

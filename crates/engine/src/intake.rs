@@ -13,7 +13,7 @@ use pugmark_event::Records;
 use pugmark_event::time::Micros;
 use pugmark_parse::Headers;
 use pugmark_parse::frame::RECORD_BYTES_MAX;
-use pugmark_store::{AppendError, Store};
+use pugmark_store::{AppendError, CheckpointOf, Store};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -107,13 +107,16 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     masking: Option<Arc<Masking>>,
     /// The header of the columns of each source that sends rows.
-    headers: Mutex<BTreeMap<Arc<str>, String>>,
+    headers: Arc<Mutex<BTreeMap<Arc<str>, String>>>,
+    /// One writes them at a time.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Intake {
     /// An intake in front of `store`.
     pub fn new(store: Arc<Store>, clock: Arc<dyn Clock>, masking: Option<Arc<Masking>>) -> Self {
-        Self { store, clock, masking, headers: Mutex::default() }
+        let headers = Arc::new(Mutex::new(read_headers(&store)));
+        Self { store, clock, masking, headers, writing: Arc::default() }
     }
 
     /// Takes records; the answer comes when they are on disk.
@@ -158,7 +161,17 @@ impl Intake {
                 }
             }
         }
-        self.remember(source, &headers);
+        if self.remember(source, &headers) {
+            let (store, known) = (self.store.clone(), self.headers.clone());
+            let writing = self.writing.clone();
+            // Without it, rows that come after a restart are lines until their header comes again.
+            let write = move || {
+                let _one = writing.lock();
+                let known = known.lock().clone();
+                write_headers(&store, &known);
+            };
+            drop(tokio::task::spawn_blocking(write));
+        }
         Ok(receipt)
     }
 
@@ -171,15 +184,16 @@ impl Intake {
         masked.map_err(|_| IngestError::Failed("masking failed on these records".into()))
     }
 
-    /// Keeps the header that is in force after a request.
-    fn remember(&self, source: Arc<str>, headers: &Headers) {
-        let Some(header) = headers.current() else { return };
+    /// Keeps the header that is in force after a request; true when it is another one.
+    fn remember(&self, source: Arc<str>, headers: &Headers) -> bool {
+        let Some(header) = headers.current() else { return false };
         let mut known = self.headers.lock();
-        if known.get(&source).is_none_or(|known| known != header)
-            && (known.len() < HEADERS_MAX || known.contains_key(&source))
-        {
+        let is_new = known.get(&source).is_none_or(|known| known != header)
+            && (known.len() < HEADERS_MAX || known.contains_key(&source));
+        if is_new {
             known.insert(source, header.to_string());
         }
+        is_new
     }
 
     /// Appends one part. A full queue is waited for, until then or for ever.
@@ -202,6 +216,27 @@ impl Intake {
                 result => return result.map(|_| ()),
             }
         }
+    }
+}
+
+/// The headers that the last process knew.
+fn read_headers(store: &Store) -> BTreeMap<Arc<str>, String> {
+    let read = store.checkpoint(CheckpointOf::Headers).ok().flatten();
+    let known: Option<Vec<(String, String)>> =
+        read.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    let known = known.unwrap_or_default().into_iter().take(HEADERS_MAX);
+    known.map(|(source, header)| (source.into(), header)).collect()
+}
+
+fn write_headers(store: &Store, known: &BTreeMap<Arc<str>, String>) {
+    let known: Vec<(&str, &str)> = known.iter().map(|(s, h)| (&**s, h.as_str())).collect();
+    let written =
+        postcard::to_allocvec(&known).map_err(|error| error.to_string()).and_then(|bytes| {
+            let put = store.put_checkpoint(CheckpointOf::Headers, &bytes);
+            put.map_err(|error| error.to_string())
+        });
+    if let Err(error) = written {
+        tracing::warn!(error, "headers of tables are not kept over a restart");
     }
 }
 

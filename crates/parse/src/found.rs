@@ -51,6 +51,16 @@ impl<'a> Pair<'a> {
     }
 }
 
+impl Pair<'_> {
+    /// True when it is called so. Names are looked up often, and mostly their length or their last
+    /// byte says that they differ.
+    #[inline]
+    pub(crate) fn is(&self, name: &str) -> bool {
+        let own = self.name.as_bytes();
+        own.len() == name.len() && own.last() == name.as_bytes().last() && own == name.as_bytes()
+    }
+}
+
 /// The parts of a record. A flat list, not a map: it is walked once and then gone.
 #[derive(Debug, Default)]
 pub(crate) struct Found<'a> {
@@ -123,7 +133,12 @@ impl<'a> Found<'a> {
 
     /// The value that the record calls `name`.
     pub(crate) fn pair(&self, name: &str) -> Option<&Val<'a>> {
-        self.pairs.iter().chain(&self.inside).find(|p| p.name == name).map(|p| &p.value)
+        self.pairs.iter().chain(&self.inside).find(|p| p.is(name)).map(|p| &p.value)
+    }
+
+    /// The place of the pair called `name`.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        self.pairs.iter().position(|p| p.is(name))
     }
 
     /// The same, or what the format knows under the ECS name `name`.
@@ -134,7 +149,7 @@ impl<'a> Found<'a> {
 
     /// Takes the pair called `name` out of the list.
     pub(crate) fn take(&mut self, name: &str) -> Option<Val<'a>> {
-        let at = self.pairs.iter().position(|p| p.name == name)?;
+        let at = self.position(name)?;
         Some(self.pairs.remove(at).value)
     }
 

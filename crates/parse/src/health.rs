@@ -63,6 +63,8 @@ pub const FAMILIAR: u64 = 20;
 pub const AGE: u64 = 2_000;
 /// Events of a reference after which it halves.
 const REFERENCE_MAX: u32 = 20_000;
+/// Events of one batch whose fields are counted; of more than these, evenly spread ones.
+pub const BATCH_EVENTS_MAX: usize = 512;
 /// Sources that are looked at; of others nothing is known.
 pub const SOURCES_MAX: usize = 256;
 /// Programs of a source.
@@ -213,8 +215,11 @@ impl Health {
         let Some(source) = self.sources.get_mut(name) else { return Vec::new() };
         let columns = Columns::of(batch, readings);
         let mut breaks = Vec::new();
+        // Of a flood some events show what all are like; every message is looked at.
+        let step = (batch.rows() - start).div_ceil(BATCH_EVENTS_MAX);
         for row in start..batch.rows() {
-            source.event(&columns, row, &mut self.room, &mut breaks);
+            let shape = (row - start) % step == 0;
+            source.event(&columns, row, shape.then_some(&mut self.room), &mut breaks);
         }
         breaks.iter_mut().for_each(|each| each.source = name.to_string());
         breaks

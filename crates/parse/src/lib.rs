@@ -26,7 +26,7 @@ mod time;
 mod write;
 
 pub use catalog::Produced;
-pub use header::Headers;
+pub use header::{HEADER, Headers};
 pub use pack::{PackError, PackSource};
 pub use reading::Readings;
 
@@ -267,7 +267,14 @@ impl<'p> Reader<'p> {
             true => formats::app::head(&message, &mut found),
             false => &message,
         };
+        let is_row = matches!(found.format, header::W3C | header::ZEEK | header::TABLE);
         self.writer.write(&found, message, meaning, builder);
+        if is_row
+            && let Some(header) = self.header.as_deref()
+            && header.len() <= header::ROW_HEADER_BYTES_MAX
+        {
+            builder.attribute(HEADER, Value::Text(header));
+        }
         end(stamp, builder);
     }
 }

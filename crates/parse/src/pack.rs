@@ -115,6 +115,8 @@ pub(crate) struct Action {
 #[derive(Debug)]
 pub(crate) struct Table {
     pub(crate) keys: Vec<String>,
+    /// The places of these names in [`Asked`].
+    slots: Vec<usize>,
     pub(crate) rows: HashMap<String, Action>,
 }
 
@@ -134,8 +136,55 @@ pub(crate) struct Pack {
     pub(crate) pairs_from: Option<String>,
     pub(crate) columns: Vec<Columns>,
     pub(crate) forms: Vec<Forms>,
+    asked: Asked,
     /// Paths into arrays that any of these names.
     paths: Vec<Path>,
+}
+
+/// The native names whose values a pack asks for: all of them are found in one walk over a record.
+#[derive(Debug, Default)]
+struct Asked {
+    slots: HashMap<String, usize>,
+}
+
+/// Where the values of the names in [`Asked`] stand among the first `counted` pairs of a record.
+struct Places {
+    at: Vec<Option<usize>>,
+    counted: usize,
+}
+
+impl Asked {
+    /// The slot of a name.
+    fn slot(&mut self, name: &str) -> usize {
+        let next = self.slots.len();
+        *self.slots.entry_ref(name).or_insert(next)
+    }
+
+    fn places(&self, found: &Found<'_>) -> Places {
+        let mut at = vec![None; self.slots.len()];
+        if !self.slots.is_empty() {
+            for (place, pair) in found.pairs.iter().enumerate() {
+                if let Some(slot) = self.slots.get(&*pair.name)
+                    && at[*slot].is_none()
+                {
+                    at[*slot] = Some(place);
+                }
+            }
+        }
+        Places { at, counted: found.pairs.len() }
+    }
+}
+
+impl Places {
+    /// The value of a name, which may also have come later, or from the format.
+    fn value<'f, 'a>(&self, slot: usize, name: &str, found: &'f Found<'a>) -> Option<&'f Val<'a>> {
+        if let Some(at) = self.at[slot] {
+            return Some(&found.pairs[at].value);
+        }
+        let later = found.pairs[self.counted..].iter().chain(&found.inside);
+        let known = || found.fields.iter().find(|(id, _)| id.name() == name).map(|(_, v)| v);
+        later.clone().find(|pair| pair.is(name)).map(|pair| &pair.value).or_else(known)
+    }
 }
 
 /// The record that a pack is asked about, beside what its format found.
@@ -374,8 +423,9 @@ impl Pack {
             ..Meaning::default()
         };
         let message = cut(subject.message, MATCHED_BYTES_MAX);
+        let places = self.asked.places(found);
         meaning.matched = self.columns.iter().any(|columns| columns.read(message, found));
-        self.match_texts(true, subject, found, &mut meaning);
+        self.match_texts(true, subject, (&places, found), &mut meaning);
         if must_match && !meaning.matched {
             return None;
         }
@@ -386,9 +436,9 @@ impl Pack {
             pairs.retain(|pair| found.pair(&pair.name).is_none());
             found.pairs.append(&mut pairs);
         }
-        self.match_texts(false, subject, found, &mut meaning);
+        self.match_texts(false, subject, (&places, found), &mut meaning);
         for table in &self.tables {
-            table.apply(found, &mut meaning);
+            table.apply(&places, found, &mut meaning);
         }
         meaning.fields.push(&self.fields);
         Some(meaning)
@@ -400,14 +450,14 @@ impl Pack {
         &'p self,
         whole: bool,
         subject: &Subject<'r>,
-        found: &mut Found<'r>,
+        (places, found): (&Places, &mut Found<'r>),
         meaning: &mut Meaning<'p, 'r>,
     ) {
         for forms in self.forms.iter().filter(|forms| forms.is_whole() == whole) {
             let text = match forms.within.as_deref() {
                 None => Some(Cow::Borrowed(subject.message)),
                 Some(RECORD) => Some(Cow::Borrowed(subject.record)),
-                Some(name) => match found.value(name).cloned() {
+                Some(name) => match places.value(forms.slot, name, found).cloned() {
                     Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => Some(text),
                     _ => meaning.captured(name),
                 },
@@ -502,15 +552,15 @@ impl OneOrMore {
 }
 
 impl Table {
-    fn apply<'p>(&'p self, found: &Found<'_>, meaning: &mut Meaning<'p, '_>) {
+    fn apply<'p>(&'p self, places: &Places, found: &Found<'_>, meaning: &mut Meaning<'p, '_>) {
         let mut key = String::new();
-        for (i, name) in self.keys.iter().enumerate() {
+        for (i, (name, slot)) in self.keys.iter().zip(&self.slots).enumerate() {
             if i > 0 {
                 key.push('/');
             }
             match name.as_str() {
                 "service" => key.push_str(meaning.service),
-                name => match found.value(name) {
+                name => match places.value(*slot, name, found) {
                     Some(value) => key.push_str(value.text()),
                     None => return,
                 },
@@ -547,10 +597,18 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
             );
         }
     }
+    let mut asked = Asked::default();
+    let mut forms = Forms::of(text.patterns);
+    for forms in &mut forms {
+        forms.slot = forms.within.as_deref().map_or(0, |name| asked.slot(name));
+    }
+    let mut slots = |keys: &[String]| keys.iter().map(|key| asked.slot(key)).collect();
     let tables = text.tables.into_iter().map(|t| Table {
+        slots: slots(&t.keys),
         keys: t.keys,
         rows: t.rows.into_iter().map(|(k, a)| (k.to_ascii_lowercase(), action(a))).collect(),
     });
+    let tables = tables.collect();
     let mut pack = Pack {
         name: name_of(&source.path),
         product: text.product,
@@ -565,10 +623,11 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         },
         values: values(text.values),
         fields: also(text.fields),
-        tables: tables.collect(),
+        tables,
         pairs_from: text.pairs_from,
         columns: text.columns.into_iter().map(Columns::new).collect(),
-        forms: Forms::of(text.patterns),
+        forms,
+        asked,
         paths: Vec::new(),
     };
     pack.paths = paths(&pack);

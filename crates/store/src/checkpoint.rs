@@ -21,6 +21,8 @@ pub enum CheckpointOf {
     Sources,
     /// Who had which address.
     Bindings,
+    /// Headers of sources that send rows of a table.
+    Headers,
 }
 
 impl CheckpointOf {
@@ -30,6 +32,7 @@ impl CheckpointOf {
             CheckpointOf::Detection => "detection.checkpoint",
             CheckpointOf::Sources => "sources.checkpoint",
             CheckpointOf::Bindings => "bindings.checkpoint",
+            CheckpointOf::Headers => "headers.checkpoint",
         }
     }
 }

@@ -163,7 +163,7 @@ pub(crate) fn take_time(
     context: &Context<'_>,
 ) -> Option<Stamp> {
     for name in names {
-        let Some(at) = found.pairs.iter().position(|p| p.name == name.as_ref()) else { continue };
+        let Some(at) = found.position(name.as_ref()) else { continue };
         let value = &found.pairs[at].value;
         let (Val::Text(text) | Val::Number(text)) = value else { continue };
         if let Some(stamp) = time::value(text, context.received) {
@@ -181,7 +181,7 @@ fn take_first<'a>(
 ) -> Option<Val<'a>> {
     let at = names
         .iter()
-        .find_map(|name| found.pairs.iter().position(|p| p.name == *name && fits(&p.value)))?;
+        .find_map(|name| found.pairs.iter().position(|p| p.is(name) && fits(&p.value)))?;
     Some(found.pairs.remove(at).value)
 }
 

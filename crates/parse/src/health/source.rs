@@ -173,12 +173,12 @@ impl Source {
         self.kept.streams.iter().map(|stream| stream.fields.len()).sum()
     }
 
-    /// Looks at an event.
+    /// Looks at an event: at its message, and with room for fields at its shape.
     pub(super) fn event(
         &mut self,
         columns: &Columns<'_>,
         row: usize,
-        room: &mut usize,
+        room: Option<&mut usize>,
         breaks: &mut Vec<Break>,
     ) {
         let (id, time) = (columns.ids[row], columns.times[row]);
@@ -189,6 +189,7 @@ impl Source {
         let message = value(columns.message, row).filter(|message| !message.is_empty());
         let template =
             message.and_then(|message| self.messages.learn(message, understood, id, time));
+        let Some(room) = room else { return };
         let module = value(columns.module, row);
         let (name, rank) = match module {
             Some(module) => (module, Rank::Pack),

@@ -22,6 +22,8 @@ const TIME: &str = "timestamp";
 pub(crate) struct Forms {
     /// The native name whose value is matched; `None` for the message.
     pub(super) within: Option<String>,
+    /// The slot of that name.
+    pub(super) slot: usize,
     patterns: Vec<Pattern>,
     index: OnceLock<Index>,
 }
@@ -64,7 +66,7 @@ impl Forms {
                 Some(forms) => forms.patterns.push(pattern),
                 None => {
                     let index = OnceLock::new();
-                    all.push(Self { within, patterns: vec![pattern], index });
+                    all.push(Self { within, slot: 0, patterns: vec![pattern], index });
                 }
             }
         }
