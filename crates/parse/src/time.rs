@@ -204,16 +204,19 @@ fn nearest_year(month: i64, day: i64, clock: Micros, received: Micros) -> Option
         .or_else(|| (2..8).find_map(|back| Some(days(year - back, month, day)? * DAY + clock)))
 }
 
-/// Apache's common log format: `23/Nov/2026:10:00:00 +0000`.
+/// Apache's common log format: `23/Nov/2026:10:00:00 +0000`; some write `1/Nov`.
 pub(crate) fn clf(text: &[u8]) -> Option<(Stamp, usize)> {
-    let day = digits(text, 0, 2)?;
-    let month = month(text, 3)?;
-    let year = digits(text, 7, 4)?;
-    if (text.get(2), text.get(6), text.get(11)) != (Some(&b'/'), Some(&b'/'), Some(&b':')) {
+    let length = 1 + usize::from(text.get(1)?.is_ascii_digit());
+    let day = digits(text, 0, length)?;
+    let text = text.get(length..)?;
+    let month = month(text, 1)?;
+    let year = digits(text, 5, 4)?;
+    if (text.first(), text.get(4), text.get(9)) != (Some(&b'/'), Some(&b'/'), Some(&b':')) {
         return None;
     }
-    let (clock, at) = clock(text, 12)?;
-    Some(zoned(days(year, month, day)? * DAY + clock, text, at))
+    let (clock, at) = clock(text, 10)?;
+    let (stamp, end) = zoned(days(year, month, day)? * DAY + clock, text, at);
+    Some((stamp, length + end))
 }
 
 /// `23-Nov-2026 10:00:00.123` (BIND), `23 Nov 2026 10:00:00.123` (Redis, RFC 5322).
@@ -576,6 +579,7 @@ mod tests {
         check("2026-11-23 10:00:00 UTC", "2026-11-23T10:00:00Z");
         check("2026/11/23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
         check("23/Nov/2026:10:00:00 -0700", "2026-11-23T17:00:00Z");
+        check("3/Nov/2026:10:00:00 -0700", "2026-11-03T17:00:00Z");
         check("23-Nov-2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
         check("23 Nov 2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
         check("23/Nov/2026 10:00:00 +0100", "2026-11-23T09:00:00Z");

@@ -7,7 +7,7 @@ use pugmark_event::{Severity, fields};
 use super::json::severity_field;
 use super::{Context, Format, NOT_UNDERSTOOD, PLAIN};
 use crate::found::Found;
-use crate::time;
+use crate::{header, time};
 
 pub(crate) const FORMAT: Format = Format { name: PLAIN, looks: |_| true, read };
 
@@ -26,7 +26,9 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 /// A record that nothing understands: its whole text is its message.
 pub(crate) fn keep(record: &str) -> Found<'_> {
     let mut found = Found::new(PLAIN);
-    found.issues.push(NOT_UNDERSTOOD);
+    if !header::is_directive(record) {
+        found.issues.push(NOT_UNDERSTOOD);
+    }
     found.message = Some(Cow::Borrowed(record));
     found
 }
