@@ -237,10 +237,17 @@ impl<'p> Reader<'p> {
         let meaning = self.packs.meaning(&subject, &mut found);
         let times = meaning.as_ref().map_or(&[][..], |meaning| meaning.times);
         let matched = meaning.as_ref().and_then(|meaning| meaning.time.as_deref());
+        // What a pack knows is surer than a head without a year.
+        let head = found.stamp;
+        let is_unsure = head.is_none_or(|stamp| stamp.guess == Some(time::YEAR_GUESSED));
+        let named = match is_unsure {
+            true => formats::json::take_time(&mut found, times, &context),
+            false => None,
+        };
         let stamp = matched
             .and_then(|text| time::value(text, self.received))
-            .or(found.stamp)
-            .or_else(|| formats::json::take_time(&mut found, times, &context));
+            .or(named.filter(|stamp| head.is_none() || stamp.guess != Some(time::YEAR_GUESSED)))
+            .or(head);
         let is_utc = meaning.as_ref().is_some_and(|meaning| meaning.utc);
         let stamp = stamp.map(|stamp| if is_utc { stamp.in_utc() } else { stamp });
         // What has no time has no head either: a text may begin with a word such as ERROR.

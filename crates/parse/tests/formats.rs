@@ -336,6 +336,110 @@ fn the_file_that_a_shipper_read_counts_like_a_source() {
 }
 
 #[test]
+fn windows_events_as_shippers_write_them() {
+    for shipped in [
+        serde_json::json!({"@timestamp": "2026-11-23T09:00:00Z", "event_id": 4625,
+            "log_name": "Security", "source_name": "Microsoft-Windows-Security-Auditing",
+            "computer_name": "pc1", "record_number": "7", "level": "Information",
+            "event_data": {"TargetUserName": "bob", "IpAddress": "192.0.2.5"}}),
+        serde_json::json!({"win": {
+            "system": {"eventID": "4625", "channel": "Security", "computer": "pc1",
+                "providerName": "Microsoft-Windows-Security-Auditing", "eventRecordID": "7",
+                "systemTime": "2026-11-23T09:00:00Z"},
+            "eventdata": {"targetUserName": "bob", "ipAddress": "192.0.2.5"}}}),
+        serde_json::json!({"data": {"win": {
+            "system": {"eventID": "4625", "channel": "Security", "computer": "pc1",
+                "providerName": "Microsoft-Windows-Security-Auditing", "eventRecordID": "7",
+                "systemTime": "2026-11-23T09:00:00Z"},
+            "eventdata": {"targetUserName": "bob", "ipAddress": "192.0.2.5"}}}}),
+        serde_json::json!({"Event": {
+            "System": {"EventID": 4625, "Channel": "Security", "Computer": "pc1",
+                "EventRecordID": 7, "TimeCreated": {"SystemTime": "2026-11-23T09:00:00Z"}},
+            "EventData": {"Data": {"TargetUserName": "bob", "IpAddress": "192.0.2.5"}}}}),
+        serde_json::json!({"sourcetype": "XmlWinEventLog", "time": 1_795_424_400, "event": {
+            "EventID": 4625, "Channel": "Security", "Computer": "pc1", "EventRecordID": 7,
+            "TimeCreated": "2026-11-23T09:00:00Z",
+            "TargetUserName": "bob", "IpAddress": "192.0.2.5"}}),
+    ] {
+        check(
+            &shipped.to_string(),
+            serde_json::json!({
+                "@timestamp": "2026-11-23T09:00:00Z", "event.code": "4625", "user.name": "bob",
+                "source.ip": "192.0.2.5", "host.name": "pc1", "logsource.service": "security",
+            }),
+        );
+    }
+    expect!(r#"{"EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","UtcTime":"2026-11-23 09:00:00.123"}"#, {
+        "@timestamp": "2026-11-23T09:00:00.123Z", "event.issues": null,
+    });
+    expect!(r#"{"eventID":"4625","rule":{"id":"1"},"data":{"win":{"system":{"eventID":"1","channel":"x"}}}}"#, {
+        "eventID": "4625", "data.win.system.eventID": "1",
+    });
+}
+
+#[test]
+fn records_in_wraps_of_collectors() {
+    let line = "Nov 23 09:00:00 web1 sshd[42]: Invalid user admin from 192.0.2.5 port 4242";
+    check_sshd(
+        &serde_json::json!({"time": 1_795_424_400, "sourcetype": "linux", "event": line})
+            .to_string(),
+        serde_json::json!({ "host.name": "web1", "sourcetype": "linux" }),
+    );
+    check_sshd(
+        &serde_json::json!({"messageType": "DATA_MESSAGE", "logEvents": [{"message": line}]})
+            .to_string(),
+        serde_json::json!({ "host.name": "web1" }),
+    );
+    expect!(r#"{"message":"%ASA-3-313001: Denied ICMP type=8, code=0 from 192.0.2.1 on interface outside","log":{"source":{"address":"192.0.2.9:514"}},"input":{"type":"udp"}}"#, {
+        "logsource.service": "asa", "event.code": "ASA-3-313001", "source.ip": "192.0.2.1",
+    });
+    expect!(r#"{"sourcetype":"app","event":{"message":"it failed","level":"error"}}"#, {
+        "message": "it failed", "log.level": "error",
+    });
+    expect!(r#"{"sourcetype":"app","event":"some text"}"#, { "message": "some text" });
+    expect!(r#"{"integration":"aws","aws":{"eventName":"ConsoleLogin","eventSource":"signin.amazonaws.com","eventTime":"2026-11-23T09:00:00Z","sourceIPAddress":"192.0.2.5","awsRegion":"eu-west-1","eventVersion":"1.08","eventID":"a","userIdentity":{"type":"Root"}}}"#, {
+        "event.module": "amazon/cloudtrail", "source.ip": "192.0.2.5",
+    });
+    expect!(r#"{"RecordType":"x","AuditData":"{\"CreationTime\":\"2026-11-23T09:00:00\",\"Operation\":\"UserLoggedIn\",\"Workload\":\"AzureActiveDirectory\",\"OrganizationId\":\"o\",\"RecordType\":15,\"UserId\":\"a@example.com\",\"Id\":\"1\",\"ClientIP\":\"192.0.2.5\"}"}"#, {
+        "event.module": "microsoft/m365", "source.ip": "192.0.2.5",
+    });
+    expect!(r#"{"AuditData":"none","a":1}"#, { "AuditData": "none" });
+}
+
+#[test]
+fn cef_and_others_in_syslog_without_a_priority() {
+    for head in
+        ["Nov 23 09:00:00 h1 CEF:", "<134>Nov 23 09:00:00 h1 CEF: ", "Nov 23 09:00:00 h1 CEF: "]
+    {
+        check(
+            &[head, "0|V|P|1|100|A port scan|7|act=blocked"].concat(),
+            serde_json::json!({
+                "host.name": "h1", "act": "blocked", "message": "A port scan", "process.name": null,
+            }),
+        );
+    }
+    expect!("Nov 23 09:00:00 h1 LEEF:1.0|V|P|1|100|src=192.0.2.1", {
+        "host.name": "h1", "src": "192.0.2.1",
+    });
+    expect!("Jan  1 10:00:00 10.1.1.1 %ASA-session-5-106100: access-list a permitted tcp inside/192.0.2.1(1) -> outside/192.0.2.2(443) hit-cnt 1 first hit [0x1, 0x2]", {
+        "host.name": "10.1.1.1", "event.code": "ASA-5-106100", "cisco.class": "session",
+    });
+    expect!("Nov 23 09:00:00 fw1 1,2026/11/23 09:00:00,0011,TRAFFIC,end,1,2026/11/23 09:00:00,192.0.2.1,192.0.2.2", {
+        "host.name": "fw1",
+    });
+}
+
+#[test]
+fn a_head_of_samba_and_the_text_below_it() {
+    expect!("[2026/11/23 09:00:00.123456,  2] ../../source3/auth/auth.c:334(auth_check)\n  check_ntlm_password:  Authentication for user [bob] -> [bob] FAILED with error NT_STATUS_WRONG_PASSWORD", {
+        "@timestamp": "2026-11-23T09:00:00.123456Z", "samba.level": "2", "user.name": "bob",
+        "log.origin.file.name": "../../source3/auth/auth.c", "event.outcome": "failure",
+    });
+    expect!("[2026/11/23 09:00:00, 0] a.c:1(f)", { "message": "a.c:1(f)", "samba.level": "0" });
+    expect!("[2026/11/23 09:00:00] [error] text", { "samba.level": null, "log.level": "error" });
+}
+
+#[test]
 fn audit_records_as_they_are_passed_on() {
     let login = "USER_AUTH pid=22 uid=0 auid=4294967295 msg='op=PAM:authentication acct=\"bob\" exe=\"/usr/sbin/sshd\" addr=192.0.2.5 res=failed'";
     for head in

@@ -62,6 +62,8 @@ const SHIPPERS: &[&str] = &[
     "logGroup",
     "logStream",
     "fluentd_tag",
+    "logEvents",
+    "log.source.address",
 ];
 const HOSTS: &[&str] = &["host", "hostname", "host.name", "_HOSTNAME"];
 
@@ -83,7 +85,10 @@ fn looks(record: &[u8]) -> bool {
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut found = Found::new("json");
     flatten(record, &mut found)?;
-    let marks = Marks::of(found.pairs.iter().map(|pair| &*pair.name));
+    let mut marks = Marks::of(found.pairs.iter().map(|pair| &*pair.name));
+    if shipped::strip(marks, &mut found) {
+        marks = Marks::of(found.pairs.iter().map(|pair| &*pair.name));
+    }
     if let Some(event) = shipped::windows_event(marks, &mut found, context) {
         return Some(event);
     }

@@ -16,6 +16,8 @@ const TAG_BYTES_MAX: usize = 128;
 const SD_PARAMS_MAX: usize = 512;
 /// Digits of the count before a record.
 const COUNT_DIGITS_MAX: usize = 7;
+/// What the lines of Palo Alto's systems begin with: a number for later use, and the year.
+const PAN_OS: &str = "1,20";
 /// Longest word such as `authpriv.info` that is believed to be one, in bytes.
 const LEVEL_BYTES_MAX: usize = 32;
 /// What docker's events are about; their lines look like those of a host of that name.
@@ -306,7 +308,9 @@ fn sure(rest: &str) -> bool {
             && !is_number(host)
             && (tag(rest).is_some()
                 || rest.contains(": ")
-                || rest.starts_with("last message repeated ")
+                || ["last message repeated ", "CEF:", "LEEF:", PAN_OS]
+                    .iter()
+                    .any(|start| rest.starts_with(start))
                 || (keyvalue::FORMAT.looks)(rest.trim_start().as_bytes())))
 }
 
@@ -467,7 +471,13 @@ fn tag(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let name = &text[..end];
     // polkit's tag holds an `=`, in brackets.
     let equals = name.find('=').is_some_and(|equals| !name[..equals].contains('('));
-    if name.is_empty() || equals || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+    // Some put a blank behind the colon of `CEF:0|`.
+    let is_inner = matches!(name, "CEF" | "LEEF");
+    if is_inner
+        || name.is_empty()
+        || equals
+        || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
+    {
         return None;
     }
     match bytes[end] {

@@ -94,13 +94,18 @@ pub(super) struct Marks {
     text: Option<&'static str>,
     /// Records in a list.
     events: bool,
-    /// A Windows event as Wazuh's agent has it.
+    /// A Windows event.
     windows: bool,
+    /// Splunk's collector puts what it collects into `event`.
+    splunk: bool,
+    /// Wazuh's modules put what they collect under the name of the module.
+    integration: bool,
 }
 
 impl Marks {
     pub(super) fn of<'n>(names: impl Iterator<Item = &'n str> + Clone) -> Self {
         let mut marks = Self::default();
+        let mut event = false;
         for name in names.clone() {
             match name {
                 "ident" => marks.shipper = Some(0),
@@ -116,9 +121,16 @@ impl Marks {
                 "textPayload" => marks.text = Some("textPayload"),
                 "jsonPayload.message" => marks.text = Some("jsonPayload.message"),
                 "logEvents" => marks.events = true,
+                "AuditData" => marks.text = Some("AuditData"),
+                "event" => event = true,
                 "win.system.eventID" | "data.win.system.eventID" => marks.windows = true,
+                "sourcetype" => marks.splunk = true,
+                "integration" => marks.integration = true,
                 _ => {}
             }
+        }
+        if marks.splunk && event {
+            marks.text = Some("event");
         }
         let has = |wanted: &&str| names.clone().any(|name| name == *wanted);
         marks.shipper = marks.shipper.filter(|at| {
@@ -134,16 +146,42 @@ impl Marks {
     }
 }
 
-/// A Windows event as Wazuh's agent reads it. What its rules say of one is an alert of Wazuh.
+/// Takes off the name that all names of a wrapped object begin with; true if it did.
+pub(super) fn strip(marks: Marks, found: &mut Found<'_>) -> bool {
+    // Zscaler's own feeds have the same form; its names are known with what they stand in.
+    let is_zscaler = |value: &Val<'_>| value.text().starts_with("zscaler");
+    if found.pair("sourcetype").is_some_and(is_zscaler) {
+        return false;
+    }
+    let integration = || found.pair("integration").map(|name| [name.text(), "."].concat());
+    let prefix = match (marks.splunk, marks.integration) {
+        (true, _) => "event.".to_string(),
+        (_, true) => integration().unwrap_or_default(),
+        _ => return false,
+    };
+    let mut any = false;
+    for pair in &mut found.pairs {
+        if let Some(name) = pair.name.strip_prefix(&prefix).filter(|_| prefix.len() > 1) {
+            pair.name = Cow::Owned(name.to_string());
+            any = true;
+        }
+    }
+    any
+}
+
+/// A Windows event as Wazuh's agent reads it, or as Splunk's collector passes it on. What its rules say of one is an alert of Wazuh.
 pub(super) fn windows_event<'a>(
     marks: Marks,
     found: &mut Found<'a>,
     context: &Context<'_>,
 ) -> Option<Found<'a>> {
+    if marks.splunk && found.pair("EventID").is_some() {
+        return windows::of_pairs(found.pairs.clone(), context);
+    }
     if !marks.windows || found.pair("rule.id").is_some() {
         return None;
     }
-    windows::of_pairs(found.pairs.clone(), context)
+    windows::of_wazuh(found.pairs.clone(), context)
 }
 
 /// Gives the names of a shipper their meaning, and reads the text in turn; `None` when there is no
@@ -175,7 +213,7 @@ fn wrapped<'a>(
     let deeper = super::super::deeper(context)?;
     let mut inner = read(text, None, &deeper).into_owned();
     let is_known = !inner.issues.contains(&NOT_UNDERSTOOD);
-    if name == "event.original" && !is_known {
+    if matches!(name, "event.original" | "AuditData") && !is_known {
         return None;
     }
     let text = take_first(found, &[name], is_text)?.text().to_string();
