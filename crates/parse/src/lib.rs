@@ -31,6 +31,7 @@ pub use pack::{PackError, PackSource};
 pub use reading::Readings;
 
 use formats::{Context, Shapes};
+use found::Found;
 use pack::{Packs, Subject};
 use time::Stamp;
 use write::{Writer, write_fit};
@@ -237,17 +238,9 @@ impl<'p> Reader<'p> {
         let meaning = self.packs.meaning(&subject, &mut found);
         let times = meaning.as_ref().map_or(&[][..], |meaning| meaning.times);
         let matched = meaning.as_ref().and_then(|meaning| meaning.time.as_deref());
-        // What a pack knows is surer than a head without a year.
-        let head = found.stamp;
-        let is_unsure = head.is_none_or(|stamp| stamp.guess == Some(time::YEAR_GUESSED));
-        let named = match is_unsure {
-            true => formats::json::take_time(&mut found, times, &context),
-            false => None,
-        };
         let stamp = matched
             .and_then(|text| time::value(text, self.received))
-            .or(named.filter(|stamp| head.is_none() || stamp.guess != Some(time::YEAR_GUESSED)))
-            .or(head);
+            .or_else(|| head_or_named(times, &mut found, &context));
         let is_utc = meaning.as_ref().is_some_and(|meaning| meaning.utc);
         let stamp = stamp.map(|stamp| if is_utc { stamp.in_utc() } else { stamp });
         // What has no time has no head either: a text may begin with a word such as ERROR.
@@ -259,6 +252,17 @@ impl<'p> Reader<'p> {
         self.writer.write(&found, message, meaning, builder);
         end(stamp, builder);
     }
+}
+
+/// The time of the head, unless it has no year and a native value that a pack knows has one.
+fn head_or_named(times: &[String], found: &mut Found<'_>, context: &Context<'_>) -> Option<Stamp> {
+    let has_year = |stamp: &Stamp| stamp.guess != Some(time::YEAR_GUESSED);
+    let head = found.stamp;
+    if head.is_some_and(|stamp| has_year(&stamp)) {
+        return head;
+    }
+    let named = formats::json::take_time(found, times, context);
+    named.filter(|stamp| head.is_none() || has_year(stamp)).or(head)
 }
 
 fn end(stamp: Option<Stamp>, builder: &mut BatchBuilder) {

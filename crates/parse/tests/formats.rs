@@ -269,6 +269,10 @@ fn lines_of_syslog_as_shippers_write_them() {
             "timestamp": "2026-11-23T09:00:00Z", "message": text}),
         serde_json::json!({"program": "sshd", "pid": "42", "logsource": "web1", "message": text}),
         serde_json::json!({"programname": "sshd", "procid": "42", "host": "web1", "message": text}),
+        serde_json::json!({"programname": "sshd", "syslogtag": "sshd[42]:", "host": "web1",
+            "message": format!(" {text}")}),
+        serde_json::json!({"PROGRAM": "sshd", "PID": "42", "HOST": "web1", "PRIORITY": "info",
+            "DATE": "Nov 23 09:00:00", "MESSAGE": text}),
         serde_json::json!({"process": {"name": "sshd", "pid": 42}, "host": {"hostname": "web1"},
             "message": text}),
         serde_json::json!({"process": {"name": "sshd", "pid": 42}, "host": {"name": "web1"},
@@ -404,6 +408,9 @@ fn records_in_wraps_of_collectors() {
         "event.module": "microsoft/m365", "source.ip": "192.0.2.5",
     });
     expect!(r#"{"AuditData":"none","a":1}"#, { "AuditData": "none" });
+    expect!(r#"{"rule":{"id":"1","description":"d"},"agent":{"id":"2"},"full_log":"x","message":"y"}"#, {
+        "message": "x", "original.message": "y", "event.issues": "time_missing",
+    });
 }
 
 #[test]
@@ -737,6 +744,25 @@ fn nearly() -> impl Strategy<Value = String> {
         Just("[a@1 b=\""),
         Just("%SYS-5-CONFIG_I: "),
         Just("*Nov 23 10:00:00 UTC: "),
+        Just("Message forwarded from "),
+        Just("auth|security:info "),
+        Just("<auth.info> "),
+        Just("192.0.2.1:514 "),
+        Just("relay/192.0.2.1 "),
+        Just("message repeated 2 times: [ "),
+        Just("web-1  | "),
+        Just("107 "),
+        Just("192.0.2.1, "),
+        Just("[2026/11/23 09:00:00, 0] a.c:1(f)\n"),
+        Just("audit[1]: USER_AUTH a=b "),
+        Just("type=SOCKADDR saddr=0A00"),
+        Just("\"_source\":{"),
+        Just("\"program\":\"a\",\"logsource\":\"b\",\"message\":\""),
+        Just("\"sourcetype\":1,\"event\":{"),
+        Just("\"integration\":\"a\","),
+        Just("\"logEvents\":[{"),
+        Just("\"event\":{\"original\":\""),
+        Just("\"win\":{\"system\":{\"eventID\":"),
     ];
     prop::collection::vec(part, 0..16).prop_map(|parts| parts.concat())
 }

@@ -30,7 +30,7 @@ struct Names {
 
 const NONE: Names = Names { program: "", beside: &[], without: &[], pid: "", host: "", texts: &[] };
 
-const SHIPPERS: [Names; 9] = [
+const SHIPPERS: [Names; 10] = [
     Names { program: "ident", pid: "pid", ..NONE },
     Names {
         program: "appname",
@@ -83,6 +83,13 @@ const SHIPPERS: [Names; 9] = [
         texts: &["SyslogMessage"],
         ..NONE
     },
+    Names {
+        program: "PROGRAM",
+        beside: &["HOST", "PID", "FACILITY"],
+        pid: "PID",
+        host: "HOST",
+        ..NONE
+    },
 ];
 
 /// What one look at the names says.
@@ -117,6 +124,7 @@ impl Marks {
                 "syslog_identifier" => marks.shipper = Some(6),
                 "syslog_program" => marks.shipper = Some(7),
                 "ProcessName" => marks.shipper = Some(8),
+                "PROGRAM" => marks.shipper = Some(9),
                 "event.original" => marks.text = Some("event.original"),
                 "textPayload" => marks.text = Some("textPayload"),
                 "jsonPayload.message" => marks.text = Some("jsonPayload.message"),
@@ -148,20 +156,23 @@ impl Marks {
 
 /// Takes off the name that all names of a wrapped object begin with; true if it did.
 pub(super) fn strip(marks: Marks, found: &mut Found<'_>) -> bool {
+    if !marks.splunk && !marks.integration {
+        return false;
+    }
     // Zscaler's own feeds have the same form; its names are known with what they stand in.
     let is_zscaler = |value: &Val<'_>| value.text().starts_with("zscaler");
     if found.pair("sourcetype").is_some_and(is_zscaler) {
         return false;
     }
-    let integration = || found.pair("integration").map(|name| [name.text(), "."].concat());
-    let prefix = match (marks.splunk, marks.integration) {
-        (true, _) => "event.".to_string(),
-        (_, true) => integration().unwrap_or_default(),
-        _ => return false,
-    };
+    let integration = || found.pair("integration").map_or("", Val::text);
+    let prefix = if marks.splunk { "event" } else { integration() };
+    let prefix = [prefix, "."].concat();
+    if prefix == "." {
+        return false;
+    }
     let mut any = false;
     for pair in &mut found.pairs {
-        if let Some(name) = pair.name.strip_prefix(&prefix).filter(|_| prefix.len() > 1) {
+        if let Some(name) = pair.name.strip_prefix(&prefix) {
             pair.name = Cow::Owned(name.to_string());
             any = true;
         }
@@ -169,7 +180,8 @@ pub(super) fn strip(marks: Marks, found: &mut Found<'_>) -> bool {
     any
 }
 
-/// A Windows event as Wazuh's agent reads it, or as Splunk's collector passes it on. What its rules say of one is an alert of Wazuh.
+/// A Windows event as Wazuh's agent reads it, or as Splunk's collector passes it on. What Wazuh's
+/// rules say of one is an alert.
 pub(super) fn windows_event<'a>(
     marks: Marks,
     found: &mut Found<'a>,
@@ -262,8 +274,14 @@ fn interpret(names: &Names, found: &mut Found<'_>, context: &Context<'_>) -> boo
     into_envelope(fields::PROCESS_NAME, names.program, found);
     into_envelope(fields::PROCESS_PID, names.pid, found);
     into_envelope(fields::HOST_NAME, names.host, found);
+    // rsyslog's templates name the process id in the tag alone.
+    let tag = found.pair("syslogtag").map(Val::text);
+    let pid = tag.and_then(|tag| tag.split_once('[')?.1.split(']').next());
+    if let Some(pid) = pid.filter(|pid| is_number(pid)).map(str::to_string) {
+        found.envelope.push((fields::PROCESS_PID, "", Val::Number(Cow::Owned(pid))));
+    }
     if found.stamp.is_none() {
-        found.stamp = take_time(found, &["TimeGenerated", "EventTime"], context);
+        found.stamp = take_time(found, &["TimeGenerated", "EventTime", "DATE", "ISODATE"], context);
     }
     level(found);
     true
@@ -275,7 +293,6 @@ fn into_envelope(id: FieldId, name: &'static str, found: &mut Found<'_>) {
     if fields::by_ecs_name(name).is_some() || name.is_empty() {
         return;
     }
-    let is_number = |text: &str| pugmark_event::value::exact_integer(text).is_some();
     let fits = |value: &Val<'_>| match id {
         fields::PROCESS_PID => is_number(value.text()),
         _ => is_text(value),
@@ -291,12 +308,16 @@ fn into_envelope(id: FieldId, name: &'static str, found: &mut Found<'_>) {
     found.envelope.push((id, name, value));
 }
 
+fn is_number(text: &str) -> bool {
+    pugmark_event::value::exact_integer(text).is_some()
+}
+
 /// The levels and priorities of syslog, as numbers or as Microsoft's words.
 fn level(found: &mut Found<'_>) {
     let digit = |text: &str| text.parse::<u8>().ok().filter(|number| *number < 8);
     let known = found.fields.iter().find(|(id, _)| *id == fields::LOG_LEVEL);
     let known = known.map(|(_, level)| level.text());
-    let named = ["priority", "SeverityLevel"];
+    let named = ["priority", "PRIORITY", "SeverityLevel"];
     let named = named.into_iter().find_map(|name| found.pair(name)).map(Val::text);
     let severity = known.or(named).and_then(|text| match digit(text) {
         Some(number) => Some(Severity::from_syslog(number)),
@@ -321,11 +342,12 @@ fn level(found: &mut Found<'_>) {
 /// What the text of a program means.
 pub(super) fn opened<'a>(mut found: Found<'a>, context: &Context<'_>) -> Found<'a> {
     match found.message.take() {
-        Some(Cow::Borrowed(text)) => body(found, text, context),
+        // The text of rsyslog begins with the blank behind the tag.
+        Some(Cow::Borrowed(text)) => body(found, text.trim_start(), context),
         Some(Cow::Owned(text)) => {
             let mut head = Found::new(found.format);
             head.program.clone_from(&found.program);
-            let inner = body(head, &text, context).into_owned();
+            let inner = body(head, text.trim_start(), context).into_owned();
             merge(found, inner, "")
         }
         None => found,
