@@ -88,6 +88,32 @@ pub(crate) fn after(before: Option<&str>, record: &str) -> Option<String> {
     Some(format!("{ZEEK} {path}\t{}", columns.trim_end()))
 }
 
+/// True for the other lines that stand with a header: W3C's directives (extended log file format)
+/// and Zeek's.
+pub(crate) fn is_directive(record: &str) -> bool {
+    const DIRECTIVES: [&str; 17] = [
+        "Software:",
+        "Version:",
+        "Date:",
+        "Fields:",
+        "Remark:",
+        "Start-Date:",
+        "End-Date:",
+        "separator ",
+        "set_separator\t",
+        "empty_field\t",
+        "unset_field\t",
+        "path\t",
+        "open\t",
+        "close\t",
+        "fields\t",
+        "types\t",
+        "types ",
+    ];
+    let line = record.strip_prefix('#');
+    line.is_some_and(|line| DIRECTIVES.iter().any(|name| line.starts_with(name)))
+}
+
 /// The header that the first record of an input is, if it is one and the second is a row of it.
 fn of_table(first: &str, second: &str) -> Option<String> {
     let separators = [',', '\t', ';', '|', ' '];
@@ -184,6 +210,19 @@ mod tests {
             (None, "a line", None),
         ] {
             assert_eq!(after(before, record).as_deref(), expected, "{before:?} {record}");
+        }
+    }
+
+    #[test]
+    fn directives_are_told_from_comments() {
+        for (record, expected) in [
+            ("#Software: Microsoft Internet Information Services 10.0", true),
+            ("#Fields: date time", true),
+            ("#close\t2026-11-23-10-00-00", true),
+            ("# a comment", false),
+            ("Version: 1.0", false),
+        ] {
+            assert_eq!(is_directive(record), expected, "{record}");
         }
     }
 

@@ -32,6 +32,7 @@ pub use reading::Readings;
 
 use clean::Encoding;
 use formats::{Context, Shapes};
+use found::Found;
 use pack::{Packs, Subject};
 use time::Stamp;
 use write::{Writer, write_fit};
@@ -257,8 +258,7 @@ impl<'p> Reader<'p> {
         let matched = meaning.as_ref().and_then(|meaning| meaning.time.as_deref());
         let stamp = matched
             .and_then(|text| time::value(text, self.received))
-            .or(found.stamp)
-            .or_else(|| formats::json::take_time(&mut found, times, &context));
+            .or_else(|| head_or_named(times, &mut found, &context));
         let is_utc = meaning.as_ref().is_some_and(|meaning| meaning.utc);
         let stamp = stamp.map(|stamp| if is_utc { stamp.in_utc() } else { stamp });
         // What has no time has no head either: a text may begin with a word such as ERROR.
@@ -277,6 +277,17 @@ impl<'p> Reader<'p> {
         }
         end(stamp, builder);
     }
+}
+
+/// The time of the head, unless it has no year and a native value that a pack knows has one.
+fn head_or_named(times: &[String], found: &mut Found<'_>, context: &Context<'_>) -> Option<Stamp> {
+    let has_year = |stamp: &Stamp| stamp.guess != Some(time::YEAR_GUESSED);
+    let head = found.stamp;
+    if head.is_some_and(|stamp| has_year(&stamp)) {
+        return head;
+    }
+    let named = formats::json::take_time(found, times, context);
+    named.filter(|stamp| head.is_none() || has_year(stamp)).or(head)
 }
 
 fn end(stamp: Option<Stamp>, builder: &mut BatchBuilder) {

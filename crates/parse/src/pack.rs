@@ -30,6 +30,8 @@ use text::{ActionText, FieldText, OneOrMore, PackText};
 
 /// What patterns call the whole record.
 const RECORD: &str = "event.original";
+/// Where Elastic's shippers say what they read; it counts like the name of a source.
+const SOURCES: [&str; 4] = ["log.file.path", "fileset.module", "event.module", "event.dataset"];
 /// At the end of a value: anything may follow.
 const ANY: &str = "*";
 
@@ -368,6 +370,7 @@ impl Packs {
                     };
                     applies.format.as_ref().is_none_or(|wanted| wanted == format)
                         && (applies.source.is_empty()
+                            || SOURCES.iter().any(|name| names.contains(name))
                             || applies.source.iter().any(|part| source.contains(part.as_str())))
                         && applies.has.iter().all(is_there)
                         && applies.is.keys().all(is_there)
@@ -528,8 +531,12 @@ fn cut(text: &str, max: usize) -> &str {
 
 fn holds(applies: &Applies, subject: &Subject<'_>, found: &Found<'_>) -> bool {
     let program = found.program.as_deref().unwrap_or("");
-    let named =
-        |part: &String| subject.source.contains(part.as_str()) || program.contains(part.as_str());
+    let named = |part: &String| {
+        let part = part.as_str();
+        let shipped =
+            || SOURCES.iter().any(|n| found.pair(n).is_some_and(|v| v.text().contains(part)));
+        subject.source.contains(part) || program.contains(part) || shipped()
+    };
     applies.format.as_ref().is_none_or(|format| format == found.format)
         && (applies.source.is_empty() || applies.source.iter().any(named))
         && applies.has.iter().all(|name| found.pair(name).is_some())

@@ -58,6 +58,20 @@ fn digits_first(text: &[u8]) -> Option<(Stamp, usize)> {
         .or_else(|| compact(text))
         .or_else(|| leading_epoch(text))
         .or_else(|| year_month_day(text))
+        .or_else(|| colons(text))
+}
+
+/// `2026:11:23-10:00:00` and `2026:1:29-10:00:00` (Sophos UTM).
+fn colons(text: &[u8]) -> Option<(Stamp, usize)> {
+    let year = digits(text, 0, 4)?;
+    let (month, at) = number(text, 5, 2)?;
+    let (day, end) = number(text, at + 1, 2)?;
+    let separators = (text.get(4), text.get(at), text.get(end));
+    if separators != (Some(&b':'), Some(&b':'), Some(&b'-')) {
+        return None;
+    }
+    let (clock, end) = clock(text, end + 1)?;
+    Some(zoned(days(year, month, day)? * DAY + clock, text, end))
 }
 
 /// `2026 Nov 23 10:00:00` (OSSEC).
@@ -204,16 +218,19 @@ fn nearest_year(month: i64, day: i64, clock: Micros, received: Micros) -> Option
         .or_else(|| (2..8).find_map(|back| Some(days(year - back, month, day)? * DAY + clock)))
 }
 
-/// Apache's common log format: `23/Nov/2026:10:00:00 +0000`.
+/// Apache's common log format: `23/Nov/2026:10:00:00 +0000`; some write `1/Nov`.
 pub(crate) fn clf(text: &[u8]) -> Option<(Stamp, usize)> {
-    let day = digits(text, 0, 2)?;
-    let month = month(text, 3)?;
-    let year = digits(text, 7, 4)?;
-    if (text.get(2), text.get(6), text.get(11)) != (Some(&b'/'), Some(&b'/'), Some(&b':')) {
+    let length = 1 + usize::from(text.get(1)?.is_ascii_digit());
+    let day = digits(text, 0, length)?;
+    let text = text.get(length..)?;
+    let month = month(text, 1)?;
+    let year = digits(text, 5, 4)?;
+    if (text.first(), text.get(4), text.get(9)) != (Some(&b'/'), Some(&b'/'), Some(&b':')) {
         return None;
     }
-    let (clock, at) = clock(text, 12)?;
-    Some(zoned(days(year, month, day)? * DAY + clock, text, at))
+    let (clock, at) = clock(text, 10)?;
+    let (stamp, end) = zoned(days(year, month, day)? * DAY + clock, text, at);
+    Some((stamp, length + end))
 }
 
 /// `23-Nov-2026 10:00:00.123` (BIND), `23 Nov 2026 10:00:00.123` (Redis, RFC 5322).
@@ -280,7 +297,8 @@ fn any_clock(text: &[u8], at: usize) -> Option<(Micros, usize)> {
     }
 }
 
-/// `26/11/23 10:00:00` and `26-11-23 10:00:00`: the year first, in two digits.
+/// `26/11/23 10:00:00` and `26-11-23 10:00:00`: the year first, in two digits; but
+/// `11/23/26-10:00:00`, as Snort writes it, the year last.
 fn short_year(text: &[u8]) -> Option<(Stamp, usize)> {
     let parts = (digits(text, 0, 2)?, digits(text, 3, 2)?, digits(text, 6, 2)?);
     let separator = *text.get(2)?;
@@ -289,7 +307,12 @@ fn short_year(text: &[u8]) -> Option<(Stamp, usize)> {
         return None;
     }
     let (clock, at) = clock(text, 9)?;
-    Some(zoned(days(2000 + parts.0, parts.1, parts.2)? * DAY + clock, text, at))
+    let is_last = separator == b'/' && text.get(8) == Some(&b'-') && parts.0 <= 12;
+    let (year, month, day) = match is_last {
+        true => (parts.2, parts.0, parts.1),
+        false => parts,
+    };
+    Some(zoned(days(2000 + year, month, day)? * DAY + clock, text, at))
 }
 
 /// `20261123 10:00:00`, `20261123T100000Z`, `20261123-10:00:00:123`, `261123 10:00:00` (MySQL) and
@@ -491,7 +514,11 @@ fn zoned(local: Micros, text: &[u8], at: usize) -> (Stamp, usize) {
         _ => None,
     };
     match offset {
-        Some((offset, end)) => (Stamp::exact(local - offset), end),
+        Some((offset, end)) => {
+            // Go writes both, `+0000 UTC`.
+            let named = blank == 1 && text.get(end..end + 4) == Some(b" UTC");
+            (Stamp::exact(local - offset), if named && offset == 0 { end + 4 } else { end })
+        }
         None => (Stamp { time: local, guess: Some(ZONE_GUESSED) }, at),
     }
 }
@@ -576,6 +603,7 @@ mod tests {
         check("2026-11-23 10:00:00 UTC", "2026-11-23T10:00:00Z");
         check("2026/11/23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
         check("23/Nov/2026:10:00:00 -0700", "2026-11-23T17:00:00Z");
+        check("3/Nov/2026:10:00:00 -0700", "2026-11-03T17:00:00Z");
         check("23-Nov-2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
         check("23 Nov 2026 10:00:00.123", "2026-11-23T10:00:00.123Z zone_guessed");
         check("23/Nov/2026 10:00:00 +0100", "2026-11-23T09:00:00Z");
@@ -599,6 +627,12 @@ mod tests {
         check("11/23/2026-10:00:00.5", "2026-11-23T10:00:00.500Z zone_guessed");
         check("11/23-10:00:00.5", "2026-11-23T10:00:00.500Z year_guessed");
         check("26/11/23-10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("11/23/26-09:05:44.123456", "2026-11-23T09:05:44.123456Z zone_guessed");
+        check("09/07/22-15:05:44.5", "2022-09-07T15:05:44.500Z zone_guessed");
+        check("2026-11-23 10:00:00 +0000 UTC", "2026-11-23T10:00:00Z");
+        check("2026:11:23-10:00:00", "2026-11-23T10:00:00Z zone_guessed");
+        check("2026:1:29-06:09:59", "2026-01-29T06:09:59Z zone_guessed");
+        check("2026:11:23 10:00:00", "none");
         check("11/23/2026:10:00:00 GMT", "2026-11-23T10:00:00Z");
         check("2026 Nov 23 10:00:00", "2026-11-23T10:00:00Z zone_guessed");
         check("Mon Nov 3 10:00:00 2026", "2026-11-03T10:00:00Z zone_guessed");

@@ -147,10 +147,23 @@ impl<'p> Writer<'p> {
         }
         self.pairs(&sense, &found.pairs, meaning.defaults, builder);
         for (id, name, value) in &found.envelope {
-            put_envelope(*id, name, value.value(), builder);
+            // A name that several formats share, such as `host`, may mean another thing to a pack.
+            let is_native = !name.is_empty() && !name.starts_with("syslog.");
+            let also = if is_native { sense.also(name) } else { None };
+            match also {
+                Some(also) => {
+                    translate(also, value, builder);
+                    put_own(fields::by_ecs_name(name), name, value, builder);
+                }
+                None => put_envelope(*id, name, value.value(), builder),
+            }
         }
-        if !message.is_empty() {
-            builder.set(fields::MESSAGE, Value::Text(message));
+        match builder.has(fields::MESSAGE) {
+            _ if message.is_empty() => {}
+            false => builder.set(fields::MESSAGE, Value::Text(message)),
+            // A pack that has a better one.
+            true if builder.holds(fields::MESSAGE, message) => {}
+            true => builder.attribute("original.message", Value::Text(message)),
         }
         for issue in found.issues.iter().filter(|issue| !(matched && **issue == NOT_UNDERSTOOD)) {
             builder.issue(issue);
@@ -258,6 +271,7 @@ fn translate(also: &Also, value: &Val<'_>, builder: &mut BatchBuilder) {
         match target {
             Target::Field(id) if !builder.has(*id) => fit(*id, &text, builder),
             Target::Field(_) => {}
+            Target::Attribute(_) if text.is_empty() || text == "-" => {}
             Target::Attribute(target) => builder.attribute(target, Value::Text(&text)),
         }
     }

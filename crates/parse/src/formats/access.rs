@@ -26,6 +26,8 @@ fn time_at(head: &[u8]) -> Option<usize> {
         matches!(head.get(at + 2..at + 14),
             Some([a, b, b'/', _, _, _, b'/', _, _, _, _, b':'])
                 if a.is_ascii_digit() && b.is_ascii_digit())
+            || matches!(head.get(at + 2..at + 13),
+                Some([a, b'/', _, _, _, b'/', _, _, _, _, b':']) if a.is_ascii_digit())
     })
 }
 
@@ -60,20 +62,23 @@ fn number<'a>(id: pugmark_event::FieldId, text: &'a str, found: &mut Found<'a>) 
 
 /// `[vhost] client ident user`; a user name may hold blanks, and some servers leave parts out.
 fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
-    let mut tokens = head.split(' ').filter(|t| !t.is_empty());
-    let mut first = tokens.next()?;
-    let count = 1 + tokens.clone().count();
     let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
-    let second_is_client = count > 3 && !is_address(first);
-    if second_is_client {
-        virtual_host(first, found);
-        first = tokens.next()?;
+    let (mut clients, mut rest) = chain(head);
+    let others = rest.split(' ').filter(|t| !t.is_empty()).count();
+    if others > 2 && !clients.split(',').any(is_address) {
+        virtual_host(clients, found);
+        (clients, rest) = chain(rest);
     }
-    if is_address(first) {
-        found.field(fields::SOURCE_IP, first);
-    } else {
-        found.field(fields::SOURCE_HOST, first);
+    let first = clients.split(',').next().filter(|first| !first.is_empty())?;
+    let address = clients.split(',').map(str::trim).find(|text| is_address(text));
+    match address {
+        Some(address) => found.field(fields::SOURCE_IP, address),
+        None => found.field(fields::SOURCE_HOST, first),
     }
+    if first.len() < clients.len() {
+        found.attribute("http.forwarded_for", clients);
+    }
+    let mut tokens = rest.split(' ').filter(|t| !t.is_empty());
     if let Some(ident) = tokens.next() {
         found.attribute("http.ident", ident);
     }
@@ -83,6 +88,21 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let user = head[start..].trim_end();
     found.field(fields::USER_NAME, user.trim_matches('"'));
     Some(())
+}
+
+/// The client, and behind commas the proxies on its way, where a server writes the header
+/// `X-Forwarded-For`; and the rest.
+fn chain(head: &str) -> (&str, &str) {
+    let head = head.trim_start_matches(' ');
+    let mut end = head.find(' ').unwrap_or(head.len());
+    while head[..end].ends_with(',') {
+        let next = head[end..].trim_start_matches(' ');
+        if next.is_empty() {
+            break;
+        }
+        end = head.len() - next.len() + next.find(' ').unwrap_or(next.len());
+    }
+    head.split_at(end)
 }
 
 /// `shop.example` or `shop.example:443`.

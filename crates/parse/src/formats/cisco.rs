@@ -49,8 +49,9 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
         found.fields.push(severity_field(Severity::from_syslog(mark.severity)));
     }
     read_header(header, context, &mut found)?;
-    found.field(fields::EVENT_CODE, mark.text);
+    found.fields.push((fields::EVENT_CODE, Val::Text(mark.text)));
     found.attribute("cisco.facility", mark.facility);
+    found.attribute("cisco.class", mark.class);
     found.attribute("cisco.mnemonic", mark.mnemonic);
     found.message = Some(Cow::Borrowed(message));
     Some(found)
@@ -58,8 +59,11 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
 
 /// `FACILITY-SEVERITY-MNEMONIC`.
 struct Mark<'a> {
-    text: &'a str,
+    /// Without the class.
+    text: Cow<'a, str>,
     facility: &'a str,
+    /// Of messages of an ASA, where `logging class` is set: `%ASA-session-6-302013`.
+    class: &'a str,
     severity: u8,
     mnemonic: &'a str,
 }
@@ -75,14 +79,26 @@ impl<'a> Mark<'a> {
         // The facility itself may hold dashes: `IP-TCP-3-BADAUTH`.
         let (facility, mnemonic) = text.rsplit_once('-')?;
         let (facility, severity) = facility.rsplit_once('-')?;
-        let severity = severity.parse().ok().filter(|number| *number < 8)?;
+        let number = severity.parse().ok().filter(|number| *number < 8)?;
+        let is_class = |class: &str| class.bytes().all(|b| b.is_ascii_lowercase());
+        let (facility, class) = match facility.split_once('-') {
+            Some((facility, class)) if is_class(class) => (facility, class),
+            _ => (facility, ""),
+        };
         let word = |text: &str| {
             !text.is_empty()
                 && text.bytes().all(|b| {
                     b.is_ascii_uppercase() || b.is_ascii_digit() || matches!(b, b'_' | b'-')
                 })
         };
-        (word(facility) && word(mnemonic)).then_some(Mark { text, facility, severity, mnemonic })
+        if !word(facility) || !word(mnemonic) {
+            return None;
+        }
+        let text = match class.is_empty() {
+            true => Cow::Borrowed(text),
+            false => Cow::Owned(format!("{facility}-{severity}-{mnemonic}")),
+        };
+        Some(Mark { text, facility, class, severity: number, mnemonic })
     }
 }
 

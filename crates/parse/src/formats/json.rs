@@ -15,8 +15,10 @@ use crate::found::{Found, Pair, Val};
 use crate::time::{self, Stamp};
 
 mod shape;
+mod shipped;
 
 pub(crate) use shape::{Fit, Place, Shapes};
+use shipped::Marks;
 
 /// Levels of objects that are flattened.
 const DEPTH_MAX: usize = 64;
@@ -26,6 +28,8 @@ const DEPTH_CUT: &str = "depth_cut";
 const PAIRS_MAX: usize = 4096;
 /// Room for pairs that is made at once.
 const PAIRS_GUESS: usize = 16;
+/// Where a hit of Elasticsearch holds its document.
+const DOCUMENT: &str = "_source.";
 /// Longest dotted name that the walk builds, in bytes.
 const NAME_BYTES_MAX: usize = 1024;
 
@@ -58,6 +62,8 @@ const SHIPPERS: &[&str] = &[
     "logGroup",
     "logStream",
     "fluentd_tag",
+    "logEvents",
+    "log.source.address",
 ];
 const HOSTS: &[&str] = &["host", "hostname", "host.name", "_HOSTNAME"];
 
@@ -79,7 +85,21 @@ fn looks(record: &[u8]) -> bool {
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut found = Found::new("json");
     flatten(record, &mut found)?;
+    let mut marks = Marks::of(found.pairs.iter().map(|pair| &*pair.name));
+    if shipped::strip(marks, &mut found) {
+        marks = Marks::of(found.pairs.iter().map(|pair| &*pair.name));
+    }
+    if let Some(event) = shipped::windows_event(marks, &mut found, context) {
+        return Some(event);
+    }
     interpret(&mut found, context);
+    if let Some(opened) = shipped::open(marks, &mut found, context) {
+        return Some(opened);
+    }
+    // The journal keeps records of the audit daemon without their heads.
+    if found.program.as_deref() == Some("audit") {
+        return Some(shipped::opened(found, context));
+    }
     Some(open_wrap(found, context))
 }
 
@@ -209,7 +229,16 @@ pub(crate) fn severity_field<'a>(severity: Severity) -> (FieldId, Val<'a>) {
 /// Flattens one JSON object into pairs; `None` when `text` is no JSON object.
 pub(crate) fn flatten<'a>(text: &'a str, found: &mut Found<'a>) -> Option<()> {
     found.pairs.reserve(PAIRS_GUESS);
-    Walk::new(text).object(found)
+    Walk::new(text).object(found)?;
+    // A hit of Elasticsearch is about its document.
+    if found.pairs.first().is_some_and(|pair| pair.name.starts_with('_')) {
+        for pair in &mut found.pairs {
+            if let Some(name) = pair.name.strip_prefix(DOCUMENT) {
+                pair.name = Cow::Owned(name.to_string());
+            }
+        }
+    }
+    Some(())
 }
 
 /// The elements of a JSON array of scalars, in order; objects and arrays in it stay JSON text.

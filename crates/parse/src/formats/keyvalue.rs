@@ -8,6 +8,9 @@ use crate::time;
 
 /// Longest name that is believed to be one, in bytes.
 const NAME_BYTES_MAX: usize = 128;
+/// Netfilter's line of an ICMP error ends with the packet that the error is about, whose pairs are
+/// not those of the line: `SRC=192.0.2.1 TYPE=3 [SRC=10.0.0.1 ... ]`.
+const QUOTED: &str = "[SRC";
 /// Pairs listed per record; an event keeps 512 attributes.
 const PAIRS_MAX: usize = 4096;
 
@@ -55,6 +58,8 @@ pub(crate) fn scan<'a>(text: &'a str, pairs: &mut Vec<Pair<'a>>) -> usize {
             let (value, after) = value(&rest[end + 1..]);
             pairs.push(Pair { name: Cow::Borrowed(name), value: Val::Text(value) });
             rest = after;
+        } else if name == QUOTED {
+            break;
         } else {
             stray += usize::from(!name.is_empty());
             rest = &rest[until(rest, is_gap)..];

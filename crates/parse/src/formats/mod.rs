@@ -13,6 +13,7 @@ pub(crate) mod app;
 pub(crate) mod audit;
 mod cef;
 mod cisco;
+mod compose;
 mod cri;
 mod journal;
 pub(crate) mod json;
@@ -68,6 +69,7 @@ const FORMATS: &[Format] = &[
     json::FORMAT,
     cef::FORMAT,
     leef::FORMAT,
+    compose::FORMAT,
     cisco::FORMAT,
     cri::FORMAT,
     journal::FORMAT,
@@ -94,6 +96,7 @@ pub(crate) fn read<'a>(record: &'a str, hint: Option<&str>, context: &Context<'_
     {
         return found;
     }
+    let text = if context.header.is_none() { syslog::uncounted(text, context) } else { text };
     let hinted = hint.and_then(|name| FORMATS.iter().find(|f| f.name == name));
     if let Some(found) = hinted.and_then(|format| (format.read)(text, context)) {
         return found;
@@ -165,7 +168,7 @@ pub(crate) fn unwrapped_owned<'a>(
     merge(envelope, inner, "")
 }
 
-fn deeper<'a>(context: &Context<'a>) -> Option<Context<'a>> {
+pub(crate) fn deeper<'a>(context: &Context<'a>) -> Option<Context<'a>> {
     let wraps = context.wraps + 1;
     (wraps < WRAPS_MAX).then_some(Context { wraps, header: None, ..*context })
 }

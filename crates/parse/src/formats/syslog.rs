@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use pugmark_event::{Severity, fields};
 
 use super::json::severity_field;
-use super::{Context, Format, keyvalue};
+use super::{Context, Format, audit, keyvalue};
 use crate::found::{Found, Pair, Val};
 use crate::time;
 
@@ -14,6 +14,26 @@ use crate::time;
 const TAG_BYTES_MAX: usize = 128;
 /// Parameters of structured data that are listed.
 const SD_PARAMS_MAX: usize = 512;
+/// Digits of the count before a record.
+const COUNT_DIGITS_MAX: usize = 7;
+/// What the lines of Palo Alto's systems begin with: a number for later use, and the year.
+const PAN_OS: &str = "1,20";
+/// Longest word such as `authpriv.info` that is believed to be one, in bytes.
+const LEVEL_BYTES_MAX: usize = 32;
+/// What docker's events are about; their lines look like those of a host of that name.
+const DOCKER_OBJECTS: [&str; 11] = [
+    "builder",
+    "config",
+    "container",
+    "daemon",
+    "image",
+    "network",
+    "node",
+    "plugin",
+    "secret",
+    "service",
+    "volume",
+];
 /// The keyword for each facility, RFC 5424 section 6.2.1.
 const FACILITIES: [&str; 24] = [
     "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv",
@@ -44,13 +64,29 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
         None => rfc3164(rest, priority.is_some(), context, &mut found)?,
     };
     let message = solaris(message, &mut found);
-    Some(match super::read_inner(strip_cookie(message), context) {
+    Some(body(found, message, context))
+}
+
+/// The record with what its message means in turn.
+pub(super) fn body<'a>(mut found: Found<'a>, message: &'a str, context: &Context<'_>) -> Found<'a> {
+    let message = repeated(message, &mut found);
+    let is_audit = found.program.as_deref() == Some("audit");
+    let inner = if is_audit { audit::read_bare(message) } else { None };
+    match inner.or_else(|| super::read_inner(strip_cookie(message), context)) {
         Some(inner) => super::merge(found, inner, message),
         None => {
             found.message = Some(Cow::Borrowed(message));
             found
         }
-    })
+    }
+}
+
+/// rsyslog folds lines that repeat: `message repeated 2 times: [ text]`.
+fn repeated<'a>(message: &'a str, found: &mut Found<'a>) -> &'a str {
+    let parts = message.strip_prefix("message repeated ").and_then(|r| r.split_once(" times: ["));
+    let Some((count, text)) = parts.filter(|(count, _)| is_pid(count)) else { return message };
+    found.pairs.push(Pair::new("event.repeated", Val::Number(Cow::Borrowed(count))));
+    text.strip_suffix(']').unwrap_or(text).trim_start_matches(' ')
 }
 
 /// Solaris puts `[ID 800047 auth.info] ` before the message.
@@ -64,6 +100,22 @@ fn solaris<'a>(message: &'a str, found: &mut Found<'a>) -> &'a str {
 /// The mark that tells CEE-aware daemons that JSON follows.
 fn strip_cookie(message: &str) -> &str {
     message.strip_prefix("@cee:").map_or(message, str::trim_start)
+}
+
+/// The record without the count of its bytes that RFC 6587 puts before it on a stream.
+pub(super) fn uncounted<'a>(record: &'a str, context: &Context<'_>) -> &'a str {
+    let bytes = record.as_bytes();
+    let digits = bytes.iter().take(COUNT_DIGITS_MAX).take_while(|b| b.is_ascii_digit()).count();
+    if digits == 0 || bytes.get(digits) != Some(&b' ') {
+        return record;
+    }
+    let rest = &record[digits + 1..];
+    let is_count = record[..digits].parse::<usize>().is_ok_and(|count| count == rest.len());
+    let begins = || time::leading(rest.as_bytes(), context.received).is_some();
+    match priority(rest).0.is_some() || (is_count && begins()) {
+        true => rest,
+        false => record,
+    }
 }
 
 /// `<34>` and what follows it.
@@ -88,10 +140,15 @@ pub(super) fn set_priority<'a>(number: u8, text: &'a str, found: &mut Found<'a>)
 
 /// `TIME HOST APP PROCID MSGID SD [MSG]`; returns the message.
 fn rfc5424<'a>(rest: &'a str, found: &mut Found<'a>) -> Option<&'a str> {
-    let (stamp, rest) = token(rest)?;
+    let (stamp, rest) = moment(rest)?;
     let (host, rest) = token(rest)?;
     let (app, rest) = token(rest)?;
     let (procid, rest) = token(rest)?;
+    let (app, procid) = match app.strip_suffix(']').and_then(|app| app.split_once('[')) {
+        // Some put the whole tag there.
+        Some((name, pid)) if procid == "-" && !name.is_empty() => (name, pid),
+        _ => (app, procid),
+    };
     let (msgid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
     if stamp != "-" {
         found.stamp = Some(time::iso(stamp.as_bytes()).filter(|(_, n)| *n == stamp.len())?.0);
@@ -104,6 +161,16 @@ fn rfc5424<'a>(rest: &'a str, found: &mut Found<'a>) -> Option<&'a str> {
     };
     let message = message.strip_prefix(' ').unwrap_or(message);
     Some(message.strip_prefix('\u{feff}').unwrap_or(message))
+}
+
+/// The time, in which some have a blank for the `T`.
+fn moment(text: &str) -> Option<(&str, &str)> {
+    let (word, rest) = token(text)?;
+    if word.len() != "2026-11-23".len() {
+        return Some((word, rest));
+    }
+    let end = word.len() + 1 + rest.find(' ')?;
+    Some((&text[..end], &text[end + 1..]))
 }
 
 fn token(text: &str) -> Option<(&str, &str)> {
@@ -173,7 +240,7 @@ fn rfc3164<'a>(
     let rest = if has_priority { rest.trim_start_matches(['*', ' ']) } else { rest };
     let text = rest;
     let Some((stamp, used)) = time::leading(rest.as_bytes(), context.received) else {
-        return (has_priority || has_pid(rest)).then(|| after_time(rest, found));
+        return (has_priority || has_pid(rest)).then(|| after_time(rest, context, found));
     };
     let rest = rest.get(used..)?;
     // A colon after the time is Cisco's; programs put it before their own text.
@@ -181,14 +248,27 @@ fn rfc3164<'a>(
     let Some(rest) = rest.strip_prefix(' ').or(colon) else {
         return has_priority.then_some(rest);
     };
+    // FreeBSD writes facility and level before the host: `<auth.info> web1`.
+    let rest = match rest.trim_start_matches(' ').strip_prefix('<') {
+        Some(_) => after_level(rest.trim_start_matches(' '), found),
+        None => rest,
+    };
     // Programs write `2026-11-23 10:00:00` before their own lines, too.
     let is_own = is_program_time(text) && !has_pid(rest);
     let is_metalog = stamp.guess == Some(time::YEAR_GUESSED) && metalog(rest).is_some();
-    if !has_priority && !is_metalog && (is_own || !sure(rest)) {
+    if !has_priority && !is_metalog && (is_own || !sure(rest) || is_docker(rest)) {
         return None;
     }
     found.stamp = Some(stamp);
-    Some(after_time(rest, found))
+    Some(after_time(rest, context, found))
+}
+
+/// True for `container exec_create: /bin/sh ID (image=...)`, an event as `docker events` prints it.
+fn is_docker(rest: &str) -> bool {
+    rest.ends_with(')')
+        && rest.split_once(' ').is_some_and(|(object, action)| {
+            DOCKER_OBJECTS.contains(&object) && !action.contains("]: ")
+        })
 }
 
 /// True for a time such as `2026-11-23 10:00:00` or `Nov 23, 2026 10:00:00 AM`.
@@ -218,6 +298,9 @@ fn is_number(text: &str) -> bool {
 fn sure(rest: &str) -> bool {
     let Some((host, rest)) = rest.trim_start().split_once(' ') else { return false };
     let bare = host.trim_matches(['[', ']', ':']);
+    if is_socket(host) && !has_pid(rest) {
+        return false;
+    }
     tag(host).is_some_and(|(_, pid, _)| pid.is_some())
         || (Severity::from_log_level(bare).is_none()
             && is_host(host)
@@ -225,6 +308,9 @@ fn sure(rest: &str) -> bool {
             && !is_number(host)
             && (tag(rest).is_some()
                 || rest.contains(": ")
+                || ["last message repeated ", "CEF:", "LEEF:", PAN_OS]
+                    .iter()
+                    .any(|start| rest.starts_with(start))
                 || (keyvalue::FORMAT.looks)(rest.trim_start().as_bytes())))
 }
 
@@ -235,8 +321,15 @@ pub(super) fn is_host(token: &str) -> bool {
         && !token.ends_with(':')
 }
 
+/// True for `192.0.2.7:514`, which programs write of their clients: no host has that name.
+fn is_socket(token: &str) -> bool {
+    token.split_once(':').is_some_and(|(address, port)| {
+        address.bytes().all(|b| b.is_ascii_digit() || b == b'.') && is_number(port)
+    })
+}
+
 /// Reads `[HOST] TAG[PID]: MSG` and returns the message.
-fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
+fn after_time<'a>(rest: &'a str, context: &Context<'_>, found: &mut Found<'a>) -> &'a str {
     let rest = rest.trim_start_matches(' ');
     let year_guessed = found.stamp.is_some_and(|s| s.guess == Some(time::YEAR_GUESSED));
     if let Some((name, message)) = metalog(rest).filter(|_| year_guessed) {
@@ -252,16 +345,112 @@ fn after_time<'a>(rest: &'a str, found: &mut Found<'a>) -> &'a str {
         return rest;
     }
     let after = after.trim_start_matches(' ');
-    match tag(after) {
-        Some((name, pid, message)) => {
-            origin(host, name, pid.unwrap_or(""), found);
-            message
-        }
-        None => {
-            origin(host, "", "", found);
-            after
-        }
+    let host = match is_socket(host) {
+        // A relay that names the port of its client, too.
+        true if has_pid(after) => host.split(':').next().unwrap_or(host),
+        true => return rest,
+        false => host,
+    };
+    // OpenWrt and its like name no host.
+    if set_level(host, found) {
+        return tagged(after, found);
     }
+    if let Some((name, pid, message)) = tag(after) {
+        origin(host, name, pid.unwrap_or(""), found);
+        return message;
+    }
+    if let Some((from, after)) = forwarded(rest) {
+        origin(from, "", "", found);
+        return tagged(after, found);
+    }
+    if let Some(message) = relayed(host, after, context, found) {
+        return message;
+    }
+    origin(host, "", "", found);
+    tagged(after, found)
+}
+
+/// Reads `TAG[PID]: MSG`, before which the level may stand.
+fn tagged<'a>(text: &'a str, found: &mut Found<'a>) -> &'a str {
+    let text = after_level(text, found);
+    let Some((name, pid, message)) = tag(text) else { return text };
+    origin("", name, pid.unwrap_or(""), found);
+    message
+}
+
+/// AIX relays lines as `Message forwarded from web1: sshd[1]: text`.
+fn forwarded(text: &str) -> Option<(&str, &str)> {
+    let (host, rest) = text.strip_prefix("Message forwarded from ")?.split_once(": ")?;
+    is_host(host).then_some((host, rest))
+}
+
+/// The head that the sender wrote, behind that of a relay; once only.
+fn relayed<'a>(
+    host: &'a str,
+    after: &'a str,
+    context: &Context<'_>,
+    found: &mut Found<'a>,
+) -> Option<&'a str> {
+    const RELAY: &str = "syslog.relay";
+    if found.pair(RELAY).is_some() {
+        return None;
+    }
+    if let Some((from, after)) = forwarded(after) {
+        found.pairs.push(Pair::new(RELAY, host));
+        origin(from, "", "", found);
+        return Some(tagged(after, found));
+    }
+    let inner = priority(after).1;
+    if inner.starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
+        && let Some((stamp, used)) = time::leading(inner.as_bytes(), context.received)
+        && let Some(rest) = inner.get(used..).and_then(|rest| rest.strip_prefix(' '))
+        && (has_pid(rest) || (stamp.guess == Some(time::YEAR_GUESSED) && sure(rest)))
+    {
+        let is_exact = |stamp: &time::Stamp| stamp.guess.is_none();
+        found.stamp = found.stamp.filter(|s| is_exact(s) && !is_exact(&stamp)).or(Some(stamp));
+        found.pairs.push(Pair::new(RELAY, host));
+        return Some(after_time(rest, context, found));
+    }
+    let is_relay = host.contains('/') || host.parse::<std::net::IpAddr>().is_ok();
+    if is_relay && has_pid(after) {
+        found.pairs.push(Pair::new(RELAY, host));
+        return Some(after_time(after, context, found));
+    }
+    None
+}
+
+/// The text behind a first word that names facility and level, else the text.
+fn after_level<'a>(text: &'a str, found: &mut Found<'a>) -> &'a str {
+    match text.split_once(' ') {
+        Some((word, rest)) if set_level(word, found) => rest.trim_start_matches(' '),
+        _ => text,
+    }
+}
+
+/// Notes `authpriv.info`, `<auth.info>`, `<4.6>` or AIX's `auth|security:info`; false for others.
+fn set_level<'a>(word: &'a str, found: &mut Found<'a>) -> bool {
+    if word.len() > LEVEL_BYTES_MAX {
+        return false;
+    }
+    let bare = word.trim_start_matches('<').trim_end_matches('>');
+    let Some((facility, level)) = bare.split_once(['.', ':']) else { return false };
+    let facility = facility.split('|').next().unwrap_or(facility);
+    let number = |text: &str| text.parse::<u8>().ok().filter(|_| word.starts_with('<'));
+    let facility = if facility == "security" { "auth" } else { facility };
+    let by_number = number(facility).and_then(|n| FACILITIES.get(usize::from(n)));
+    let by_name = || FACILITIES.iter().find(|name| **name == facility);
+    let Some(facility) = by_number.or_else(by_name) else { return false };
+    let severity = match number(level) {
+        Some(number) => Some(Severity::from_syslog(number)).filter(|_| number < 8),
+        None => Severity::from_log_level(level),
+    };
+    let Some(severity) = severity else { return false };
+    if found.pair("syslog.facility").is_none() {
+        let (field, severity) = severity_field(severity);
+        found.envelope.push((field, "", severity));
+        found.attribute("syslog.facility", facility);
+    }
+    true
 }
 
 /// `[sshd] message` and `[sshd]: message`, as metalog writes it.
@@ -282,7 +471,13 @@ fn tag(text: &str) -> Option<(&str, Option<&str>, &str)> {
     let name = &text[..end];
     // polkit's tag holds an `=`, in brackets.
     let equals = name.find('=').is_some_and(|equals| !name[..equals].contains('('));
-    if name.is_empty() || equals || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
+    // Some put a blank behind the colon of `CEF:0|`.
+    let is_inner = matches!(name, "CEF" | "LEEF");
+    if is_inner
+        || name.is_empty()
+        || equals
+        || !name.bytes().all(|b| b.is_ascii_graphic() && b != b'"')
+    {
         return None;
     }
     match bytes[end] {

@@ -14,6 +14,7 @@ use pugmark_event::{FieldId, Severity, fields};
 use super::json::{self, severity_field};
 use super::{Context, Format};
 use crate::found::{Found, Pair, Val};
+use crate::time::Stamp;
 
 pub(crate) const FORMAT: Format = Format { name: "windows", looks, read };
 
@@ -25,8 +26,11 @@ const NAMES: &[&str] = &["#attributes.Name", "@Name", "Name"];
 const TEXTS: &[&str] = &["#text", "text", "Value"];
 
 /// Names that hold the event's time, best first.
-const TIMES: &[&str] =
-    &["TimeCreated", "SystemTime", "@timestamp", "UtcTime", "EventTime", "timestamp"];
+const TIMES: &[&str] = &["TimeCreated", "SystemTime", "@timestamp"];
+/// The time that Sysmon writes into its event data; it names no zone and is UTC.
+const UTC_TIME: &str = "UtcTime";
+/// The others.
+const LOCAL_TIMES: &[&str] = &["EventTime", "timestamp"];
 
 /// The header of an event under the names that the nested shapes have for it.
 const HEADER: &[(&str, &str)] = &[
@@ -67,6 +71,33 @@ const WINLOGBEAT: &[(&str, &str)] = &[
     ("message", "Message"),
 ];
 
+/// The same in Winlogbeat before version 7, which had no prefix.
+const WINLOGBEAT_6: &[(&str, &str)] = &[
+    ("event_id", "EventID"),
+    ("log_name", "Channel"),
+    ("source_name", "Provider_Name"),
+    ("provider_guid", "Provider_Guid"),
+    ("computer_name", "Computer"),
+    ("record_number", "EventRecordID"),
+    ("task", "Task"),
+    ("opcode", "Opcode"),
+    ("keywords", "Keywords"),
+    ("version", "Version"),
+    ("activity_id", "Correlation_ActivityID"),
+    ("process_id", "Execution_ProcessID"),
+    ("thread_id", "Execution_ThreadID"),
+    ("message", "Message"),
+];
+
+/// The same in what Wazuh's agent sends.
+const WAZUH: &[(&str, &str)] = &[
+    ("providerName", "Provider_Name"),
+    ("providerGuid", "Provider_Guid"),
+    ("systemTime", "TimeCreated"),
+    ("processID", "Execution_ProcessID"),
+    ("threadID", "Execution_ThreadID"),
+];
+
 /// Who wrote the record rather than whom it is about: these yield to the event data.
 const ENVELOPE: &[(&str, FieldId)] = &[
     ("AccountName", fields::USER_NAME),
@@ -86,6 +117,10 @@ fn looks(record: &[u8]) -> bool {
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut flat = Found::new("windows");
     json::flatten(record, &mut flat)?;
+    let has = |name: &str| flat.pairs.iter().any(|pair| pair.name == name);
+    if has("event_id") && has("log_name") && has("computer_name") {
+        flat.pairs.iter_mut().for_each(of_winlogbeat_6);
+    }
     let mut found = of_pairs(flat.pairs, context)?;
     found.issues.extend(flat.issues);
     Some(found)
@@ -106,7 +141,9 @@ pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Optio
     if !known {
         return None;
     }
-    found.stamp = json::take_time(&mut found, TIMES, context);
+    found.stamp = json::take_time(&mut found, TIMES, context)
+        .or_else(|| json::take_time(&mut found, &[UTC_TIME], context).map(Stamp::in_utc))
+        .or_else(|| json::take_time(&mut found, LOCAL_TIMES, context));
     if let Some(severity) = found.pair("Level").and_then(|level| severity(level.text())) {
         found.fields.push(severity_field(severity));
     }
@@ -119,6 +156,39 @@ pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Optio
         }
     }
     Some(found)
+}
+
+/// An event as Wazuh's agent has it: `win.system.eventID`, `win.eventdata.targetUserName`.
+pub(super) fn of_wazuh<'a>(mut pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Option<Found<'a>> {
+    for pair in &mut pairs {
+        let name = pair.name.strip_prefix("data.").unwrap_or(&pair.name);
+        let inner = name.strip_prefix("win.").and_then(|name| {
+            name.strip_prefix("system.").or_else(|| name.strip_prefix("eventdata."))
+        });
+        let Some(inner) = inner else { continue };
+        let named = WAZUH.iter().find(|(theirs, _)| *theirs == inner);
+        pair.name = match named {
+            Some((_, native)) => Cow::Borrowed(native),
+            None => Cow::Owned(capitalized(inner)),
+        };
+    }
+    of_pairs(pairs, context)
+}
+
+fn capitalized(name: &str) -> String {
+    let mut name = name.to_string();
+    if let Some(first) = name.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    name
+}
+
+fn of_winlogbeat_6(pair: &mut Pair<'_>) {
+    if let Some(name) = pair.name.strip_prefix("event_data.") {
+        pair.name = Cow::Owned(name.to_string());
+    } else if let Some((_, native)) = WINLOGBEAT_6.iter().find(|(theirs, _)| *theirs == pair.name) {
+        pair.name = Cow::Borrowed(native);
+    }
 }
 
 /// Gives a flattened pair its native name.
@@ -183,6 +253,11 @@ fn data<'a>(name: &str, value: Val<'a>, found: &mut Found<'a>) {
     if name.ends_with("#attributes.xmlns") || name.contains("#attributes.xmlns:") {
         return;
     }
+    // Names that are elements of `Data` in the JSON of some tools.
+    let name = name
+        .strip_prefix("Data.")
+        .filter(|inner| !inner.starts_with('#') && !is_of_element(inner))
+        .unwrap_or(name);
     let name = name.replace("#attributes.", "");
     match value {
         Val::Json(Cow::Borrowed(json)) if json.starts_with('[') => array(&name, json, found),
@@ -213,6 +288,11 @@ fn array<'a>(name: &str, json: &'a str, found: &mut Found<'a>) {
     if unnamed {
         push(Cow::Owned(name.to_string()), Val::Json(Cow::Borrowed(json)), found);
     }
+}
+
+/// True for what an element of event data has itself, as [`NAMES`] and [`TEXTS`] list it.
+fn is_of_element(name: &str) -> bool {
+    NAMES.contains(&name) || TEXTS.contains(&name)
 }
 
 /// Defender writes `Threat Name`; rules ask for `ThreatName`.

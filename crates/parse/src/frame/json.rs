@@ -9,7 +9,8 @@
 use super::PIECE_BYTES_MAX;
 
 /// Names of lists that clouds put their records into.
-const LISTS: [&str; 7] = ["Records", "records", "value", "events", "logs", "items", "entries"];
+const LISTS: [&str; 9] =
+    ["Records", "records", "value", "events", "logs", "items", "entries", "findings", "Findings"];
 /// A list in an object begins within this many bytes.
 const LIST_BYTES_MAX: usize = 1024;
 
@@ -48,6 +49,10 @@ pub(super) struct Objects {
     depth: usize,
     in_string: bool,
     escaped: bool,
+    /// The list at the start is open.
+    in_list: bool,
+    /// It has ended: the objects after it, one a line, hold such lists, too.
+    has_lists: bool,
 }
 
 impl Objects {
@@ -55,7 +60,9 @@ impl Objects {
         if !self.begun {
             self.begun = true;
             let text = bytes.trim_ascii_start();
-            bytes = list_at(text).map_or(bytes, |at| &text[at..]);
+            let list = list_at(text);
+            self.in_list = list.is_some();
+            bytes = list.map_or(bytes, |at| &text[at..]);
         }
         let mut start = 0;
         for (at, byte) in bytes.iter().enumerate() {
@@ -88,6 +95,10 @@ impl Objects {
                 self.depth -= 1;
                 return self.depth == 0;
             }
+            b']' if self.in_list => {
+                (self.in_list, self.has_lists) = (false, true);
+                return true;
+            }
             // Outside of objects: the brackets of the array itself, and what parts elements.
             b'[' | b']' | b',' | b'\n' => return self.depth == 0,
             _ => {}
@@ -108,11 +119,26 @@ impl Objects {
 
     fn take(&mut self, bytes: &[u8], emit: &mut dyn FnMut(&[u8])) {
         if self.rest.is_empty() && bytes.len() <= PIECE_BYTES_MAX {
-            return clean(bytes, emit);
+            return self.give_out(bytes, emit);
         }
         self.keep(bytes, emit);
-        clean(&self.rest, emit);
+        self.give_out(&self.rest, emit);
         self.rest.clear();
+    }
+
+    fn give_out(&self, record: &[u8], emit: &mut dyn FnMut(&[u8])) {
+        // The end of the object before it may stand in front.
+        let object = record.trim_ascii_start();
+        let object = object.strip_prefix(b"}").unwrap_or(object).trim_ascii_start();
+        match list_at(object).filter(|_| self.has_lists) {
+            Some(at) => {
+                // Lists in it are not followed.
+                let mut inner = Self { begun: true, ..Self::default() };
+                inner.feed(&object[at..], emit);
+                clean(&inner.rest, emit);
+            }
+            None => clean(record, emit),
+        }
     }
 
     pub(super) fn finish(&mut self, emit: &mut dyn FnMut(&[u8])) {

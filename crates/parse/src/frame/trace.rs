@@ -28,6 +28,8 @@ enum State {
     Python,
     /// In the frames of a goroutine.
     Go,
+    /// Below the head of a record of Samba.
+    Samba,
 }
 
 impl Traces {
@@ -52,6 +54,7 @@ impl Traces {
             // The error at the end of the frames.
             State::Python => is_error(text) || text.starts_with(b"Traceback "),
             State::Go if is_go_frame(line) => true,
+            State::Samba if indent > 0 => true,
             _ => {
                 is_java(indent, text)
                     || (line.first() == Some(&b'\t') && line.get(1) != Some(&b'\t') && !self.tab)
@@ -69,12 +72,24 @@ impl Traces {
         if text.starts_with(b"goroutine ") && text.ends_with(b"]:") {
             return State::Go;
         }
+        if line.first() == Some(&b'[') && is_samba_head(line) {
+            return State::Samba;
+        }
         match self.state {
+            State::Samba if joins => State::Samba,
             State::Python if joins && indent > 0 => State::Python,
             State::Go if joins => State::Go,
             _ => State::Text,
         }
     }
+}
+
+/// `[2026/11/23 10:00:00.123456,  2] ../../source3/auth/auth.c:334(auth_check)`, whose text stands
+/// on the lines below it, indented.
+fn is_samba_head(line: &[u8]) -> bool {
+    let is_date = line.get(5) == Some(&b'/') && line.get(8) == Some(&b'/');
+    let end = line.iter().take(64).position(|b| *b == b']').unwrap_or(0);
+    is_date && line[..end].contains(&b',') && line.ends_with(b")")
 }
 
 /// How many blanks and tabs a line begins with, and the rest.
@@ -157,6 +172,12 @@ mod tests {
         );
         check("LOG:  statement: SELECT 1,\n\t2,\n\t3\nLOG:  next", &[3, 1]);
         check("first\n\t\t 7 Query\tSELECT 1\n\t\t 7 Query\tSELECT 2", &[1, 1, 1]);
+        check(
+            "[2026/11/23 10:00:00.123456,  2] ../../source3/auth/auth.c:334(auth_check)\n  check_ntlm_password: \
+             no\n  more\n[2026/11/23 10:00:01, 0, pid=7] a.c:1(f)\nfirst\n  second",
+            &[3, 1, 1, 1],
+        );
+        check("[2026/11/23 10:00:00] text (a)\n  indented", &[1, 1]);
         check("\tat nothing", &[1]);
         check("\tone\n\ttwo", &[1, 1]);
     }

@@ -9,7 +9,10 @@
 use pugmark_event::time::Micros;
 use pugmark_event::{FieldId, fields};
 
-use super::{DEPTH_MAX, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, is_record, is_text};
+use super::shipped::Marks;
+use super::{
+    DEPTH_MAX, DOCUMENT, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, is_record, is_text,
+};
 use crate::found::{Found, Val};
 use crate::time::{self, Stamp};
 
@@ -172,7 +175,8 @@ impl Shape {
             return None;
         }
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
-        if names.iter().any(|name| SHIPPERS.contains(name)) {
+        let is_shipped = names.iter().any(|name| SHIPPERS.contains(name));
+        if is_shipped || !Marks::of(names.iter().copied()).is_empty() {
             return None;
         }
         let mut shape = Shape::default();
@@ -264,6 +268,7 @@ fn is_odd(names: &[&str], at: usize) -> bool {
         || name.contains(' ')
         || name.starts_with("Event.")
         || name.starts_with("winlog.")
+        || name.starts_with(DOCUMENT)
 }
 
 #[cfg(test)]
@@ -339,6 +344,8 @@ mod tests {
         check(r#"{"a":1,"a":2}"#, &[], 0);
         check(r#"{"\u0061":1}"#, &[], 0);
         check(r#"{"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"x"}"#, &[], 0);
+        check(r#"{"program":"sshd","logsource":"web1","message":"x"}"#, &[], 0);
+        check(r#"{"_id":"1","_source":{"message":"x"}}"#, &[], 0);
         check(r#"{"remote_addr":"192.0.2.1","request_uri":"/"}"#, &[], 0);
         assert_eq!(compare(&vec!["{\"a\":1}".to_string(); 20], "test", Some("windows")), 0);
     }
@@ -363,6 +370,11 @@ mod tests {
         "hostname",
         "host.name",
         "SYSLOG_IDENTIFIER",
+        "program",
+        "logsource",
+        "process.name",
+        "textPayload",
+        "_source",
         "EventID",
         "Event ID",
         "event_id",
