@@ -179,14 +179,16 @@ export async function removeRule(id: string): Promise<boolean> {
   return left !== null
 }
 
+const parserPath = (name: string) => `/parsers/${name.split('/').map(encodeURIComponent).join('/')}`
+
 /** `name` is vendor/product. New records are read with it at once. */
 export async function saveParser(name: string, text: string) {
-  await put<void>(`/parsers/${name}`, { text })
+  await put<void>(parserPath(name), { text })
   await queryClient.invalidateQueries({ queryKey: parsers.queryKey })
 }
 
 export async function removeParser(name: string) {
-  await del(`/parsers/${name}`)
+  await del(parserPath(name))
   await queryClient.invalidateQueries({ queryKey: parsers.queryKey })
 }
 
