@@ -502,14 +502,14 @@ await step('a source says what its records look like', async () => {
 })
 
 await step('a parser is proposed for a source, tried, kept and removed', async () => {
-  const source = 'e2e-till'
+  const source = `${mark}-till`
   const name = `e2e/${mark}`
   await ingest(Array.from({ length: 30 }, (_, i) => `sold tea${i} to ${['ana', 'bruno'][i % 2]} from 192.0.2.${i + 1} <b>${mark}</b>\n`).join(''), source)
   await page.waitForTimeout(1_500)
   await goto(`/data?source=${source}`)
   await page.click('a:has-text("Propose a parser")')
   await page.waitForURL(`${url}/data/parsers/new?source=${source}`)
-  expect((await page.inputValue('[name=name]')) === 'own/e2e-till', 'no name is suggested')
+  expect((await page.inputValue('[name=name]')) === `own/${source}`, 'no name is suggested')
   await page.fill('[name=name]', 'Till')
   expect(await page.locator('button:has-text("Propose")').isDisabled(), 'a wrong name is taken')
   await page.fill('[name=name]', name)
@@ -545,7 +545,7 @@ await step('a parser is proposed for a source, tried, kept and removed', async (
   await page.waitForURL(`${url}/data/parsers/${name}?source=${source}`)
   await page.waitForSelector('text=Kept: new records are read with it')
   expect((await api('GET', '/parsers')).parsers.find((parser) => parser.name === name)?.text.includes('shop.item'), 'the text was not kept')
-  await page.waitForSelector('code:has-text("pugmark reparse --source e2e-till")')
+  await page.waitForSelector(`code:has-text("pugmark reparse --source ${source}")`)
   await page.click('button:has-text("Read again")')
   await page.waitForSelector('text=Read again: ')
   for (const mode of ['dark', 'light']) {

@@ -63,9 +63,12 @@ function Page({ source }: { source: string }) {
             <div className="min-w-80 flex-1">
               <RecordsChoice choice={choice} onChange={setChoice} />
             </div>
-            <Button type="submit" variant="primary" disabled={busy || !valid || records === null}>
-              {busy ? 'Looking at the records' : proposal ? 'Propose again' : 'Propose'}
-            </Button>
+            <div className="flex flex-col items-end gap-1">
+              <Button type="submit" variant={proposal ? 'default' : 'primary'} disabled={busy || !valid || records === null}>
+                {busy ? 'Looking at the records' : proposal ? 'Propose again' : 'Propose'}
+              </Button>
+              {proposal && <p className="text-muted text-sm">Takes the place of the text below</p>}
+            </div>
           </form>
         </Section>
         {error !== null && <ErrorBox error={error} />}

@@ -7,10 +7,8 @@ import { LeaveDialog, useLeaving } from '@/components/Leaving'
 import { type EditorHandle, TextEditor } from '@/components/TextEditor'
 import { toast } from '@/components/toasts'
 import { Button, ErrorBox, Section } from '@/components/ui'
-import { visible } from '@/lib/escape'
 import { useKeys } from '@/lib/keys'
-import { innerLine } from '../rules/check'
-import { ProblemList } from '../rules/Problems'
+import { marksOf, ProblemList } from '../rules/Problems'
 import { type Choice, isParserName, keptWords, NAME_RULE, recordsOf } from './parser'
 import { Tried } from './Tried'
 
@@ -35,8 +33,8 @@ export function ParserWork({ name, initial, kept, choice, tried: first, onKept, 
   const [error, setError] = useState<unknown>(null)
   const handle = useRef<EditorHandle>(null)
   const problem = attempt.text === text ? (attempt.tried?.problem ?? null) : null
-  const problems = useMemo(() => (problem === null ? [] : [{ path: '', line: innerLine({ message: problem, line: null }), rule: null, message: problem, hint: '' }]), [problem])
-  const marks = useMemo(() => problems.flatMap(({ line, message }) => (line === null ? [] : [{ line, message: visible(message) }])), [problems])
+  const problems = useMemo(() => (problem === null ? [] : [{ path: '', line: null, rule: null, message: problem, hint: '' }]), [problem])
+  const marks = useMemo(() => marksOf(problems), [problems])
   const change = (next: string) => {
     setText(next)
     setError(null)

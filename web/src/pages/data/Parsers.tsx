@@ -111,7 +111,7 @@ function Problems({ problems, onRemove }: { problems: List['problems']; onRemove
               <div className="min-w-0 flex-1">
                 <p className="data text-muted break-all">{visible(path)}</p>
                 <p className="break-words first-letter:uppercase">{visible(message)}</p>
-                <p className="text-muted">Change the file on the server, or remove it. The other parsers go on.</p>
+                <p className="text-muted">{name === null ? 'Change the file on the server.' : 'Change the file on the server, or remove it.'} The other parsers go on.</p>
               </div>
               {name !== null && (
                 <Button aria-label={`Remove ${visible(name)}`} onClick={() => onRemove(name)}>

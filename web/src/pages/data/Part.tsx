@@ -8,7 +8,7 @@ export function Text({ children }: { children: string }) {
 }
 
 /** Columns that stand at the right. */
-const NUMBERS = new Set(['Share', 'Records', 'Confidence', 'Keys'])
+const NUMBERS = new Set(['Share', 'Records', 'Confidence'])
 
 interface PartProps<T> {
   title: string

@@ -18,7 +18,7 @@ export function Proposal({ proposal }: { proposal: ParserProposal }) {
           <Fact name="Taken">{percent(proposal.covered)}</Fact>
           <Fact name="Confidence">{percent(proposal.confidence)}</Fact>
         </dl>
-        <p className="text-muted border-line max-w-prose border-t p-3">Confidence says how sure the meaning of the values is. Look at fields with a low one, and change the text where they are wrong.</p>
+        <p className="text-muted max-w-prose px-3 pb-3">Confidence says how sure the meaning of the values is. Look at fields with a low one, and change the text where they are wrong.</p>
       </Section>
       {fields.length > 0 && (
         <Section title="Names of the product that stand for a field">

@@ -40,7 +40,7 @@ function Sample({ sample, open }: { sample: ParserSample; open: boolean }) {
           {!isTaken(sample.event) && <Chip>not taken</Chip>}
         </summary>
         <dl className="grid grid-cols-[minmax(8rem,14rem)_1fr] gap-x-3 gap-y-0.5 px-3 pb-2">
-          {eventFields(sample.event).map(([name, value]) => (
+          {eventFields(sample).map(([name, value]) => (
             <div key={name} className="contents">
               <dt className="data text-muted break-all">{visible(name)}</dt>
               <dd className="data min-w-0 break-all">

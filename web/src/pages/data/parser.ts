@@ -1,5 +1,5 @@
 /** What the pages of parsers work out by themselves. */
-import type { ParserProposal, ParserTried, RecordsFrom } from '@/api/types'
+import type { ParserProposal, ParserSample, ParserTried, RecordsFrom } from '@/api/types'
 import { textOf } from '@/lib/escape'
 import { shellQuote } from '@/lib/shell'
 
@@ -48,8 +48,10 @@ export function recordsOf({ source, lines }: Choice): RecordsFrom | null {
 const LEFT_OUT = new Set(['event.id', 'event.ingested', 'event.module', 'event.original', 'event.source'])
 
 /** The fields that a person wants to compare with the record. */
-export function eventFields(event: Record<string, unknown>): [string, string][] {
-  return Object.entries(event).flatMap(([name, value]) => (LEFT_OUT.has(name) ? [] : [[name, textOf(value)] as [string, string]]))
+export function eventFields({ record, event }: ParserSample): [string, string][] {
+  return Object.entries(event)
+    .filter(([name, value]) => !LEFT_OUT.has(name) && !(name === 'message' && value === record))
+    .map(([name, value]) => [name, textOf(value)])
 }
 
 /** Did a parser take the record? */

@@ -6,7 +6,7 @@ import { queryClient, rule as ruleQuery, ruleCheck, rules as rulesQuery, saveRul
 import type { RuleDetail, RuleProblem } from '@/api/types'
 import { Icon } from '@/components/Icon'
 import { LeaveDialog, useLeaving } from '@/components/Leaving'
-import { type EditorHandle, type Mark, TextEditor } from '@/components/TextEditor'
+import { type EditorHandle, TextEditor } from '@/components/TextEditor'
 import { toast } from '@/components/toasts'
 import { Button, buttonClass, ErrorBox, Loading, Section, Title } from '@/components/ui'
 import { visible } from '@/lib/escape'
@@ -14,9 +14,9 @@ import { useKeys } from '@/lib/keys'
 import { plural } from '@/lib/number'
 import { useDebounced } from '@/lib/useDebounced'
 import { Backtest } from './Backtest'
-import { innerLine, obstacles } from './check'
+import { obstacles } from './check'
 import { readDraft, writeDraft } from './draft'
-import { ProblemList } from './Problems'
+import { marksOf, ProblemList } from './Problems'
 import { template, uuid } from './template'
 
 const CHECK_DELAY_MS = 300
@@ -158,14 +158,6 @@ function useCheck(text: string, id: string | null): { problems: RuleProblem[]; s
   }, [data, error, settled, id, known])
   const waiting = settled !== text || !data || isPlaceholderData
   return { problems, state: error ? 'unknown' : waiting ? 'checking' : 'checked' }
-}
-
-/** Only a line that a message names is marked: where the rule starts says nothing about the fault. */
-function marksOf(problems: RuleProblem[]): Mark[] {
-  return problems.flatMap((problem) => {
-    const line = innerLine(problem)
-    return line === null ? [] : [{ line, message: visible(problem.message) }]
-  })
 }
 
 function useSave(id: string | null, onSaved: () => void) {

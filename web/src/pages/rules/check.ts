@@ -25,7 +25,7 @@ export function lineOf(problem: RuleProblem): number | null {
 }
 
 /** The line that a message names (`at line 3 column 5`), counted in the whole text. */
-export function innerLine(problem: Pick<RuleProblem, 'line' | 'message'>): number | null {
+export function innerLine(problem: RuleProblem): number | null {
   const within = /\bat line (\d{1,7})\b/.exec(problem.message)?.[1]
   return within === undefined ? null : (problem.line ?? 1) + Number(within) - 1
 }
