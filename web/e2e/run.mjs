@@ -97,6 +97,16 @@ async function type(query) {
   await page.keyboard.type(query, { delay: 2 })
   await page.keyboard.press('Control+Enter')
 }
+/** Puts a text in place of all that is in the editor, as pasting does: typing would indent by itself. */
+async function paste(text) {
+  await page.click('[data-ruletext] .cm-content')
+  await page.keyboard.press('Control+A')
+  await page.evaluate((value) => {
+    const data = new DataTransfer()
+    data.setData('text/plain', value)
+    document.querySelector('[data-ruletext] .cm-content').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
+  }, text)
+}
 async function api(method, path, body) {
   return page.evaluate(
     async ([m, p, b]) => {
@@ -215,6 +225,10 @@ const pages = [
   ['rules', '/rules'],
   ['rule-new', '/rules/new'],
   ['data', '/data'],
+  ['parsers', '/data/parsers'],
+  ['parser-new', '/data/parsers/new'],
+  ['parser-none', '/data/parsers/no/such'],
+  ['tables', '/data/tables'],
   ['settings', '/settings'],
   ['api-docs', '/api-docs'],
   ['not-found', '/no-such-page'],
@@ -487,6 +501,107 @@ await step('a source says what its records look like', async () => {
   await page.waitForURL(`${url}/data`)
 })
 
+await step('a parser is proposed for a source, tried, kept and removed', async () => {
+  const source = `${mark}-till`
+  const name = `e2e/${mark}`
+  await ingest(Array.from({ length: 30 }, (_, i) => `sold tea${i} to ${['ana', 'bruno'][i % 2]} from 192.0.2.${i + 1} <b>${mark}</b>\n`).join(''), source)
+  await page.waitForTimeout(1_500)
+  await goto(`/data?source=${source}`)
+  await page.click('a:has-text("Propose a parser")')
+  await page.waitForURL(`${url}/data/parsers/new?source=${source}`)
+  expect((await page.inputValue('[name=name]')) === `own/${source}`, 'no name is suggested')
+  await page.fill('[name=name]', 'Till')
+  expect(await page.locator('button:has-text("Propose")').isDisabled(), 'a wrong name is taken')
+  await page.fill('[name=name]', name)
+  await page.click('button:has-text("Propose")')
+  await page.waitForSelector('section[aria-label="What it rests on"]')
+  await page.waitForSelector('[data-ruletext] .cm-content')
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    await page.waitForTimeout(200)
+    await accessible(`proposal ${mode}`)
+    await page.screenshot({ path: `${shots}parser-proposal-${mode}.png`, fullPage: true })
+  }
+  for (const size of [{ width: 1280, height: 720 }, { width: 1440, height: 900 }]) {
+    await page.setViewportSize(size)
+    await fits(`proposal at ${size.width}`)
+  }
+  await paste('applies: [\n')
+  await page.click('button:text-is("Try")')
+  await page.locator('ul[aria-label="Problems of this text"] li').first().waitFor()
+  await accessible('parser with a problem')
+  await page.click('button:text-is("Keep")')
+  await page.waitForSelector('section[aria-label="Parser, as YAML"] [role=alert]')
+  await page.click('nav[aria-label=Main] a:has-text("Alerts")')
+  await page.waitForSelector('[role=dialog]:has-text("The changes to this parser are lost")')
+  await page.click('[role=dialog] button:has-text("Stay here")')
+  await page.waitForSelector('[role=dialog]', { state: 'detached' })
+  await paste(`product: shop\napplies:\n  - format: plain\n    pattern: true\npatterns:\n  - pattern: 'sold (?<shop.item>\\S+) to (?<user.name>\\S+) from (?<source.ip>\\S+)'\n`)
+  await page.keyboard.press('Control+Enter')
+  await page.waitForSelector('[data-taken]:has-text("30 of 30 records taken")')
+  const sample = await page.textContent('ul[aria-label="Some records and their fields"] li')
+  expect(sample.includes('shop.item') && sample.includes(`<b>${mark}</b>`), `the sample says ${sample}`)
+  await page.keyboard.press('Control+s')
+  await page.waitForURL(`${url}/data/parsers/${name}?source=${source}`)
+  await page.waitForSelector('text=Kept: new records are read with it')
+  expect((await api('GET', '/parsers')).parsers.find((parser) => parser.name === name)?.text.includes('shop.item'), 'the text was not kept')
+  await page.waitForSelector(`code:has-text("pugmark reparse --source ${source}")`)
+  await page.click('button:has-text("Read again")')
+  await page.waitForSelector('text=Read again: ')
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    await page.waitForTimeout(200)
+    await accessible(`own parser ${mode}`)
+    await page.screenshot({ path: `${shots}parser-own-${mode}.png`, fullPage: true })
+  }
+  await fits('own parser')
+  await page.click('button:has-text("Remove…")')
+  await page.waitForSelector('[role=dialog] >> text=reads again')
+  await accessible('remove parser dialog')
+  await page.click('[role=dialog] button:has-text("Remove the parser")')
+  await page.waitForURL(`${url}/data/parsers`)
+  expect(!(await api('GET', '/parsers')).parsers.some((parser) => parser.name === name), 'the parser is still there')
+})
+
+await step('a parser is proposed from records that are pasted', async () => {
+  await goto('/data/parsers/new')
+  await page.fill('[name=name]', `e2e/${mark}`)
+  expect(await page.locator('button:has-text("Propose")').isDisabled(), 'it can be proposed from nothing')
+  await page.fill('[name=lines]', 'till 7 opened by ana\ntill 8 opened by bruno\n\ntill 9 opened by ana\n')
+  await page.click('button:has-text("Propose")')
+  await page.waitForSelector('section[aria-label="What it rests on"] >> text=3 records')
+})
+
+await step('a table is added from a file, replaced and removed', async () => {
+  const csv = (text) => ({ name: `${mark} hosts.csv`, mimeType: 'text/csv', buffer: Buffer.from(text) })
+  await goto('/data/tables')
+  await page.setInputFiles('[name=file]', csv('host.name\n'))
+  expect((await page.inputValue('[name=name]')) === `${mark}-hosts`, 'no name is suggested')
+  await page.click('button:has-text("Add the table")')
+  await page.waitForSelector('[role=alert]')
+  await accessible('table that is refused')
+  await page.setInputFiles('[name=file]', csv('host.name,owner\nweb-1,ana\nweb-2,bruno\n'))
+  await page.click('button:has-text("Add the table")')
+  const row = page.locator(`tr:has(th:has-text("${mark}-hosts"))`)
+  await row.waitFor()
+  expect((await row.textContent()).includes('host.nameowner2'), `the row says ${await row.textContent()}`)
+  const [chooser] = await Promise.all([page.waitForEvent('filechooser'), row.locator('button:has-text("Replace…")').click()])
+  await chooser.setFiles(csv('host.name,owner,site\nweb-1,ana,paris\n'))
+  await page.click('button:has-text("Replace the table")')
+  await row.locator('td:has-text("owner, site")').waitFor()
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    await page.waitForTimeout(200)
+    await accessible(`tables ${mode}`)
+    await page.screenshot({ path: `${shots}tables-own-${mode}.png` })
+  }
+  await row.locator('button:has-text("Remove…")').click()
+  await page.waitForSelector('[role=dialog]')
+  await accessible('remove table dialog')
+  await page.click('[role=dialog] button:has-text("Remove the table")')
+  await row.waitFor({ state: 'detached' })
+})
+
 await step('ten tabs share one stream', async () => {
   const tabs = []
   for (let i = 0; i < 9; i += 1) {
@@ -552,17 +667,6 @@ await step('an alert is read, closed with a verdict, and reopened by undo', asyn
 
 const onRule = rules.find((rule) => !rule.off)
 const rulePath = `/rules/${encodeURIComponent(onRule?.id ?? '')}`
-/** Puts a text in place of all that is in the editor, as pasting does: typing would indent by itself. */
-async function paste(text) {
-  await page.click('[data-ruletext] .cm-content')
-  await page.keyboard.press('Control+A')
-  await page.evaluate((value) => {
-    const data = new DataTransfer()
-    data.setData('text/plain', value)
-    document.querySelector('[data-ruletext] .cm-content').dispatchEvent(new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true }))
-  }, text)
-}
-
 await step('rules that cannot be used are named with their reasons', async () => {
   const { problems } = await api('GET', '/rules')
   await goto('/rules')

@@ -374,7 +374,7 @@ function handle(request, response, bytes) {
   const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
   const user = sessions.has(cookie) ? account.user : null
   const raw = request.headers['content-encoding'] === 'gzip' ? gunzipSync(bytes) : bytes
-  const body = path.startsWith('/ingest') || raw.length === 0 ? {} : JSON.parse(raw.toString())
+  const body = request.headers['content-type'] === 'text/csv' || path.startsWith('/ingest') || raw.length === 0 ? {} : JSON.parse(raw.toString())
   if (path === '/auth/state') return json(response, { setup_needed: account === null, user })
   if (path === '/auth/setup' || path === '/auth/login') {
     if (path === '/auth/setup' && (account !== null || body.token !== SETUP)) return fail(response, 403, { code: 'bad_token', message: 'This set-up link is not valid', hint: 'Use the link from the newest start.' })
@@ -422,6 +422,13 @@ function route(path, url, body, raw, request, response, cookie) {
     return json(response, third === 'rules' ? { rules: eventRules(event) } : event)
   }
   if (first === 'rules') return ruleRoute(second, third, body, request, response)
+  if (first === 'parsers') return parserRoute(second, third, body, request, response)
+  if (first === 'lookups') return lookupRoute(second, raw.toString(), request, response)
+  if (first === 'reparse') {
+    if (request.method === 'POST') reparse = { running: true, source: body.source, done: { segments: 3, replaced: 1, events: 1200, remote: 0 }, error: null }
+    else if (reparse.running) reparse = { ...reparse, running: false, done: { segments: 3, replaced: 3, events: events.filter((event) => event['event.source'] === reparse.source).length, remote: 1 } }
+    return json(response, reparse)
+  }
   if (first === 'alerts') return alertRoute(second, third, url, body, response)
   if (first === 'stream') {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
@@ -455,6 +462,85 @@ function ruleRoute(id, verb, body, request, response) {
     return response.writeHead(204).end()
   }
   json(response, rule)
+}
+
+const PACK = `# What a till of the shop writes.
+product: shop
+applies:
+  - format: plain
+    pattern: true
+patterns:
+  - pattern: 'sold (?<shop.item>\\S+) to (?<user.name>\\S+) from (?<source.ip>\\S+)'
+`
+const parsers = EMPTY ? new Map() : new Map([['shop/till', PACK]])
+const parserProblems = EMPTY ? [] : [{ path: 'shop/old<b>\u202E/parser.yaml', message: 'missing field `applies`' }, { path: 'shop/broken/parser.yaml', message: 'did not find expected node content at line 3 column 11' }]
+const lookups = EMPTY ? new Map() : new Map([['hosts', { fields: ['host.name'], columns: ['owner', 'site'], keys: 4200 }], ['guests', { fields: ['source.ip', 'destination.ip'], columns: ['guest<b>\u202E'], keys: 12 }]])
+const lookupProblems = EMPTY ? [] : [{ file: '/var/lib/pugmark/enrichment/lookups/leases.csv', message: 'line 2: it ends before it begins; exchange valid_from and valid_to' }]
+let reparse = { running: false, source: '', done: { segments: 0, replaced: 0, events: 0, remote: 0 }, error: null }
+const ownName = /^[a-z0-9_-]{1,64}\/[a-z0-9_-]{1,64}$/
+
+function parserRoute(vendor, product, body, request, response) {
+  if (!vendor) return json(response, { parsers: [...parsers].map(([name, text]) => ({ name, text })), problems: parserProblems })
+  const recordsOf = () => (body.lines?.length ? body.lines : events.filter((event) => event['event.source'] === body.source).slice(-2000).map((event) => event['event.original']))
+  if (vendor === 'propose') {
+    if (!ownName.test(body.name)) return fail(response, 400, { message: `"${body.name}" is no name for a pack: write vendor/product` })
+    const records = recordsOf()
+    if (records.length === 0) return fail(response, 400, { message: 'there are no records that no pack understands', hint: 'give lines, or a source whose records are not understood' })
+    return json(response, propose(records))
+  }
+  if (vendor === 'test') return json(response, tryParser(body.text, recordsOf()))
+  const name = `${vendor}/${product}`
+  if (request.method === 'DELETE') {
+    const broken = parserProblems.findIndex((each) => each.path === `${name}/parser.yaml`)
+    if (broken >= 0) parserProblems.splice(broken, 1)
+    else if (!parsers.delete(name)) return fail(response, 404, { message: 'there is no parser pack of your own with this name' })
+    return response.writeHead(204).end()
+  }
+  const { problem } = tryParser(body.text, [])
+  if (!ownName.test(name) || problem) return fail(response, 400, { code: 'bad_request', message: problem ?? `"${name}" is no name for a pack` })
+  parsers.set(name, body.text)
+  response.writeHead(204).end()
+}
+
+/** The patterns of a text, with the names of their groups, or why it is none. */
+function tryParser(text, records) {
+  const none = (problem) => ({ problem, records: records.length, taken: 0, samples: [] })
+  const open = text.split('\n').findIndex((line) => /\[\s*$/.test(line))
+  if (open >= 0) return none(`did not find expected node content at line ${open + 1} column 1`)
+  if (!/^applies:/m.test(text)) return none('missing field `applies`')
+  const patterns = [...text.matchAll(/pattern: '(.*?)'(?:[\s}\]]|$)/g)].map(([, source]) => {
+    const names = []
+    return { names, test: new RegExp(source.replaceAll(/\(\?<([\w.]+)>/g, (_, name) => (names.push(name), '('))) }
+  })
+  const read = records.map((record) => {
+    const event = { '@timestamp': iso(started), 'event.source': 'sample', 'event.original': record, message: record }
+    for (const { names, test } of patterns) {
+      const found = test.exec(record)
+      if (found) return { record, event: { ...event, 'event.module': 'own/pack', ...Object.fromEntries(names.map((name, i) => [name, found[i + 1]])) } }
+    }
+    return { record, event }
+  })
+  return { problem: null, records: records.length, taken: read.filter((each) => each.event['event.module']).length, samples: read.slice(0, 20) }
+}
+
+/** Takes records that begin with the first word of the newest one. */
+function propose(records) {
+  const example = records.at(-1)
+  const word = /^\w*/.exec(example)[0] || 'x'
+  const text = `# Proposed from ${records.length} records.\nproduct: shop\napplies:\n  - format: plain\n    pattern: true\npatterns:\n  - pattern: '^${word}(?<shop.rest>.*)$'\n`
+  const { taken, samples } = tryParser(text, records)
+  const field = { native: '', field: 'shop.rest', shape: 'text', confidence: 0.42, example: `<b>bold</b>\u202E ${example.slice(word.length, 60)}` }
+  return { text, records: records.length, covered: taken / records.length, confidence: 0.81, patterns: [{ pattern: `^${word}(?<shop.rest>.*)$`, example, count: taken, fields: [field], values: { 'event.action': 'sale', 'event.outcome': 'success' } }], fields: [{ ...field, native: 'src', field: 'source.ip', shape: 'ip', confidence: 0.97, example: '192.0.2.7' }], samples, remaining: samples.filter((each) => !each.event['event.module']).map((each) => each.record) }
+}
+
+function lookupRoute(name, csv, request, response) {
+  if (!name) return json(response, { lookups: [...lookups].map(([key, table]) => ({ name: key, ...table })), problems: lookupProblems, attribution: 'IP Geolocation by DB-IP, https://db-ip.com' })
+  if (request.method === 'DELETE') return lookups.delete(name) ? response.writeHead(204).end() : fail(response, 404, { message: 'there is no table with this name' })
+  const [head = '', ...rows] = csv.trim().split(/\r?\n/)
+  const [key, ...columns] = head.split(',')
+  if (columns.length === 0) return fail(response, 400, { code: 'bad_request', message: 'line 1: a table has a key and at least one more column' })
+  lookups.set(name, { fields: key.split('|'), columns, keys: rows.length })
+  response.writeHead(204).end()
 }
 
 /** Source of events, and tests: field, words, function. */

@@ -48,6 +48,11 @@ export function put<T>(path: string, body: unknown): Promise<T> {
   return call<T>('PUT', path, body)
 }
 
+/** Sends a file as it is; its type says what it is. */
+export function putFile(path: string, file: Blob): Promise<void> {
+  return call<void>('PUT', path, file)
+}
+
 export function del(path: string): Promise<void> {
   return call<void>('DELETE', path)
 }
@@ -61,13 +66,13 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
 async function send(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
   const headers: Record<string, string> = { accept: 'application/json, application/x-ndjson' }
   if (method !== 'GET') headers['x-pugmark-request'] = '1'
-  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (body !== undefined) headers['content-type'] = body instanceof Blob ? body.type : 'application/json'
   let response: Response
   try {
     response = await fetch(BASE + path, {
       method,
       headers,
-      body: body === undefined ? null : JSON.stringify(body),
+      body: body === undefined ? null : body instanceof Blob ? body : JSON.stringify(body),
       signal: signal ?? null,
       credentials: 'same-origin',
     })

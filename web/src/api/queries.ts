@@ -1,6 +1,6 @@
 /** What pages ask, as TanStack Query options: one key per question. */
 import { QueryClient, queryOptions } from '@tanstack/react-query'
-import { ApiError, del, get, post, put } from './client'
+import { ApiError, del, get, post, put, putFile } from './client'
 import type * as T from './types'
 
 export const queryClient = new QueryClient({
@@ -75,6 +75,24 @@ export const ruleCheck = (text: string) =>
     staleTime: 60_000,
     gcTime: 60_000,
   })
+
+export const parsers = queryOptions({
+  queryKey: ['parsers'],
+  queryFn: ({ signal }) => get<T.Parsers>('/parsers', signal),
+})
+
+export const lookups = queryOptions({
+  queryKey: ['lookups'],
+  queryFn: ({ signal }) => get<T.Lookups>('/lookups', signal),
+})
+
+const REPARSE_MS = 1_000
+
+export const reparse = queryOptions({
+  queryKey: ['reparse'],
+  queryFn: ({ signal }) => get<T.Reparse>('/reparse', signal),
+  refetchInterval: (query) => (query.state.data?.running ? REPARSE_MS : false),
+})
 
 export const fields = queryOptions({
   queryKey: ['fields'],
@@ -159,6 +177,34 @@ export async function removeRule(id: string): Promise<boolean> {
   if (left) queryClient.setQueryData(rule(id).queryKey, left)
   await queryClient.invalidateQueries({ queryKey: rules.queryKey })
   return left !== null
+}
+
+const parserPath = (name: string) => `/parsers/${name.split('/').map(encodeURIComponent).join('/')}`
+
+/** `name` is vendor/product. New records are read with it at once. */
+export async function saveParser(name: string, text: string) {
+  await put<void>(parserPath(name), { text })
+  await queryClient.invalidateQueries({ queryKey: parsers.queryKey })
+}
+
+export async function removeParser(name: string) {
+  await del(parserPath(name))
+  await queryClient.invalidateQueries({ queryKey: parsers.queryKey })
+}
+
+/** Reads the stored records of a source again, in the background. */
+export async function startReparse(source: string) {
+  queryClient.setQueryData(reparse.queryKey, await post<T.Reparse>('/reparse', { source }))
+}
+
+export async function saveLookup(name: string, file: File) {
+  await putFile(`/lookups/${encodeURIComponent(name)}`, new Blob([file], { type: 'text/csv' }))
+  await queryClient.invalidateQueries({ queryKey: lookups.queryKey })
+}
+
+export async function removeLookup(name: string) {
+  await del(`/lookups/${encodeURIComponent(name)}`)
+  await queryClient.invalidateQueries({ queryKey: lookups.queryKey })
 }
 
 async function rulesChanged(id: string) {

@@ -380,3 +380,88 @@ export interface Ledger {
   /** Why records were set aside or dropped. */
   reasons: { source: string; fate: string; reason: string; count: number }[]
 }
+
+/** Parsers of the user's own, and files that are left out. */
+export interface Parsers {
+  parsers: OwnParser[]
+  problems: { path: string; message: string }[]
+}
+
+export interface OwnParser {
+  /** vendor/product */
+  name: string
+  /** YAML */
+  text: string
+}
+
+/** Where records come from to propose or try a parser on: a source, or lines. */
+export type RecordsFrom = { source: string } | { lines: string[] }
+
+export interface ParserProposal {
+  text: string
+  records: number
+  /** Share of the records that it takes, 0 to 1. */
+  covered: number
+  /** How sure all of it is, 0 to 1. */
+  confidence: number
+  patterns: ProposedPattern[]
+  fields: ProposedField[]
+  samples: ParserSample[]
+  /** Some records that it does not take. */
+  remaining: string[]
+}
+
+export interface ProposedPattern {
+  pattern: string
+  example: string
+  count: number
+  fields: ProposedField[]
+  values: Record<string, unknown>
+}
+
+export interface ProposedField {
+  /** The product's name for it; empty in a pattern. */
+  native: string
+  field: string
+  shape: string
+  confidence: number
+  example: string
+}
+
+export interface ParserTried {
+  /** Why the text is no parser. */
+  problem: string | null
+  records: number
+  taken: number
+  samples: ParserSample[]
+}
+
+export interface ParserSample {
+  record: string
+  event: Record<string, unknown>
+}
+
+/** How the reparse that was started last is. */
+export interface Reparse {
+  running: boolean
+  source: string
+  done: { segments: number; replaced: number; events: number; remote: number }
+  error: string | null
+}
+
+/** Tables that events are enriched with. */
+export interface Lookups {
+  lookups: Lookup[]
+  problems: { file: string; message: string }[]
+  /** Whom to name for the built-in data. */
+  attribution: string
+}
+
+export interface Lookup {
+  name: string
+  /** Fields whose values are its keys. */
+  fields: string[]
+  /** Names of its values. */
+  columns: string[]
+  keys: number
+}

@@ -78,7 +78,7 @@ function Nav({ open }: { open: boolean }) {
                 <li key={page.to}>
                   <Link
                     to={page.to}
-                    activeOptions={{ exact: page.to === '/', includeSearch: false }}
+                    activeOptions={{ exact: page.to === '/' || page.to === '/data', includeSearch: false }}
                     title={open ? undefined : page.label}
                     aria-label={open ? undefined : page.label}
                     className="text-text hover:bg-accent-soft flex h-7 items-center gap-2.5 rounded px-2 no-underline"
@@ -161,9 +161,10 @@ function Breadcrumb() {
   const page = PAGES.findLast((each) => (each.to === '/' ? path === '/' : path === each.to || path.startsWith(`${each.to}/`)))
   const group = GROUPS.find((each) => page && each.pages.includes(page))
   const parts = page ? path.slice(page.to.length).split('/').filter(Boolean).map(decodeURIComponent) : []
-  const deeper = parts.at(-1)
-  // Only rules have pages below a page of their own: /rules/ID/edit.
-  const parent = parts.length > 1 ? parts[0] : undefined
+  // Only rules have pages below a page of their own, /rules/ID/edit; elsewhere the rest is one name, as of a parser.
+  const nested = page?.to === '/rules' && parts.length > 1
+  const deeper = nested ? parts.at(-1) : parts.join('/') || undefined
+  const parent = nested ? parts[0] : undefined
   return (
     <nav aria-label="Breadcrumb" className="w-64 min-w-0">
       <ol className="text-muted flex items-center gap-1.5 whitespace-nowrap">

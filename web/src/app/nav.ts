@@ -2,7 +2,7 @@
 import type { IconName } from '@/components/Icon'
 
 export interface Page {
-  to: '/' | '/alerts' | '/explore' | '/rules' | '/data' | '/start' | '/settings' | '/api-docs'
+  to: '/' | '/alerts' | '/explore' | '/rules' | '/data' | '/data/parsers' | '/data/tables' | '/start' | '/settings' | '/api-docs'
   label: string
   icon: IconName
   keys: string
@@ -22,6 +22,8 @@ export const GROUPS: { label: string; pages: Page[] }[] = [
     label: 'Data',
     pages: [
       { to: '/data', label: 'Sources', icon: 'data', keys: 'g d' },
+      { to: '/data/parsers', label: 'Parsers', icon: 'wrap', keys: 'g k' },
+      { to: '/data/tables', label: 'Tables', icon: 'table', keys: 'g t' },
       { to: '/start', label: 'Send logs', icon: 'start', keys: 'g s' },
     ],
   },
@@ -44,7 +46,7 @@ export const SHORTCUTS: { group: string; keys: [string, string][] }[] = [
       ['?', 'This help'],
       ['/', 'Search'],
       ['u', 'UTC or local time'],
-      ['g then h a e r d s', 'Home, Alerts, Explore, Rules, Sources, Send logs'],
+      ['g then h a e r d k t s', 'Home, Alerts, Explore, Rules, Sources, Parsers, Tables, Send logs'],
     ],
   },
   {
@@ -68,10 +70,10 @@ export const SHORTCUTS: { group: string; keys: [string, string][] }[] = [
     ],
   },
   {
-    group: 'Rule editor',
+    group: 'Editor of a rule or parser',
     keys: [
-      ['Mod+Enter', 'Try the text on history'],
-      ['Mod+S', 'Save the rule'],
+      ['Mod+Enter', 'Try the text on what is stored'],
+      ['Mod+S', 'Keep the text'],
     ],
   },
 ]

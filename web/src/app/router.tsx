@@ -98,11 +98,25 @@ const data = createRoute({
   validateSearch: (search: Record<string, unknown>): { source?: string } => drop({ source: text(search.source) }),
   component: lazyRouteComponent(() => import('@/pages/data/Sources')),
 })
+const parsers = createRoute({ getParentRoute: () => shell, path: '/data/parsers', component: lazyRouteComponent(() => import('@/pages/data/Parsers')) })
+const newParser = createRoute({
+  getParentRoute: () => shell,
+  path: '/data/parsers/new',
+  validateSearch: (search: Record<string, unknown>): { source?: string } => drop({ source: text(search.source) }),
+  component: lazyRouteComponent(() => import('@/pages/data/NewParser')),
+})
+const parser = createRoute({
+  getParentRoute: () => shell,
+  path: '/data/parsers/$vendor/$product',
+  validateSearch: (search: Record<string, unknown>): { source?: string } => drop({ source: text(search.source) }),
+  component: lazyRouteComponent(() => import('@/pages/data/ParserPage')),
+})
+const tables = createRoute({ getParentRoute: () => shell, path: '/data/tables', component: lazyRouteComponent(() => import('@/pages/data/Tables')) })
 const settings = createRoute({ getParentRoute: () => shell, path: '/settings', component: lazyRouteComponent(() => import('@/pages/settings/Settings')) })
 const apiDocs = createRoute({ getParentRoute: () => shell, path: '/api-docs', component: lazyRouteComponent(() => import('@/pages/apidocs/ApiDocs')) })
 
 export const router = createRouter({
-  routeTree: root.addChildren([login, setup, shell.addChildren([home, alerts, alert, explore, start, rules, newRule, rule, editRule, data, settings, apiDocs])]),
+  routeTree: root.addChildren([login, setup, shell.addChildren([home, alerts, alert, explore, start, rules, newRule, rule, editRule, data, parsers, newParser, parser, tables, settings, apiDocs])]),
   defaultPreload: 'intent',
   scrollRestoration: false,
   // Plain text in the address, so that a link written by hand keeps its quotes: ?q="failed password".

@@ -13,6 +13,9 @@ interface Shown extends Toast {
   id: number
 }
 
+/** Longer texts take longer to read. */
+const LONG_TEXT = 60
+
 let shown: Shown[] = []
 let next = 1
 const listeners = new Set<() => void>()
@@ -21,7 +24,8 @@ export function toast(item: Toast) {
   const id = next
   next += 1
   set([...shown.slice(-3), { ...item, id }])
-  setTimeout(() => set(shown.filter((other) => other.id !== id)), item.undo || item.error ? 8_000 : 3_000)
+  const long = item.undo || item.error || item.text.length > LONG_TEXT
+  setTimeout(() => set(shown.filter((other) => other.id !== id)), long ? 8_000 : 3_000)
 }
 
 function set(items: Shown[]) {

@@ -46,6 +46,14 @@ it('says who reads the records', () => {
   expect(page.textContent).toContain('1,200 events looked at')
 })
 
+it.each([
+  [healthy.readers, '/data/parsers/new?source=shop'],
+  [[{ name: 'openssh/sshd', pack: true, share: 1 }], undefined],
+])('a parser can be proposed when none reads some of the records: %j', (readers, link) => {
+  const found = Array.from(render({ ...healthy, readers }).querySelectorAll('a'), (each) => [each.textContent, each.getAttribute('href')])
+  expect(found.find(([text]) => text === 'Propose a parser')?.[1]).toBe(link)
+})
+
 it('says what changed, with examples as text', () => {
   const page = render(broken)
   expect(page.querySelector('li')?.textContent).toContain('100 % of the events had basket, now none hasjson')

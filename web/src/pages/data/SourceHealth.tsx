@@ -1,7 +1,6 @@
 /** What the records of a source look like, and whether that is still as it was. */
 import { useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
-import type { ReactNode } from 'react'
 import { sourceHealth } from '@/api/queries'
 import type { HealthState, SourceField, SourceHealth, SourceStream } from '@/api/types'
 import { EventLink } from '@/components/EventLink'
@@ -10,6 +9,8 @@ import { Ago } from '@/components/Time'
 import { buttonClass, Chip, ErrorBox, Loading, Section } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { count, percent, plural } from '@/lib/number'
+import { unread } from './health'
+import { Part, Text } from './Part'
 
 const WORDS: Record<HealthState, string> = {
   healthy: 'Its records look as they did',
@@ -55,6 +56,11 @@ export function HealthView({ health }: { health: SourceHealth }) {
           <span className="text-muted">
             last event <Ago at={health.last_event} />
           </span>
+        )}
+        {unread(health) > 0 && (
+          <Link to="/data/parsers/new" search={{ source: health.name }} className={buttonClass('default', 'ml-auto')} title={`No parser reads ${percent(unread(health))} of its records`}>
+            Propose a parser
+          </Link>
         )}
       </p>
       <Breaks health={health} />
@@ -102,59 +108,6 @@ function Breaks({ health }: { health: SourceHealth }) {
 /** Program, reader and kind, as far as there are any. */
 function place({ program, reader, kind }: { program: string; reader: string; kind: string }): string {
   return [program, reader, kind].filter((part) => part !== '').map(visible).join(', ')
-}
-
-function Text({ children }: { children: string }) {
-  return <span className="data break-all">{visible(children)}</span>
-}
-
-interface PartProps<T> {
-  title: string
-  rows: T[]
-  head: string[]
-  none?: string | undefined
-  /** The heading stands elsewhere. */
-  bare?: boolean
-  children: (row: T) => ReactNode[]
-}
-
-/** A table with a heading; nothing where there are no rows and nothing to say of that. */
-function Part<T>({ title, rows, head, none, bare = false, children }: PartProps<T>) {
-  if (rows.length === 0 && none === undefined) return null
-  const right = (name: string) => (name === 'Share' || name === 'Records' ? 'text-right' : '')
-  return (
-    <div>
-      {!bare && <h3 className="font-semibold">{title}</h3>}
-      {rows.length === 0 ? (
-        <p className="text-muted">{none}</p>
-      ) : (
-        <div className="max-h-80 overflow-auto" tabIndex={0} role="region" aria-label={title}>
-          <table className="w-full">
-            <thead>
-              <tr className="border-line text-muted h-7 border-b text-left text-sm">
-                {head.map((name) => (
-                  <th key={name} scope="col" className={`px-2 font-normal ${right(name)}`}>
-                    {name}
-                  </th>
-                ))}
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((row, i) => (
-                <tr key={i} className="border-line min-h-7 border-b">
-                  {children(row).map((cell, at) => (
-                    <td key={head[at]} className={`px-2 py-1 align-top ${right(head[at] ?? '')}`}>
-                      {cell}
-                    </td>
-                  ))}
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
-      )}
-    </div>
-  )
 }
 
 function Fields({ stream, open }: { stream: SourceStream; open: boolean }) {

@@ -2,10 +2,11 @@
 import { useState } from 'react'
 import type { RuleProblem } from '@/api/types'
 import { Icon } from '@/components/Icon'
+import type { Mark } from '@/components/TextEditor'
 import { Button } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { plural } from '@/lib/number'
-import { lineOf, placeOf, rulesWith } from './check'
+import { innerLine, lineOf, placeOf, rulesWith } from './check'
 import { RemoveDialog } from './RuleActions'
 
 /** What the file of a rule begins with that was written here. */
@@ -75,6 +76,14 @@ export function ProblemList({ problems, goTo }: { problems: RuleProblem[]; goTo?
       })}
     </ul>
   )
+}
+
+/** Only a line that a message names is marked: where the rule starts says nothing about the fault. */
+export function marksOf(problems: RuleProblem[]): Mark[] {
+  return problems.flatMap((problem) => {
+    const line = innerLine(problem)
+    return line === null ? [] : [{ line, message: visible(problem.message) }]
+  })
 }
 
 function Words({ problem }: { problem: RuleProblem }) {

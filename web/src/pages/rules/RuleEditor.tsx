@@ -1,11 +1,12 @@
 /** Writes a rule: checked while typing, tried on history, kept in the product. */
 import { useQuery } from '@tanstack/react-query'
-import { Link, useBlocker, useNavigate, useParams } from '@tanstack/react-router'
+import { Link, useNavigate, useParams } from '@tanstack/react-router'
 import { useEffect, useMemo, useRef, useState } from 'react'
 import { queryClient, rule as ruleQuery, ruleCheck, rules as rulesQuery, saveRule } from '@/api/queries'
 import type { RuleDetail, RuleProblem } from '@/api/types'
-import { Dialog } from '@/components/Dialog'
 import { Icon } from '@/components/Icon'
+import { LeaveDialog, useLeaving } from '@/components/Leaving'
+import { type EditorHandle, TextEditor } from '@/components/TextEditor'
 import { toast } from '@/components/toasts'
 import { Button, buttonClass, ErrorBox, Loading, Section, Title } from '@/components/ui'
 import { visible } from '@/lib/escape'
@@ -13,11 +14,10 @@ import { useKeys } from '@/lib/keys'
 import { plural } from '@/lib/number'
 import { useDebounced } from '@/lib/useDebounced'
 import { Backtest } from './Backtest'
-import { innerLine, obstacles } from './check'
+import { obstacles } from './check'
 import { readDraft, writeDraft } from './draft'
-import { ProblemList } from './Problems'
+import { marksOf, ProblemList } from './Problems'
 import { template, uuid } from './template'
-import { type EditorHandle, type Mark, TextEditor } from './TextEditor'
 
 const CHECK_DELAY_MS = 300
 
@@ -42,7 +42,7 @@ function Editor({ rule, initial }: { rule: RuleDetail | null; initial: string })
   const [reason, setReason] = useState('')
   const { problems, state } = useCheck(text, id)
   useDraft(id, text === begun ? null : text)
-  const leaving = useLeaving(id, text !== begun)
+  const leaving = useLeaving(text !== begun, () => writeDraft(id, null))
   const { save, busy, error, forget } = useSave(id, leaving.free)
   const handle = useRef<EditorHandle>(null)
   const tryIt = useRef(() => {})
@@ -114,24 +114,14 @@ function Editor({ rule, initial }: { rule: RuleDetail | null; initial: string })
       )}
       <div className="grid grid-cols-12 items-start gap-3 px-4">
         <Section title="Rule, as YAML" className="col-span-12 xl:col-span-7" aside={<CheckState state={state} problems={problems} />}>
-          <TextEditor key={round} initial={start} onChange={change} marks={marks} handle={handle} />
+          <TextEditor key={round} initial={start} label="Text of the rule" onChange={change} marks={marks} handle={handle} />
           {problems.length > 0 && <ProblemList problems={problems} goTo={(line) => handle.current?.goTo(line)} />}
         </Section>
         <div className="col-span-12 xl:col-span-5">
           <Backtest what={what} startRef={tryIt} />
         </div>
       </div>
-      {leaving.asks && (
-        <Dialog open onClose={leaving.stay} title="Leave without saving?">
-          <p className="mb-4">The changes to this rule are lost.</p>
-          <div className="flex justify-end gap-2">
-            <Button onClick={leaving.stay}>Stay here</Button>
-            <Button variant="primary" onClick={leaving.leave}>
-              Leave
-            </Button>
-          </div>
-        </Dialog>
-      )}
+      <LeaveDialog leaving={leaving} what="rule" />
     </div>
   )
 }
@@ -168,14 +158,6 @@ function useCheck(text: string, id: string | null): { problems: RuleProblem[]; s
   }, [data, error, settled, id, known])
   const waiting = settled !== text || !data || isPlaceholderData
   return { problems, state: error ? 'unknown' : waiting ? 'checking' : 'checked' }
-}
-
-/** Only a line that a message names is marked: where the rule starts says nothing about the fault. */
-function marksOf(problems: RuleProblem[]): Mark[] {
-  return problems.flatMap((problem) => {
-    const line = innerLine(problem)
-    return line === null ? [] : [{ line, message: visible(problem.message) }]
-  })
 }
 
 function useSave(id: string | null, onSaved: () => void) {
@@ -216,24 +198,4 @@ function useStart(id: string | null, begun: string) {
 function useDraft(id: string | null, text: string | null) {
   const settled = useDebounced(text, CHECK_DELAY_MS)
   useEffect(() => writeDraft(id, settled), [id, settled])
-}
-
-/** Asks before changes are lost: here for other pages, by the browser for other sites. */
-function useLeaving(id: string | null, dirty: boolean) {
-  const now = useRef(dirty)
-  now.current = dirty
-  const blocker = useBlocker({ shouldBlockFn: () => now.current, enableBeforeUnload: () => now.current, withResolver: true })
-  return {
-    asks: blocker.status === 'blocked',
-    stay: () => blocker.reset?.(),
-    leave: () => {
-      writeDraft(id, null)
-      blocker.proceed?.()
-    },
-    /** Nothing is lost any more. */
-    free: () => {
-      writeDraft(id, null)
-      now.current = false
-    },
-  }
 }

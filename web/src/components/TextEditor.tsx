@@ -1,4 +1,4 @@
-/** The text of a rule with line numbers; hidden characters are marked, lines with problems underlined. */
+/** A text as YAML with line numbers; hidden characters are marked, lines with problems underlined. */
 import { defaultKeymap, history, historyKeymap } from '@codemirror/commands'
 import { setDiagnostics } from '@codemirror/lint'
 import { EditorState } from '@codemirror/state'
@@ -18,6 +18,8 @@ export interface EditorHandle {
 interface Props {
   /** The text to begin with; the editor owns it from then on. */
   initial: string
+  /** What the text is, for screen readers. */
+  label: string
   onChange: (text: string) => void
   marks: Mark[]
   handle: RefObject<EditorHandle | null>
@@ -43,7 +45,7 @@ const theme = EditorView.theme({
   '.cm-lintRange-error': { backgroundImage: 'none', textDecoration: 'underline wavy var(--critical) 1px', textUnderlineOffset: '3px' },
 })
 
-export function TextEditor({ initial, onChange, marks, handle }: Props) {
+export function TextEditor({ initial, label, onChange, marks, handle }: Props) {
   const holder = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView | null>(null)
   const change = useRef(onChange)
@@ -58,7 +60,7 @@ export function TextEditor({ initial, onChange, marks, handle }: Props) {
         doc: initial,
         extensions: [
           EditorView.cspNonce.of(nonce),
-          EditorView.contentAttributes.of({ 'aria-label': 'Text of the rule', spellcheck: 'false', tabindex: '0' }),
+          EditorView.contentAttributes.of({ 'aria-label': label, spellcheck: 'false', tabindex: '0' }),
           EditorView.updateListener.of((update) => update.docChanged && change.current(update.state.doc.toString())),
           lineNumbers(),
           highlightActiveLine(),
