@@ -323,9 +323,10 @@ pub(super) fn is_host(token: &str) -> bool {
 
 /// True for `192.0.2.7:514`, which programs write of their clients: no host has that name.
 fn is_socket(token: &str) -> bool {
-    token.split_once(':').is_some_and(|(address, port)| {
-        address.bytes().all(|b| b.is_ascii_digit() || b == b'.') && is_number(port)
-    })
+    token.as_bytes().first().is_some_and(u8::is_ascii_digit)
+        && token.split_once(':').is_some_and(|(address, port)| {
+            address.bytes().all(|b| b.is_ascii_digit() || b == b'.') && is_number(port)
+        })
 }
 
 /// Reads `[HOST] TAG[PID]: MSG` and returns the message.
@@ -433,7 +434,8 @@ fn set_level<'a>(word: &'a str, found: &mut Found<'a>) -> bool {
         return false;
     }
     let bare = word.trim_start_matches('<').trim_end_matches('>');
-    let Some((facility, level)) = bare.split_once(['.', ':']) else { return false };
+    let Some(at) = memchr::memchr2(b'.', b':', bare.as_bytes()) else { return false };
+    let (facility, level) = (&bare[..at], &bare[at + 1..]);
     let facility = facility.split('|').next().unwrap_or(facility);
     let number = |text: &str| text.parse::<u8>().ok().filter(|_| word.starts_with('<'));
     let facility = if facility == "security" { "auth" } else { facility };
