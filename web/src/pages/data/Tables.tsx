@@ -176,8 +176,8 @@ function Add({ name, setName, file, known }: AddProps) {
       {error !== null && <ErrorBox error={error} />}
       <div className="border-line text-muted border-t p-3">
         <p className="max-w-prose">
-          The first column is the key, and its name says where it is looked up: a field such as <code className="data">host.name</code>, or several with a bar between them, such as <code className="data">source.ip|destination.ip</code>. The other columns are added to
-          the event. Columns called <code className="data">valid_from</code> and <code className="data">valid_to</code> say when a row holds.
+          The first column is called like the field that is looked up, such as <code className="data">host.name</code>, or several fields with a bar between them, such as <code className="data">source.ip|destination.ip</code>. The other columns are added
+          beside it: <code className="data">owner</code> becomes <code className="data">host.owner</code>. Columns called <code className="data">valid_from</code> and <code className="data">valid_to</code> say when a row holds.
         </p>
         <div className="mt-2 flex items-start gap-1">
           <pre className="data text-text">{EXAMPLE}</pre>
