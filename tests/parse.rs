@@ -85,8 +85,8 @@ fn rows_know_their_header_after_a_restart_and_when_they_are_parsed_again() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");
     let header = "#Software: Microsoft Internet Information Services 10.0\n\
-                  #Fields: date time c-ip cs-method cs-uri-stem sc-status\n";
-    let row = |n: u32| format!("2026-11-23 09:00:0{n} 192.0.2.{n} GET /p{n} 200\n");
+                  #Fields: date time c-ip cs-method cs-uri-stem s-port sc-status\n";
+    let row = |n: u32| format!("2026-11-23 09:00:0{n} 192.0.2.{n} GET /p{n} 443 200\n");
     let check = |server: &Server, rows: usize| {
         server.wait_until("the rows", |s| s.search("event.module:\"microsoft/iis\"").len() == rows);
         let found = server.search("source.ip:192.0.2.0/24");

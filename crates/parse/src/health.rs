@@ -215,8 +215,12 @@ impl Health {
         let Some(source) = self.sources.get_mut(name) else { return Vec::new() };
         let columns = Columns::of(batch, readings);
         let mut breaks = Vec::new();
-        // Of a flood some events show what all are like; every message is looked at.
-        let step = (batch.rows() - start).div_ceil(BATCH_EVENTS_MAX);
+        // Of a flood some events show what all are like, once that is known; every message is
+        // looked at.
+        let step = match source.is_learnt() {
+            true => (batch.rows() - start).div_ceil(BATCH_EVENTS_MAX),
+            false => 1,
+        };
         for row in start..batch.rows() {
             let shape = (row - start) % step == 0;
             source.event(&columns, row, shape.then_some(&mut self.room), &mut breaks);

@@ -267,7 +267,8 @@ impl<'p> Reader<'p> {
             true => formats::app::head(&message, &mut found),
             false => &message,
         };
-        let is_row = matches!(found.format, header::W3C | header::ZEEK | header::TABLE);
+        let is_row = matches!(found.format, header::W3C | header::ZEEK | header::TABLE)
+            && !found.pairs.is_empty();
         self.writer.write(&found, message, meaning, builder);
         if is_row
             && let Some(header) = self.header.as_deref()

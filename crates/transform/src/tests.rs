@@ -118,7 +118,7 @@ fn a_program_changes_fields() {
     }
     // What programs of Vector begin with.
     check(
-        &[". |= parse_json!(.message)\ndel(.message)"],
+        &[". |= object!(parse_json!(.message))\ndel(.message)"],
         "Nov 23 10:00:00 web1 app: {\"user\":{\"name\":\"ines\"}}",
         r#"{"event.issues":"year_guessed","user.name":"ines","host.name":"web1","process.name":"app"}"#,
     );

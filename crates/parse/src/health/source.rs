@@ -168,6 +168,11 @@ impl Source {
         self.kept.streams.iter_mut().for_each(Stream::relearn);
     }
 
+    /// True when it is known what its records are like.
+    pub(super) fn is_learnt(&self) -> bool {
+        self.kept.whole.is_learnt()
+    }
+
     /// Fields that its streams hold.
     pub(super) fn fields(&self) -> usize {
         self.kept.streams.iter().map(|stream| stream.fields.len()).sum()

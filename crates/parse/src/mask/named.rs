@@ -188,7 +188,7 @@ fn written(text: &[u8], name: &Range<usize>) -> Option<Written> {
     let is_object = text.starts_with(b"{");
     let opening = match quote(&text[at..]) {
         // In a JSON string this is its end: quotes inside would be escaped.
-        b"\"" if is_object && closing.is_empty() => &[],
+        b"\"" if is_object && closing != b"\"" => &[],
         quote => quote,
     };
     at += opening.len();
