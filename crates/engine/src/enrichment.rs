@@ -1,4 +1,5 @@
-//! What is known about the values of events, kept current: the user's files, and who had an address.
+//! What is known about the values of events, kept current: the user's files, and who had an
+//! address.
 //!
 //! One folder holds them. Whatever stands in it is taken up while the node runs:
 //!

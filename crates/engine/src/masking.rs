@@ -1,7 +1,7 @@
 //! Masking at the door: secrets and personal data leave a record before it is kept anywhere.
 //!
-//! A YAML file says what is masked; without one nothing is. Values that are hashed are hashed under a
-//! key that the node makes itself and keeps beside its data.
+//! A YAML file says what is masked; without one nothing is. Values that are hashed are hashed under
+//! a key that the node makes itself and keeps beside its data.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

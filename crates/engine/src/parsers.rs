@@ -1,8 +1,8 @@
 //! Parser packs: those in the binary, and those of the user's own in a folder,
 //! `<vendor>/<product>/parser.yaml`.
 //!
-//! Own packs are asked first, and one stands in for that of the same name in the binary. A pack that
-//! cannot be used is left out with its reason, and the others read.
+//! Own packs are asked first, and one stands in for that of the same name in the binary. A pack
+//! that cannot be used is left out with its reason, and the others read.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

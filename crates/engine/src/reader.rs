@@ -18,8 +18,8 @@ use crate::parsers::ParserBook;
 use crate::status::TransformTrouble;
 use crate::transforms::TransformBook;
 
-/// Turns records into events. Other packs and transforms may take the place of those in force at any
-/// time.
+/// Turns records into events. Other packs and transforms may take the place of those in force at
+/// any time.
 pub struct Reader {
     parsers: ArcSwap<ParserBook>,
     book: ArcSwap<TransformBook>,

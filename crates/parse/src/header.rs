@@ -16,8 +16,8 @@ const COLUMNS_MIN: usize = 3;
 pub(crate) const COLUMNS_MAX: usize = 1024;
 
 /// The formats whose records need a header.
-/// The attribute of a row that holds the header above it, so that the row can be read by itself when
-/// it is parsed again. Longer headers than so many bytes are not kept with each row.
+/// The attribute of a row that holds the header above it, so that the row can be read by itself
+/// when it is parsed again. Longer headers than so many bytes are not kept with each row.
 pub const HEADER: &str = "event.header";
 pub(crate) const ROW_HEADER_BYTES_MAX: usize = 4 << 10;
 

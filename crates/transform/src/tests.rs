@@ -120,7 +120,7 @@ fn a_program_changes_fields() {
     check(
         &[". |= object!(parse_json!(.message))\ndel(.message)"],
         "Nov 23 10:00:00 web1 app: {\"user\":{\"name\":\"ines\"}}",
-        r#"{"event.issues":"year_guessed","user.name":"ines","host.name":"web1","process.name":"app"}"#,
+        r#"{"event.issues":"year_guessed","host.name":"web1","user.name":"ines","process.name":"app"}"#,
     );
 }
 

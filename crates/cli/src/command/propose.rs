@@ -19,10 +19,10 @@ const REMAINING_MAX: usize = 5;
 
 /// Propose a parser pack for records that none knows
 ///
-/// The pack comes from the records alone: the forms of their messages, what the values look like and
-/// the words around them. It is printed with what it rests on as comments; with --write it goes to a
-/// folder, where `pugmark parse --packs` and the server's parsers.dir find it. Read it before you
-/// rely on it.
+/// The pack comes from the records alone: the forms of their messages, what the values look like
+/// and the words around them. It is printed with what it rests on as comments; with --write it goes
+/// to a folder, where `pugmark parse --packs` and the server's parsers.dir find it. Read it before
+/// you rely on it.
 ///
 /// Examples:
 ///   pugmark propose till.log --name shop/till

@@ -136,7 +136,7 @@ fn luhn(number: &[u8]) -> bool {
             (_, digit) => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }
 
 /// No part of a word, of a decimal fraction, of a negative number, of a longer row of digits.

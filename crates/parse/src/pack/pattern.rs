@@ -210,8 +210,8 @@ fn compile(pattern: &str) -> Result<Compiled, String> {
     Ok(Compiled { regex, groups })
 }
 
-/// The pattern with `\d`, `\s` and `\w` meaning what logs mean: digits, blanks and letters of ASCII.
-/// Those of all of Unicode would make each pattern many times larger and slower.
+/// The pattern with `\d`, `\s` and `\w` meaning what logs mean: digits, blanks and letters of
+/// ASCII. Those of all of Unicode would make each pattern many times larger and slower.
 fn in_ascii(pattern: &str) -> Result<String, Box<ast::Error>> {
     let tree = ast::parse::Parser::new().parse(pattern).map_err(Box::new)?;
     let found = ast::visit(&tree, Perl::default()).unwrap_or_default();

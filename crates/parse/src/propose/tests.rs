@@ -1,3 +1,5 @@
+//! Tables of proposals: what a pack says that was made of these records.
+
 use proptest::prelude::*;
 use pugmark_event::Records;
 use pugmark_event::json::RowWriter;

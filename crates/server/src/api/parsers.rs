@@ -354,7 +354,7 @@ async fn records(
     // The oldest first, as they came: rows of a table follow their header.
     let mut records = Records::default();
     for batch in batches.iter().rev() {
-        (0..batch.rows()).rev().for_each(|row| records.push(&batch.original(row)));
+        (0..batch.rows()).rev().for_each(|row| records.push(batch.original(row)));
     }
     Ok((source, records))
 }
@@ -387,7 +387,7 @@ fn samples(parser: &Parser, input: &Input<'_>) -> (usize, Vec<ParserSample>) {
         let mut line = Vec::new();
         rows.write(row, &mut line);
         let event = serde_json::from_slice(&line).unwrap_or_default();
-        ParserSample { record: String::from_utf8_lossy(&batch.original(row)).into_owned(), event }
+        ParserSample { record: String::from_utf8_lossy(batch.original(row)).into_owned(), event }
     };
     (taken, (0..batch.rows().min(SAMPLES_MAX)).map(event).collect())
 }
