@@ -209,6 +209,12 @@ impl Printer {
     }
 }
 
+/// A word beside the answer, on stderr: the answer itself may go into a file or a pipe.
+#[allow(clippy::print_stderr, reason = "not part of the answer")]
+pub(crate) fn remark(text: &str) {
+    eprintln!("{text}");
+}
+
 /// Prints one line of plain text to stdout.
 pub(crate) fn say(text: &str) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();

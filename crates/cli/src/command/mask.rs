@@ -10,7 +10,7 @@ use pugmark_parse::frame;
 
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::output::{printable, say};
+use crate::output::{printable, remark, say};
 
 /// Show what masking makes of records
 ///
@@ -49,6 +49,6 @@ pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
     let counts = masking.counts();
     let shown: Vec<String> = counts.iter().map(|(kind, n)| format!("{n} {kind}")).collect();
     let all = if shown.is_empty() { "nothing".into() } else { shown.join(", ") };
-    eprintln!("masked: {all}");
+    remark(&format!("masked: {all}"));
     Ok(if counts.is_empty() { Exit::No } else { Exit::Done })
 }

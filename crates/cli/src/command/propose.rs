@@ -12,7 +12,7 @@ use pugmark_parse::{Input, frame};
 
 use crate::error::{CliError, Exit};
 use crate::files;
-use crate::output::{printable, say};
+use crate::output::{printable, remark, say};
 
 /// Records that the pack does not take, of which so many are shown.
 const REMAINING_MAX: usize = 5;
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<Exit, CliError> {
         }
         None => say(&printable_lines(&proposal.text))?,
     }
-    eprintln!("{}", printable_lines(&summary(&proposal, &records)));
+    remark(&printable_lines(&summary(&proposal, &records)));
     Ok(if proposal.covered > 0.0 { Exit::Done } else { Exit::No })
 }
 
