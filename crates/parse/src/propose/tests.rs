@@ -61,7 +61,7 @@ fn text_says_its_fields_with_the_words_around_them() {
             ("source.ip", "192.0.2.7"),
             ("source.port", "4711"),
             ("event.outcome", "failure"),
-            ("event.action", "failed_password_ssh"),
+            ("event.action", "failed_password"),
             ("event.category", "authentication"),
         ],
     );

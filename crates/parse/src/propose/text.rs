@@ -27,6 +27,9 @@ const LETTERS_MIN: usize = 8;
 const LETTERS_OF_PROGRAM_MIN: usize = 3;
 /// Words that a deed is named after.
 const ACTION_WORDS: usize = 4;
+/// Words after which those of the deed are over.
+const PREPOSITIONS: &[&str] =
+    &["for", "from", "to", "by", "with", "on", "at", "in", "via", "of", "after", "because"];
 
 /// A message to look at.
 #[derive(Debug, Clone, Copy)]
@@ -577,8 +580,15 @@ impl<'p> Writer<'p> {
     /// What the words of the form say.
     fn values(&self) -> BTreeMap<&'static str, String> {
         let words = || self.words.iter().map(String::as_str);
-        let deed: Vec<&str> =
-            words().filter(|word| names::is_content(word)).take(ACTION_WORDS).collect();
+        let mut deed: Vec<&str> = Vec::new();
+        for word in words() {
+            match names::is_content(word) {
+                true if deed.len() < ACTION_WORDS => deed.push(word),
+                // What was done stands before whom it was done for.
+                false if !deed.is_empty() && PREPOSITIONS.contains(&word) => break,
+                _ => {}
+            }
+        }
         let mut values = BTreeMap::new();
         if !deed.is_empty() {
             values.insert("event.action", identifier(&deed.join("_")));
