@@ -11,6 +11,10 @@ use pugmark_event::{Batch, Records};
 use pugmark_parse::health::Health;
 use pugmark_parse::{Input, Parser, Readings, frame};
 
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const ROUNDS: u32 = 200;
 const RECORDS: usize = 1000;
 /// Times that a file is read; the fastest counts.

@@ -131,6 +131,17 @@ impl<'a> Found<'a> {
         Self { format, ..Self::default() }
     }
 
+    /// The same with room for what a line of text usually holds.
+    pub(crate) fn of_line(format: &'static str) -> Self {
+        Self {
+            format,
+            fields: Vec::with_capacity(12),
+            envelope: Vec::with_capacity(6),
+            pairs: Vec::with_capacity(8),
+            ..Self::default()
+        }
+    }
+
     /// The value that the record calls `name`.
     pub(crate) fn pair(&self, name: &str) -> Option<&Val<'a>> {
         self.pairs.iter().chain(&self.inside).find(|p| p.is(name)).map(|p| &p.value)

@@ -31,11 +31,11 @@ pub use pack::{PackError, PackSource};
 pub use reading::Readings;
 
 use clean::Encoding;
-use formats::{Context, Shapes};
+use formats::{Context, Fit, Shapes};
 use found::Found;
 use pack::{Packs, Subject};
 use time::Stamp;
-use write::{Writer, write_fit};
+use write::{Writer, write_row};
 
 /// The packs of `content/parsers`, as (path, text).
 const BUILTIN: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/packs.rs"));
@@ -220,15 +220,19 @@ impl<'p> Reader<'p> {
         shapes: &mut Shapes<'a>,
         builder: &mut BatchBuilder,
     ) {
-        if !text.starts_with('{') {
+        let may_fit = text.starts_with('{') && self.header.is_none();
+        if !may_fit || memchr::memchr(ESC, text.as_bytes()).is_some() {
             return self.event(text, builder);
         }
-        if let Some(fit) = shapes.fit(text, self.received) {
-            write_fit(&fit, builder);
-            self.readings.push("json", None);
-            return end(fit.stamp, builder);
+        match shapes.fit(text, self.received) {
+            Some(Fit::Row(row)) => {
+                write_row(&row, builder);
+                self.readings.push("json", None);
+                return end(row.stamp, builder);
+            }
+            Some(Fit::Found(found)) => return self.found_event(text, found, builder),
+            None => self.event(text, builder),
         }
-        self.event(text, builder);
         let packs = self.packs;
         shapes.learn(text, self.received, |names| packs.may_apply(self.source, "json", names));
     }
@@ -246,12 +250,20 @@ impl<'p> Reader<'p> {
             self.header = Some(Cow::Owned(header));
         }
         let context = Context { header: self.header.as_deref(), ..Context::at(self.received) };
-        let mut found = formats::read(text, self.format, &context);
+        let found = formats::read(text, self.format, &context);
+        self.found_event(text, found, builder);
+    }
+
+    /// An event of what a format found in a record.
+    fn found_event(&mut self, text: &str, mut found: Found<'_>, builder: &mut BatchBuilder) {
+        let context = Context { header: self.header.as_deref(), ..Context::at(self.received) };
         if found.format == formats::audit::FORMAT.name {
             self.serials.join(&mut found);
         }
         self.readings.push(found.format, found.program.as_deref());
         let message = found.message.take().unwrap_or_default();
+        // What is found in the message lives as long as that.
+        let mut found = found;
         let subject = Subject { source: self.source, record: text, message: &message };
         let meaning = self.packs.meaning(&subject, &mut found);
         let times = meaning.as_ref().map_or(&[][..], |meaning| meaning.times);

@@ -18,12 +18,13 @@ use crate::templates::stable;
 
 mod columns;
 mod list;
+mod matcher;
 mod pattern;
 mod text;
 
 use columns::Columns;
 use list::List;
-use pattern::{Forms, Pattern};
+use pattern::{About, Forms, Pattern};
 pub(crate) use pattern::{Group, is_usable};
 pub(crate) use text::Applies;
 use text::{ActionText, FieldText, OneOrMore, PackText};
@@ -34,6 +35,11 @@ const RECORD: &str = "event.original";
 const SOURCES: [&str; 4] = ["log.file.path", "fileset.module", "event.module", "event.dataset"];
 /// At the end of a value: anything may follow.
 const ANY: &str = "*";
+
+/// Room for a key of a table that is made at once.
+const KEY_BYTES_GUESS: usize = 96;
+/// Room for what patterns take out of a record that is made at once.
+const CAPTURES_GUESS: usize = 8;
 
 /// Only so much of a message is matched against patterns, in bytes; the message is kept whole.
 const MATCHED_BYTES_MAX: usize = 64 << 10;
@@ -147,10 +153,33 @@ pub(crate) struct Pack {
 #[derive(Debug, Default)]
 struct Asked {
     slots: HashMap<String, usize>,
+    /// For each slot, the field that a format may know under its name.
+    fields: Vec<Option<FieldId>>,
+    /// Marks of the names: most names of a record have another one.
+    marks: Marks,
+}
+
+/// A set of small marks of names.
+#[derive(Debug)]
+struct Marks([bool; 256]);
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self([false; 256])
+    }
+}
+
+impl Marks {
+    fn of(name: &str) -> usize {
+        let bytes = name.as_bytes();
+        let (first, last) = (bytes.first().unwrap_or(&0), bytes.last().unwrap_or(&0));
+        usize::from((bytes.len() as u8).wrapping_mul(37) ^ first ^ last.wrapping_mul(3))
+    }
 }
 
 /// Where the values of the names in [`Asked`] stand among the first `counted` pairs of a record.
-struct Places {
+struct Places<'p> {
+    asked: &'p Asked,
     at: Vec<Option<usize>>,
     counted: usize,
 }
@@ -159,33 +188,42 @@ impl Asked {
     /// The slot of a name.
     fn slot(&mut self, name: &str) -> usize {
         let next = self.slots.len();
-        *self.slots.entry_ref(name).or_insert(next)
+        let slot = *self.slots.entry_ref(name).or_insert(next);
+        if slot == next {
+            self.marks.0[Marks::of(name)] = true;
+            self.fields.push(fields::by_ecs_name(name));
+        }
+        slot
     }
 
-    fn places(&self, found: &Found<'_>) -> Places {
+    fn places(&self, found: &Found<'_>) -> Places<'_> {
         let mut at = vec![None; self.slots.len()];
         if !self.slots.is_empty() {
             for (place, pair) in found.pairs.iter().enumerate() {
-                if let Some(slot) = self.slots.get(&*pair.name)
+                if self.marks.0[Marks::of(&pair.name)]
+                    && let Some(slot) = self.slots.get(&*pair.name)
                     && at[*slot].is_none()
                 {
                     at[*slot] = Some(place);
                 }
             }
         }
-        Places { at, counted: found.pairs.len() }
+        Places { asked: self, at, counted: found.pairs.len() }
     }
 }
 
-impl Places {
+impl Places<'_> {
     /// The value of a name, which may also have come later, or from the format.
     fn value<'f, 'a>(&self, slot: usize, name: &str, found: &'f Found<'a>) -> Option<&'f Val<'a>> {
         if let Some(at) = self.at[slot] {
             return Some(&found.pairs[at].value);
         }
-        let later = found.pairs[self.counted..].iter().chain(&found.inside);
-        let known = || found.fields.iter().find(|(id, _)| id.name() == name).map(|(_, v)| v);
-        later.clone().find(|pair| pair.is(name)).map(|pair| &pair.value).or_else(known)
+        let mut later = found.pairs[self.counted..].iter().chain(&found.inside);
+        let known = || {
+            let field = self.asked.fields[slot]?;
+            found.fields.iter().find(|(id, _)| *id == field).map(|(_, value)| value)
+        };
+        later.find(|pair| pair.is(name)).map(|pair| &pair.value).or_else(known)
     }
 }
 
@@ -394,7 +432,7 @@ impl Pack {
     /// The place of the first pattern that matches a message.
     pub(crate) fn matching(&self, message: &str) -> Option<usize> {
         let message = cut(message, MATCHED_BYTES_MAX);
-        self.forms.iter().find(|forms| forms.within.is_none())?.place(message)
+        self.forms.iter().find(|forms| forms.about == About::Message)?.place(message)
     }
 
     /// Adds the values in arrays that the pack names.
@@ -423,6 +461,7 @@ impl Pack {
             times: &self.times,
             utc: self.utc,
             defaults: &self.values,
+            captures: Vec::with_capacity(CAPTURES_GUESS),
             ..Meaning::default()
         };
         let message = cut(subject.message, MATCHED_BYTES_MAX);
@@ -440,8 +479,10 @@ impl Pack {
             found.pairs.append(&mut pairs);
         }
         self.match_texts(false, subject, (&places, found), &mut meaning);
+        let room = if self.tables.is_empty() { 0 } else { KEY_BYTES_GUESS };
+        let mut key = String::with_capacity(room);
         for table in &self.tables {
-            table.apply(&places, found, &mut meaning);
+            table.apply(&mut key, &places, found, &mut meaning);
         }
         meaning.fields.push(&self.fields);
         Some(meaning)
@@ -453,19 +494,26 @@ impl Pack {
         &'p self,
         whole: bool,
         subject: &Subject<'r>,
-        (places, found): (&Places, &mut Found<'r>),
+        (places, found): (&Places<'_>, &mut Found<'r>),
         meaning: &mut Meaning<'p, 'r>,
     ) {
-        for forms in self.forms.iter().filter(|forms| forms.is_whole() == whole) {
-            let text = match forms.within.as_deref() {
-                None => Some(Cow::Borrowed(subject.message)),
-                Some(RECORD) => Some(Cow::Borrowed(subject.record)),
-                Some(name) => match places.value(forms.slot, name, found).cloned() {
-                    Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => Some(text),
-                    _ => meaning.captured(name),
-                },
+        for forms in self.forms.iter().filter(|forms| forms.about.is_whole() == whole) {
+            let matched = match &forms.about {
+                About::Message => forms.take(subject.message, found, meaning),
+                About::Record => forms.take(subject.record, found, meaning),
+                About::Value { name, slot } => {
+                    let taken = match places.value(*slot, name, found) {
+                        Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => {
+                            forms.taken(text)
+                        }
+                        _ => meaning.captured(name).and_then(|text| forms.taken(&text)),
+                    };
+                    taken.map(|(pattern, texts)| {
+                        texts.for_each(|(group, text)| meaning.capture(group, text, found));
+                        pattern
+                    })
+                }
             };
-            let matched = text.and_then(|text| forms.take(text, found, meaning));
             if let Some(pattern) = matched {
                 meaning.values.push(&pattern.values);
                 meaning.matched |= whole;
@@ -481,43 +529,43 @@ impl Pack {
     /// False when none of its patterns and columns can fit the message, at a glance.
     fn may_match(&self, subject: &Subject<'_>) -> bool {
         !self.columns.is_empty()
-            || self.forms.iter().any(|forms| match forms.within.as_deref() {
-                None => forms.candidates(subject.message).next().is_some(),
-                Some(RECORD) => forms.candidates(subject.record).next().is_some(),
-                Some(_) => false,
+            || self.forms.iter().any(|forms| match forms.about {
+                About::Message => forms.candidates(subject.message).next().is_some(),
+                About::Record => forms.candidates(subject.record).next().is_some(),
+                About::Value { .. } => false,
             })
     }
 }
 
 impl Forms {
-    /// True for forms of the message or the record, which say whether the pack knows it.
-    fn is_whole(&self) -> bool {
-        matches!(self.within.as_deref(), None | Some(RECORD))
-    }
-
     /// Adds what the groups of the first pattern hold that the text matches.
     fn take<'p: 'r, 'r>(
         &'p self,
-        text: Cow<'r, str>,
+        text: &'r str,
         found: &mut Found<'r>,
         meaning: &mut Meaning<'p, 'r>,
     ) -> Option<&'p Pattern> {
-        match text {
+        let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
+        captures.for_each(|(group, text)| meaning.capture(group, text.into(), found));
+        Some(pattern)
+    }
+
+    /// The first pattern that a value matches, and what its groups hold.
+    fn taken<'p, 'r>(
+        &'p self,
+        value: &Cow<'r, str>,
+    ) -> Option<(&'p Pattern, impl Iterator<Item = (&'p Group, Cow<'r, str>)> + use<'p, 'r>)> {
+        let (pattern, texts): (_, Vec<(&Group, Cow<'r, str>)>) = match value {
             Cow::Borrowed(text) => {
-                let text = cut(text, MATCHED_BYTES_MAX);
-                let (pattern, captures) = self.captures(text)?;
-                captures.for_each(|(group, text)| meaning.capture(group, text.into(), found));
-                Some(pattern)
+                let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
+                (pattern, captures.map(|(group, text)| (group, text.into())).collect())
             }
             Cow::Owned(text) => {
-                let text = cut(&text, MATCHED_BYTES_MAX);
-                let (pattern, captures) = self.captures(text)?;
-                captures.for_each(|(group, text)| {
-                    meaning.capture(group, Cow::Owned(text.to_string()), found);
-                });
-                Some(pattern)
+                let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
+                (pattern, captures.map(|(group, text)| (group, text.to_string().into())).collect())
             }
-        }
+        };
+        Some((pattern, texts.into_iter()))
     }
 }
 
@@ -544,8 +592,7 @@ fn holds(applies: &Applies, subject: &Subject<'_>, found: &Found<'_>) -> bool {
             .is
             .iter()
             .all(|(name, wanted)| found.value(name).is_some_and(|value| wanted.is(value.text())))
-        && (applies.contains.0.is_empty()
-            || applies.contains.0.iter().any(|text| subject.message.contains(text.as_str())))
+        && (applies.contains.is_empty() || applies.contains.are_in(subject.message))
 }
 
 impl OneOrMore {
@@ -559,8 +606,15 @@ impl OneOrMore {
 }
 
 impl Table {
-    fn apply<'p>(&'p self, places: &Places, found: &Found<'_>, meaning: &mut Meaning<'p, '_>) {
-        let mut key = String::new();
+    /// Says what the row of the record says; `key` is room for its key.
+    fn apply<'p>(
+        &'p self,
+        key: &mut String,
+        places: &Places<'_>,
+        found: &Found<'_>,
+        meaning: &mut Meaning<'p, '_>,
+    ) {
+        key.clear();
         for (i, (name, slot)) in self.keys.iter().zip(&self.slots).enumerate() {
             if i > 0 {
                 key.push('/');
@@ -574,7 +628,7 @@ impl Table {
             }
         }
         key.make_ascii_lowercase();
-        let Some(action) = self.rows.get(&key) else { return };
+        let Some(action) = self.rows.get(key) else { return };
         if !action.product.is_empty() {
             meaning.product = &action.product;
         }
@@ -605,10 +659,7 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         }
     }
     let mut asked = Asked::default();
-    let mut forms = Forms::of(text.patterns);
-    for forms in &mut forms {
-        forms.slot = forms.within.as_deref().map_or(0, |name| asked.slot(name));
-    }
+    let forms = Forms::of(text.patterns, |name| asked.slot(name));
     let mut slots = |keys: &[String]| keys.iter().map(|key| asked.slot(key)).collect();
     let tables = text.tables.into_iter().map(|t| Table {
         slots: slots(&t.keys),
@@ -645,7 +696,10 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
 fn paths(pack: &Pack) -> Vec<Path> {
     let mut names: Vec<&String> = pack.times.iter().chain(pack.fields.keys()).collect();
     names.extend(pack.applies.iter().flat_map(|a| a.has.iter().chain(a.is.keys())));
-    names.extend(pack.forms.iter().filter_map(|forms| forms.within.as_ref()));
+    names.extend(pack.forms.iter().filter_map(|forms| match &forms.about {
+        About::Value { name, .. } => Some(name),
+        About::Message | About::Record => None,
+    }));
     for table in &pack.tables {
         names.extend(table.keys.iter());
         #[allow(clippy::iter_over_hash_type)] // sorted below

@@ -6,9 +6,10 @@ use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 use hashbrown::HashMap;
+use pugmark_event::value::exact_address;
 use pugmark_event::{BatchBuilder, FieldId, Kind, Severity, Value, fields};
 
-use crate::formats::{Fit, NOT_UNDERSTOOD, Place, severity_field};
+use crate::formats::{NOT_UNDERSTOOD, Place, Row, severity_field};
 use crate::found::{Found, Pair, Val};
 use crate::header;
 use crate::pack::{Also, Alsos, Meaning, Target};
@@ -17,24 +18,24 @@ use crate::pack::{Also, Alsos, Meaning, Target};
 const SENSES_MAX: usize = 256;
 
 /// What [`Writer::write`] does for a record that no pack says anything about.
-pub(crate) fn write_fit(fit: &Fit<'_, '_>, builder: &mut BatchBuilder) {
-    if let Some(level) = fit.level() {
+pub(crate) fn write_row(row: &Row<'_, '_>, builder: &mut BatchBuilder) {
+    if let Some(level) = row.level() {
         if let Some(severity) = Severity::from_log_level(level) {
             let (id, digit) = severity_field(severity);
             put(id, id.name(), digit.value(), builder);
         }
         put(fields::LOG_LEVEL, fields::LOG_LEVEL.name(), Value::Text(level), builder);
     }
-    for (place, value) in fit.places() {
+    for (place, value) in row.places() {
         match place {
             Place::Field(id) => builder.set(*id, value.value()),
             Place::Attribute(name) => builder.attribute(name, value.value()),
         }
     }
-    for (name, host) in fit.hosts() {
+    for (name, host) in row.hosts() {
         put_envelope(fields::HOST_NAME, name, host.value(), builder);
     }
-    if let Some(message) = fit.message() {
+    if let Some(message) = row.message() {
         builder.set(fields::MESSAGE, Value::Text(message));
     }
 }
@@ -225,7 +226,7 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
     }
     match target {
         // Where an address may stand, programs also write the name that it resolves to.
-        Target::Field(id) if id.field().kind == Kind::Ip && address(text).is_none() => match *id {
+        Target::Field(id) if id.field().kind == Kind::Ip && !is_address(text) => match *id {
             fields::SOURCE_IP => builder.set(fields::SOURCE_HOST, Value::Text(text)),
             fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
             id => builder.set(id, Value::Text(text)),
@@ -234,6 +235,10 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
         Target::Field(id) => put(*id, id.name(), Value::Text(text), builder),
         Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
     }
+}
+
+fn is_address(text: &str) -> bool {
+    exact_address(text).is_some() || address(text).is_some()
 }
 
 /// The level as the product wrote it, and the severity that it means.
@@ -325,6 +330,9 @@ fn put(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
         return place(id, name, value, builder);
     }
     match field.kind {
+        Kind::Ip if exact_address(text).is_some_and(|address| address.is_ipv4()) => {
+            place(id, name, value, builder);
+        }
         Kind::Ip => match address(text).map(|a| a.to_string()) {
             Some(canonical) if canonical != text => {
                 builder.text(id, &canonical);

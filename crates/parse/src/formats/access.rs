@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use pugmark_event::fields;
 
-use super::{Context, Format};
+use super::{Context, Format, cut_at};
 use crate::found::{Found, Val};
 use crate::time;
 
@@ -34,7 +34,7 @@ fn time_at(head: &[u8]) -> Option<usize> {
 fn read<'a>(record: &'a str, _: &Context<'_>) -> Option<Found<'a>> {
     let head = &record.as_bytes()[..record.len().min(HEAD_BYTES_MAX)];
     let at = time_at(head)?;
-    let mut found = Found::new("access");
+    let mut found = Found::of_line("access");
     client(&record[..at], &mut found)?;
     let rest = &record[at + 2..];
     let (stamp, used) = time::clf(rest.as_bytes())?;
@@ -43,12 +43,12 @@ fn read<'a>(record: &'a str, _: &Context<'_>) -> Option<Found<'a>> {
     let (line, rest) = quoted(rest)?;
     request(line, &mut found);
     let rest = rest.trim_start_matches(' ');
-    let (status, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (status, rest) = cut_at(rest, b' ').unwrap_or((rest, ""));
     if !status.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         return None;
     }
     number(fields::HTTP_STATUS, status, &mut found);
-    let (bytes, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (bytes, rest) = cut_at(rest, b' ').unwrap_or((rest, ""));
     number(fields::HTTP_BYTES, bytes, &mut found);
     agents(rest, &mut found);
     Some(found)
@@ -134,7 +134,7 @@ fn quoted(text: &str) -> Option<(&str, &str)> {
 fn request<'a>(line: &'a str, found: &mut Found<'a>) {
     let is_method =
         |m: &str| (2..=32).contains(&m.len()) && m.bytes().all(|b| b.is_ascii_alphabetic());
-    let Some((method, rest)) = line.split_once(' ').filter(|(m, _)| is_method(m)) else {
+    let Some((method, rest)) = cut_at(line, b' ').filter(|(m, _)| is_method(m)) else {
         return found.attribute("http.request.line", line);
     };
     found.field(fields::HTTP_METHOD, method);
@@ -146,7 +146,7 @@ fn request<'a>(line: &'a str, found: &mut Found<'a>) {
         _ => rest,
     };
     found.field(fields::URL_ORIGINAL, url);
-    let (path, query) = match url.split_once('?') {
+    let (path, query) = match cut_at(url, b'?') {
         Some((path, query)) => (path, query),
         None => (url, ""),
     };

@@ -17,7 +17,7 @@ use crate::time::{self, Stamp};
 mod shape;
 mod shipped;
 
-pub(crate) use shape::{Fit, Place, Shapes};
+pub(crate) use shape::{Fit, Place, Row, Shapes};
 use shipped::Marks;
 
 /// Levels of objects that are flattened.
@@ -92,15 +92,20 @@ fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     if let Some(event) = shipped::windows_event(marks, &mut found, context) {
         return Some(event);
     }
+    Some(interpreted(found, marks, context))
+}
+
+/// Gives names their meaning, and opens the record if it is around another.
+fn interpreted<'a>(mut found: Found<'a>, marks: Marks, context: &Context<'_>) -> Found<'a> {
     interpret(&mut found, context);
     if let Some(opened) = shipped::open(marks, &mut found, context) {
-        return Some(opened);
+        return opened;
     }
     // The journal keeps records of the audit daemon without their heads.
     if found.program.as_deref() == Some("audit") {
-        return Some(shipped::opened(found, context));
+        return shipped::opened(found, context);
     }
-    Some(open_wrap(found, context))
+    open_wrap(found, context)
 }
 
 /// Opens a record that is around another: what a shipper adds to a line, or JSON in JSON.

@@ -26,7 +26,7 @@ mod table;
 mod windows;
 mod windows_xml;
 
-pub(crate) use json::{Fit, Place, Shapes, severity_field};
+pub(crate) use json::{Fit, Place, Row, Shapes, severity_field};
 pub(crate) use keyvalue::scan as scan_pairs;
 
 /// The format of what has none.
@@ -106,6 +106,12 @@ pub(crate) fn read<'a>(record: &'a str, hint: Option<&str>, context: &Context<'_
         .filter(|format| (format.looks)(text.as_bytes()))
         .find_map(|format| (format.read)(text, context))
         .unwrap_or_else(|| plain::keep(text))
+}
+
+/// The text before the first such byte of ASCII, and what is behind it.
+pub(crate) fn cut_at(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// Formats that stand inside a syslog envelope.

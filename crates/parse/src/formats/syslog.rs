@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use pugmark_event::{Severity, fields};
 
 use super::json::severity_field;
-use super::{Context, Format, audit, keyvalue};
+use super::{Context, Format, audit, cut_at, keyvalue};
 use crate::found::{Found, Pair, Val};
 use crate::time;
 
@@ -55,7 +55,7 @@ fn looks(record: &[u8]) -> bool {
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let (priority, rest) = priority(record);
-    let mut found = Found::new("syslog");
+    let mut found = Found::of_line("syslog");
     if let Some((number, text)) = priority {
         set_priority(number, text, &mut found);
     }
@@ -149,7 +149,7 @@ fn rfc5424<'a>(rest: &'a str, found: &mut Found<'a>) -> Option<&'a str> {
         Some((name, pid)) if procid == "-" && !name.is_empty() => (name, pid),
         _ => (app, procid),
     };
-    let (msgid, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (msgid, rest) = cut_at(rest, b' ').unwrap_or((rest, ""));
     if stamp != "-" {
         found.stamp = Some(time::iso(stamp.as_bytes()).filter(|(_, n)| *n == stamp.len())?.0);
     }
@@ -174,7 +174,7 @@ fn moment(text: &str) -> Option<(&str, &str)> {
 }
 
 fn token(text: &str) -> Option<(&str, &str)> {
-    text.split_once(' ').filter(|(token, _)| !token.is_empty())
+    cut_at(text, b' ').filter(|(token, _)| !token.is_empty())
 }
 
 /// `[id param="value" ...]...`; returns what follows. Malformed data is left in the message.
@@ -266,7 +266,7 @@ fn rfc3164<'a>(
 /// True for `container exec_create: /bin/sh ID (image=...)`, an event as `docker events` prints it.
 fn is_docker(rest: &str) -> bool {
     rest.ends_with(')')
-        && rest.split_once(' ').is_some_and(|(object, action)| {
+        && cut_at(rest, b' ').is_some_and(|(object, action)| {
             DOCKER_OBJECTS.contains(&object) && !action.contains("]: ")
         })
 }
@@ -285,7 +285,7 @@ fn has_pid(rest: &str) -> bool {
     let is_tag = |text: &str| tag(text).is_some_and(|(_, pid, _)| pid.is_some_and(is_pid));
     let rest = rest.trim_start();
     is_tag(rest)
-        || rest.split_once(' ').is_some_and(|(host, after)| {
+        || cut_at(rest, b' ').is_some_and(|(host, after)| {
             is_host(host) && !is_number(host) && is_tag(after.trim_start())
         })
 }
@@ -296,7 +296,7 @@ fn is_number(text: &str) -> bool {
 
 /// True for `host tag: ...`, not for `INFO module: ...` of a program's own log.
 fn sure(rest: &str) -> bool {
-    let Some((host, rest)) = rest.trim_start().split_once(' ') else { return false };
+    let Some((host, rest)) = cut_at(rest.trim_start(), b' ') else { return false };
     let bare = host.trim_matches(['[', ']', ':']);
     if is_socket(host) && !has_pid(rest) {
         return false;
@@ -341,7 +341,7 @@ fn after_time<'a>(rest: &'a str, context: &Context<'_>, found: &mut Found<'a>) -
         origin("", name, pid.unwrap_or(""), found);
         return message;
     }
-    let Some((host, after)) = rest.split_once(' ') else { return rest };
+    let Some((host, after)) = cut_at(rest, b' ') else { return rest };
     if (found.stamp.is_none() && !has_pid(rest)) || !is_host(host) || host.contains('=') {
         return rest;
     }
@@ -422,7 +422,7 @@ fn relayed<'a>(
 
 /// The text behind a first word that names facility and level, else the text.
 fn after_level<'a>(text: &'a str, found: &mut Found<'a>) -> &'a str {
-    match text.split_once(' ') {
+    match cut_at(text, b' ') {
         Some((word, rest)) if set_level(word, found) => rest.trim_start_matches(' '),
         _ => text,
     }

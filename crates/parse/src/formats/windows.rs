@@ -117,30 +117,80 @@ fn looks(record: &[u8]) -> bool {
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {
     let mut flat = Found::new("windows");
     json::flatten(record, &mut flat)?;
-    let has = |name: &str| flat.pairs.iter().any(|pair| pair.name == name);
-    if has("event_id") && has("log_name") && has("computer_name") {
-        flat.pairs.iter_mut().for_each(of_winlogbeat_6);
-    }
+    of_beat(&mut flat.pairs);
     let mut found = of_pairs(flat.pairs, context)?;
     found.issues.extend(flat.issues);
     Some(found)
 }
 
+/// Gives names of Winlogbeat 6 those of its successors, if they are its names.
+fn of_beat(pairs: &mut [Pair<'_>]) {
+    let has = |name: &str| pairs.iter().any(|pair| pair.name == name);
+    if has("event_id") && has("log_name") && has("computer_name") {
+        pairs.iter_mut().for_each(of_winlogbeat_6);
+    }
+}
+
 /// An event of its flattened names; `None` when it is none of Windows.
 pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Option<Found<'a>> {
     let mut found = Found::new("windows");
-    found.product = "windows";
     found.pairs.reserve(pairs.len());
     for pair in pairs {
         native(pair, &mut found);
     }
-    let known = found.pair("EventID").is_some()
-        && ["Channel", "Provider_Name", "SourceName", "Computer"]
-            .iter()
-            .any(|n| found.pair(n).is_some());
-    if !known {
-        return None;
+    is_event(&found).then(|| of_natives(found.pairs, context))
+}
+
+/// True for the names of an event.
+fn is_event(found: &Found<'_>) -> bool {
+    let wheres = ["Channel", "Provider_Name", "SourceName", "Computer"];
+    found.pair("EventID").is_some() && wheres.iter().any(|name| found.pair(name).is_some())
+}
+
+/// A name of a flattened record, as [`read`] would have it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NativeName {
+    /// None for what says nothing.
+    pub(super) name: Option<String>,
+    /// True when an array under it is taken apart.
+    pub(super) opens_arrays: bool,
+}
+
+/// What becomes of the names of a flattened record that `looks` like an event of Windows, or does
+/// not, whatever its values are.
+///
+/// # Errors
+/// When it hangs on the values whether it is an event.
+pub(super) fn native_names(
+    looks: bool,
+    pairs: &[Pair<'_>],
+) -> Result<Option<Vec<NativeName>>, ValuesDecide> {
+    let mut flat = pairs.to_vec();
+    of_beat(&mut flat);
+    let mut found = Found::new("windows");
+    let mut names = Vec::with_capacity(flat.len());
+    for Pair { name, .. } in flat {
+        let mut probe = Found::new("windows");
+        native(Pair { name: name.clone(), value: Val::Json("[]".into()) }, &mut probe);
+        let before = found.pairs.len();
+        native(Pair { name, value: Val::Null }, &mut found);
+        let name = found.pairs.get(before).map(|pair| pair.name.to_string());
+        names.push(NativeName { name, opens_arrays: probe.pairs.is_empty() });
     }
+    match (is_event(&found), looks) {
+        (false, _) => Ok(None),
+        (true, true) => Ok(Some(names)),
+        (true, false) => Err(ValuesDecide),
+    }
+}
+
+/// A value that is a name decides what a record is.
+#[derive(Debug)]
+pub(super) struct ValuesDecide;
+
+/// An event of its native names.
+pub(super) fn of_natives<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Found<'a> {
+    let mut found = Found { product: "windows", pairs, ..Found::new("windows") };
     found.stamp = json::take_time(&mut found, TIMES, context)
         .or_else(|| json::take_time(&mut found, &[UTC_TIME], context).map(Stamp::in_utc))
         .or_else(|| json::take_time(&mut found, LOCAL_TIMES, context));
@@ -155,7 +205,7 @@ pub(super) fn of_pairs<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Optio
             found.envelope.push((*id, name, value));
         }
     }
-    Some(found)
+    found
 }
 
 /// An event as Wazuh's agent has it: `win.system.eventID`, `win.eventdata.targetUserName`.

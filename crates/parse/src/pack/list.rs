@@ -8,7 +8,8 @@ use aho_corasick::AhoCorasick;
 use hashbrown::HashMap;
 use pugmark_event::fields;
 
-use super::{Applies, Pack, Subject, pattern};
+use super::pattern::{self, About};
+use super::{Applies, Pack, SOURCES, Subject};
 use crate::found::Found;
 use crate::path::Path;
 
@@ -27,14 +28,47 @@ pub(super) struct List {
     index: OnceLock<Index>,
 }
 
-/// What entries need: each is noted under one name, else under texts, else under nothing.
+/// What entries need: each is noted under one name, else under texts, else under names of sources,
+/// else under nothing.
 #[derive(Debug)]
 struct Index {
     by_name: HashMap<String, Vec<usize>>,
-    /// What the message may hold, and the entry that each of them is for.
-    texts: Option<AhoCorasick>,
-    by_text: Vec<usize>,
+    /// What the message may hold.
+    by_text: Texts,
+    /// What the source or the program may be called. What shippers say of it is among the names.
+    by_source: Texts,
     always: Vec<usize>,
+}
+
+/// Texts, and the entry that each of them is for.
+#[derive(Debug, Default)]
+struct Texts {
+    texts: Vec<String>,
+    entries: Vec<usize>,
+    automaton: Option<AhoCorasick>,
+}
+
+impl Texts {
+    fn add(&mut self, texts: &[String], entry: usize) {
+        self.texts.extend(texts.iter().map(|text| cut(text).to_string()));
+        self.entries.extend(std::iter::repeat_n(entry, texts.len()));
+    }
+
+    /// Gets ready to look for them. Only sizes beyond all bounds fail; then all entries are given
+    /// back.
+    fn finish(&mut self) -> Vec<usize> {
+        if self.texts.is_empty() {
+            return Vec::new();
+        }
+        self.automaton = AhoCorasick::new(std::mem::take(&mut self.texts)).ok();
+        if self.automaton.is_none() { self.entries.clone() } else { Vec::new() }
+    }
+
+    /// The entries of those that stand in `text`.
+    fn held(&self, text: &str) -> impl Iterator<Item = usize> {
+        let found = self.automaton.iter().flat_map(move |texts| texts.find_overlapping_iter(text));
+        found.map(|at| self.entries[at.pattern().as_usize()])
+    }
 }
 
 impl List {
@@ -64,7 +98,7 @@ impl List {
             return Cow::Borrowed(&self.entries);
         }
         let index = self.index.get_or_init(|| Index::of(&self.entries, packs));
-        let places = index.places(subject.message, found);
+        let places = index.places(subject, found);
         Cow::Owned(places.into_iter().map(|at| self.entries[at]).collect())
     }
 }
@@ -78,39 +112,36 @@ impl Index {
             *counts.entry(name).or_default() += 1;
         }
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
-        let (mut texts, mut by_text, mut always) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut by_text, mut by_source) = (Texts::default(), Texts::default());
+        let mut always = Vec::new();
         for (at, need) in needs.iter().enumerate() {
             // The rarest name dismisses most records.
             let rarest = need.names.iter().min_by_key(|name| counts[name.as_str()]);
             match rarest {
                 Some(name) => by_name.entry(name.clone()).or_default().push(at),
-                None if need.texts.is_empty() => always.push(at),
-                None => {
-                    by_text.extend(std::iter::repeat_n(at, need.texts.len()));
-                    texts.extend(need.texts.iter().map(|text| cut(text)));
+                None if !need.texts.is_empty() => by_text.add(&need.texts, at),
+                None if !need.sources.is_empty() => {
+                    by_source.add(&need.sources, at);
+                    SOURCES.iter().for_each(|name| by_name.entry_ref(*name).or_default().push(at));
                 }
+                None => always.push(at),
             }
         }
-        // Only sizes beyond all bounds fail; then the packs are asked.
-        let automaton = AhoCorasick::new(&texts).ok().filter(|_| !texts.is_empty());
-        if automaton.is_none() {
-            always.append(&mut by_text);
-            always.sort_unstable();
-            always.dedup();
-        }
-        Self { by_name, texts: automaton, by_text, always }
+        always.append(&mut by_text.finish());
+        always.append(&mut by_source.finish());
+        Self { by_name, by_text, by_source, always }
     }
 
-    fn places(&self, message: &str, found: &Found<'_>) -> Vec<usize> {
-        let mut places = self.always.clone();
+    fn places(&self, subject: &Subject<'_>, found: &Found<'_>) -> Vec<usize> {
+        let mut places = Vec::with_capacity(self.always.len() + 8);
+        places.extend(&self.always);
         if !self.by_name.is_empty() {
             let named = found.pairs.iter().filter_map(|pair| self.by_name.get(&*pair.name));
             places.extend(named.flatten());
         }
-        if let Some(texts) = &self.texts {
-            let held = texts.find_overlapping_iter(message);
-            places.extend(held.map(|at| self.by_text[at.pattern().as_usize()]));
-        }
+        places.extend(self.by_text.held(subject.message));
+        let program = found.program.as_deref().unwrap_or_default();
+        places.extend([subject.source, program].iter().flat_map(|name| self.by_source.held(name)));
         places.sort_unstable();
         places.dedup();
         places
@@ -123,6 +154,8 @@ struct Need {
     names: Vec<String>,
     /// Texts in the message, one of them.
     texts: Vec<String>,
+    /// Parts of the name of the source, of the program or of what shippers say of them.
+    sources: Vec<String>,
 }
 
 impl Need {
@@ -131,12 +164,12 @@ impl Need {
         let is_native = |name: &&String| fields::by_ecs_name(name).is_none();
         let named = applies.has.iter().chain(applies.is.keys().filter(is_native));
         let names = named.map(|name| Path::of(name).map_or(name.clone(), |path| path.array));
-        let texts = match applies.contains.0.is_empty() {
-            false => applies.contains.0.clone(),
+        let texts = match applies.contains.is_empty() {
+            false => applies.contains.texts().map(Cow::into_owned).collect(),
             true if applies.pattern => pack.texts().unwrap_or_default(),
             true => Vec::new(),
         };
-        Self { names: names.collect(), texts }
+        Self { names: names.collect(), texts, sources: applies.source.clone() }
     }
 }
 
@@ -147,9 +180,9 @@ impl Pack {
             return None;
         }
         let mut all = Vec::new();
-        for forms in self.forms.iter().filter(|forms| forms.is_whole()) {
+        for forms in self.forms.iter().filter(|forms| forms.about.is_whole()) {
             // Of the record more is looked at than of the message.
-            forms.within.is_none().then_some(())?;
+            (forms.about == About::Message).then_some(())?;
             for pattern in forms.patterns() {
                 let texts = pattern::required(pattern.text());
                 (!texts.is_empty()).then(|| all.extend(texts))?;

@@ -3,29 +3,57 @@
 use std::sync::OnceLock;
 
 use regex::{Regex, RegexBuilder};
-use regex_syntax::ast;
 use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::{ParserBuilder, ast};
 
+use super::matcher::{Answer, Matcher, Places};
 use super::text::PatternText;
-use super::{Target, Values, values};
+use super::{RECORD, Target, Values, values};
 
 /// A compiled pattern may take this much memory, in bytes.
 const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Texts that one pattern is known by, at most.
 const TEXTS_MAX: usize = 16;
+/// Parentheses inside of each other.
+const NEST_MAX: u32 = 32;
 /// The group that holds the time.
 const TIME: &str = "timestamp";
 
 /// The patterns of a pack that look at the same text. The first that matches has the say.
 #[derive(Debug)]
 pub(crate) struct Forms {
-    /// The native name whose value is matched; `None` for the message.
-    pub(super) within: Option<String>,
-    /// The slot of that name.
-    pub(super) slot: usize,
+    pub(super) about: About,
     patterns: Vec<Pattern>,
     index: OnceLock<Index>,
+}
+
+/// The text that patterns look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum About {
+    Message,
+    /// The whole record.
+    Record,
+    /// The value of a native name, and its slot among the names that the pack asks for.
+    Value {
+        name: String,
+        slot: usize,
+    },
+}
+
+impl About {
+    fn of(within: Option<String>, slot: impl FnOnce(&str) -> usize) -> Self {
+        match within {
+            None => About::Message,
+            Some(name) if name == RECORD => About::Record,
+            Some(name) => About::Value { slot: slot(&name), name },
+        }
+    }
+
+    /// True for the message and the record, which say whether the pack knows it.
+    pub(super) fn is_whole(&self) -> bool {
+        !matches!(self, About::Value { .. })
+    }
 }
 
 /// By the first byte of a text, the patterns that it may match, in their order: most packs and most
@@ -50,23 +78,40 @@ pub(crate) struct Pattern {
 
 #[derive(Debug)]
 struct Compiled {
-    regex: Regex,
-    /// For each group of the regex, where its text goes.
+    /// Answers for most patterns and texts.
+    matcher: Option<Matcher>,
+    /// Answers where the matcher does not.
+    regex: Expression,
+    /// For each group, where its text goes.
     groups: Vec<Option<Group>>,
+}
+
+/// A regular expression, compiled when it is first needed.
+#[derive(Debug)]
+struct Expression {
+    text: String,
+    compiled: OnceLock<Result<Regex, String>>,
+}
+
+/// Where the groups of a match stand in the text.
+enum Found<'t> {
+    Matcher(Places),
+    Regex(regex::Captures<'t>),
 }
 
 impl Forms {
     /// The patterns in groups: in the order of the first of each, and in their own order inside.
-    pub(super) fn of(texts: Vec<PatternText>) -> Vec<Self> {
+    /// `slot` gives each native name its slot.
+    pub(super) fn of(texts: Vec<PatternText>, mut slot: impl FnMut(&str) -> usize) -> Vec<Self> {
         let mut all: Vec<Self> = Vec::new();
-        for text in texts {
-            let within = text.r#in.clone();
+        for mut text in texts {
+            let about = About::of(text.r#in.take(), &mut slot);
             let pattern = Pattern::new(text);
-            match all.iter_mut().find(|forms| forms.within == within) {
+            match all.iter_mut().find(|forms| forms.about == about) {
                 Some(forms) => forms.patterns.push(pattern),
                 None => {
                     let index = OnceLock::new();
-                    all.push(Self { within, slot: 0, patterns: vec![pattern], index });
+                    all.push(Self { about, patterns: vec![pattern], index });
                 }
             }
         }
@@ -159,7 +204,8 @@ impl Pattern {
     /// # Errors
     /// When it is no regex, or a too big one.
     pub(super) fn check(&self) -> Result<(), String> {
-        self.compiled().as_ref().map(drop).map_err(Clone::clone)
+        let compiled = self.compiled().as_ref().map_err(Clone::clone)?;
+        compiled.regex.get().as_ref().map(drop).map_err(|error| unusable(&self.text, error))
     }
 
     /// As it is written.
@@ -182,32 +228,80 @@ impl Pattern {
         text: &'t str,
     ) -> Option<impl Iterator<Item = (&'p Group, &'t str)> + use<'p, 't>> {
         let compiled = self.compiled().as_ref().ok()?;
-        let captures = compiled.regex.captures(text)?;
-        Some(
-            compiled
-                .groups
-                .iter()
-                .enumerate()
-                .filter_map(move |(i, group)| Some((group.as_ref()?, captures.get(i)?.as_str()))),
-        )
+        let found = compiled.find(text)?;
+        let groups = compiled.groups.iter().enumerate();
+        Some(groups.filter_map(move |(i, group)| Some((group.as_ref()?, found.get(i, text)?))))
+    }
+}
+
+impl Compiled {
+    fn find<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+        match self.matcher.as_ref().map_or(Answer::GaveUp, |matcher| matcher.find(text)) {
+            Answer::Match(places) => Some(Found::Matcher(places)),
+            Answer::NoMatch => None,
+            Answer::GaveUp => self.regex.get().as_ref().ok()?.captures(text).map(Found::Regex),
+        }
+    }
+}
+
+impl<'t> Found<'t> {
+    fn get(&self, group: usize, text: &'t str) -> Option<&'t str> {
+        match self {
+            Found::Matcher(places) => places.get(group, text),
+            Found::Regex(captures) => Some(captures.get(group)?.as_str()),
+        }
+    }
+}
+
+impl Expression {
+    fn get(&self) -> &Result<Regex, String> {
+        self.compiled.get_or_init(|| {
+            let builder = RegexBuilder::new(&self.text)
+                .size_limit(PATTERN_BYTES_MAX)
+                .dfa_size_limit(PATTERN_BYTES_MAX)
+                .nest_limit(NEST_MAX)
+                .build();
+            builder.map_err(|error| error.to_string())
+        })
     }
 }
 
 /// True when a pack may hold this pattern.
 pub(crate) fn is_usable(pattern: &str) -> bool {
-    compile(pattern).is_ok()
+    compile(pattern).is_ok_and(|compiled| compiled.regex.get().is_ok())
+}
+
+fn unusable(pattern: &str, error: &str) -> String {
+    format!("pattern {pattern:?} is no usable regex: {error}")
 }
 
 fn compile(pattern: &str) -> Result<Compiled, String> {
-    let error = |e: &dyn std::fmt::Display| format!("pattern {pattern:?} is no usable regex: {e}");
-    let regex = RegexBuilder::new(&format!("^(?:{})", in_ascii(pattern).map_err(|e| error(&e))?))
-        .size_limit(PATTERN_BYTES_MAX)
-        .dfa_size_limit(PATTERN_BYTES_MAX)
-        .nest_limit(32)
-        .build()
-        .map_err(|e| error(&e))?;
-    let groups = regex.capture_names().map(|name| name.map(Group::of)).collect();
-    Ok(Compiled { regex, groups })
+    let error = |e: &dyn std::fmt::Display| unusable(pattern, &e.to_string());
+    let text = format!("^(?:{})", in_ascii(pattern).map_err(|e| error(&e))?);
+    let parser = ParserBuilder::new().nest_limit(NEST_MAX).build().parse(&text);
+    let tree = parser.map_err(|e| error(&e))?;
+    let mut groups = vec![None];
+    name_groups(&tree, &mut groups);
+    let matcher = Matcher::of(&tree);
+    let regex = Expression { text, compiled: OnceLock::new() };
+    Ok(Compiled { matcher, regex, groups })
+}
+
+/// Adds where the text of each group goes, in the order of their numbers.
+fn name_groups(tree: &Hir, groups: &mut Vec<Option<Group>>) {
+    match tree.kind() {
+        HirKind::Capture(capture) => {
+            let at = capture.index as usize;
+            groups.resize_with(groups.len().max(at + 1), || None);
+            groups[at] = capture.name.as_deref().map(Group::of);
+            name_groups(&capture.sub, groups);
+        }
+        HirKind::Repetition(repetition) => name_groups(&repetition.sub, groups),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => {
+            parts.iter().for_each(|part| name_groups(part, groups));
+        }
+        _ => {}
+    }
 }
 
 /// The pattern with `\d`, `\s` and `\w` meaning what logs mean: digits, blanks and letters of
@@ -374,6 +468,118 @@ mod tests {
         }
     }
 
+    /// Compares the matcher with the regex; false if the matcher does not say.
+    #[track_caller]
+    fn compare(compiled: &Compiled, text: &str) -> bool {
+        let answer = compiled.matcher.as_ref().map(|matcher| matcher.find(text));
+        let quick = match answer {
+            Some(Answer::Match(places)) => Some(Found::Matcher(places)),
+            Some(Answer::NoMatch) => None,
+            Some(Answer::GaveUp) | None => return false,
+        };
+        let regex = compiled.regex.get().as_ref().expect("a usable regex");
+        let groups = |found: Option<Found<'_>>| {
+            let texts = |found: Found<'_>| {
+                let at = |i| found.get(i, text).map(|part| (part.as_ptr().addr(), part.len()));
+                (1..compiled.groups.len()).map(at).collect::<Vec<_>>()
+            };
+            found.map(texts)
+        };
+        let (quick, sure) = (groups(quick), groups(regex.captures(text).map(Found::Regex)));
+        assert_eq!(quick, sure, "{:?} of {text:?}", compiled.regex.text);
+        true
+    }
+
+    #[test]
+    fn matcher_and_regex_agree() {
+        for (pattern, texts) in [
+            (
+                r"Failed (?<a>\S+) for (?<b>.*) from (?<c>\S+)",
+                &["Failed x for a from b from c d"][..],
+            ),
+            (r"(?<a>.*?) in (?<b>.*?)(?: x)?$", &["a in b in c x", "in x", " in "]),
+            (r"(?:ab|a)(?<x>b?)(?<y>c*)$", &["ab", "abb", "abcc", "ac", "abd"]),
+            (r"(?:(?<x>\w)=(?<y>\d);)*z", &["a=1;b=2;z", "a=1;b=;z", "z", ""]),
+            (r"(?<x>a{2,3}?)(?<y>a{0,2})b", &["aaaab", "aab", "ab", "aaaaaab"]),
+            (r"(?:ab){1,3}(?<x>\S*)", &["ab", "ababababab", "a"]),
+            (r"[^ ]+ (?<x>.)\b(?<y>.*)\B$", &["é é b", "a b-", "a bc", "a b é"]),
+            (r"(?s)(?<x>.*)[\\/](?<y>[^\\/]+)$", &["C:\\a\\b.exe", "a/\n/é", "/", "x"]),
+            (r"é(?<x>[^é])", &["éa", "éé"]),
+            (r"(?<x>\S*)\s*(?:^|$)", &["a  ", "", "ab c"]),
+        ] {
+            let compiled = compile(pattern).unwrap();
+            texts.iter().for_each(|text| drop(compare(&compiled, text)));
+        }
+    }
+
+    #[test]
+    fn patterns_of_packs_need_no_regex() {
+        let root = std::path::Path::new(concat!(env!("WORKSPACE_ROOT"), "content/parsers"));
+        let (mut asked, mut answered) = (0, 0);
+        for source in crate::builtin() {
+            let pack = super::super::compile(&source).unwrap();
+            let tests = root.join(&source.path).parent().unwrap().join("tests");
+            let files = std::fs::read_dir(tests).into_iter().flatten().flatten();
+            let cases = files.flat_map(|file| {
+                let text = std::fs::read_to_string(file.path()).unwrap();
+                serde_json::from_str::<Vec<serde_json::Value>>(&text).unwrap()
+            });
+            for case in cases {
+                let input = case["input"].as_str().unwrap();
+                let words = input.match_indices([' ', ':', '"']).map(|(at, text)| at + text.len());
+                let starts: Vec<usize> = std::iter::once(0).chain(words).take(24).collect();
+                for pattern in pack.patterns() {
+                    let compiled = pattern.compiled().as_ref().unwrap();
+                    for start in &starts {
+                        asked += 1;
+                        answered += usize::from(compare(compiled, &input[*start..]));
+                    }
+                }
+            }
+        }
+        println!("{answered} of {asked} texts needed no regex");
+        assert!(asked > 100_000 && answered * 100 > asked * 95, "{answered} of {asked}");
+    }
+
+    #[test]
+    fn what_takes_too_long_is_left_to_the_regex() {
+        let compiled = compile("(?:a?){20}a{20}(?<x>b)").unwrap();
+        assert!(!compare(&compiled, &"a".repeat(40)));
+        assert!(compiled.find(&format!("{}b", "a".repeat(40))).is_some());
+    }
+
+    /// Patterns of all kinds, of few letters.
+    fn patterns() -> impl Strategy<Value = String> {
+        let leaf = prop::sample::select(vec![
+            "a", "b", "ab", " ", "é", "\\d", "\\S", ".", "[ab]", "[^a]", "[é-ü]", "$", "^", "\\b",
+            "1",
+        ]);
+        leaf.prop_map(str::to_string).prop_recursive(4, 24, 4, |inner| {
+            let repeats =
+                prop::sample::select(vec!["*", "+", "?", "*?", "+?", "??", "{2}", "{1,3}", "{2,}"]);
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 1..5).prop_map(|parts| parts.concat()),
+                (inner.clone(), repeats).prop_map(|(part, how)| format!("(?:{part}){how}")),
+                prop::collection::vec(inner.clone(), 2..4)
+                    .prop_map(|parts| format!("(?:{})", parts.join("|"))),
+                inner.prop_map(|part| format!("({part})")),
+            ]
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn any_pattern_finds_what_the_regex_finds(
+            pattern in patterns(), texts in prop::collection::vec("[ab1 éü]{0,9}", 8),
+        ) {
+            let compiled = compile(&pattern).unwrap();
+            if compiled.regex.get().is_ok() {
+                texts.iter().for_each(|text| drop(compare(&compiled, text)));
+            }
+        }
+    }
+
     proptest! {
         /// No start dismisses a text that the pattern matches.
         #[test]
@@ -383,7 +589,7 @@ mod tests {
             let text_of = |text: &str| PatternText {
                 pattern: text.to_string(), r#in: None, values: Default::default(),
             };
-            let forms = Forms::of(vec![text_of(&pattern)]);
+            let forms = Forms::of(vec![text_of(&pattern)], |_| 0);
             if Regex::new(&format!("^(?:{pattern})")).is_ok_and(|r| r.is_match(&text)) {
                 prop_assert!(forms[0].candidates(&text).count() == 1, "{} {}", pattern, text);
                 let texts = required(&pattern);

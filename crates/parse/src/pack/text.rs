@@ -1,7 +1,9 @@
 //! A pack as it is written: content/parsers/README.md describes each key.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use memchr::memmem::Finder;
 use serde::Deserialize;
 
 /// The whole file.
@@ -49,7 +51,7 @@ pub(crate) struct Applies {
     /// These native names have one of these values; `*` at the end of one stands for anything.
     pub(crate) is: BTreeMap<String, OneOrMore>,
     /// Its message holds one of these texts.
-    pub(super) contains: OneOrMore,
+    pub(super) contains: Parts,
     /// One of the pack's patterns or columns fits its message.
     pub(super) pattern: bool,
 }
@@ -59,7 +61,7 @@ impl Applies {
     pub(super) fn weight(&self) -> usize {
         self.has.len()
             + 2 * self.is.len()
-            + usize::from(!self.contains.0.is_empty())
+            + usize::from(!self.contains.is_empty())
             + usize::from(!self.program.is_empty())
             + usize::from(!self.source.is_empty())
             + usize::from(self.pattern)
@@ -84,6 +86,33 @@ impl From<OneOrMoreText> for OneOrMore {
             OneOrMoreText::One(one) => Self(vec![one]),
             OneOrMoreText::More(more) => Self(more),
         }
+    }
+}
+
+/// Texts of which one stands somewhere.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(from = "OneOrMoreText")]
+pub(super) struct Parts(Vec<Finder<'static>>);
+
+impl From<OneOrMoreText> for Parts {
+    fn from(text: OneOrMoreText) -> Self {
+        let texts = OneOrMore::from(text).0;
+        Self(texts.iter().map(|text| Finder::new(text).into_owned()).collect())
+    }
+}
+
+impl Parts {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
+        self.0.iter().map(|part| String::from_utf8_lossy(part.needle()))
+    }
+
+    /// True when one of them stands in the text.
+    pub(super) fn are_in(&self, text: &str) -> bool {
+        self.0.iter().any(|part| part.find(text.as_bytes()).is_some())
     }
 }
 

@@ -3,23 +3,26 @@
 //! A program writes the same names in the same order, again and again; only the values differ. A
 //! [`Shape`] is such an order, learnt from one record that was read the long way: the text between
 //! the values, byte for byte, and what becomes of each value. A record that fits it needs no look
-//! at its names. Whatever does not fit in every respect is read the long way: shapes change the
-//! time that reading takes, and nothing else.
+//! at its names: where no pack has anything to say of them, values go straight to their places;
+//! else a pack gets the names as the long way would have found them. Whatever does not fit in every
+//! respect is read the long way: shapes change the time that reading takes, and nothing else.
 
 use pugmark_event::time::Micros;
 use pugmark_event::{FieldId, fields};
 
+use super::super::windows::{self, NativeName};
 use super::shipped::Marks;
 use super::{
-    DEPTH_MAX, DOCUMENT, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, is_record, is_text,
+    Context, DEPTH_MAX, DOCUMENT, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, interpreted,
+    is_record, is_text,
 };
-use crate::found::{Found, Val};
+use crate::found::{Found, Pair, Val};
 use crate::time::{self, Stamp};
 
 /// Shapes kept of one block; a source with more is read the long way, as without any.
 const SHAPES_MAX: usize = 16;
 /// Values of a record that has a shape.
-const SLOTS_MAX: usize = 64;
+const SLOTS_MAX: usize = 128;
 /// Longest record that a shape is learnt from, in bytes: most of it is values, but a hostile one
 /// would be all names.
 const LEARNT_BYTES_MAX: usize = 16 << 10;
@@ -39,15 +42,34 @@ pub(crate) struct Shapes<'a> {
     hits: usize,
     misses: usize,
     closed: bool,
+    /// The door says that records are JSON, so that none is looked at as an event of Windows.
+    is_json: bool,
 }
 
 /// What records of one shape have in common.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shape {
     /// The text before each value and after the last one, all in one.
     gaps: String,
     /// Where in it the text before each value ends.
     ends: Vec<usize>,
+    reading: Reading,
+}
+
+/// What becomes of the values.
+#[derive(Debug)]
+enum Reading {
+    /// They go to their places.
+    Places(Places),
+    /// They get these names.
+    Json(Vec<String>),
+    /// They get those that an event of Windows has for them.
+    Windows(Vec<NativeName>),
+}
+
+/// Where the values of a record go.
+#[derive(Debug, Default)]
+struct Places {
     time: Option<usize>,
     level: Option<usize>,
     message: Option<usize>,
@@ -77,54 +99,62 @@ impl Place {
 }
 
 /// A record that fits a shape.
-pub(crate) struct Fit<'s, 'a> {
-    shape: &'s Shape,
+pub(crate) enum Fit<'s, 'a> {
+    /// No pack has anything to say of it.
+    Row(Row<'s, 'a>),
+    /// What the long way would have found.
+    Found(Found<'s>),
+}
+
+/// Values whose places are known.
+pub(crate) struct Row<'s, 'a> {
+    row: &'s Places,
     values: &'s [Val<'a>],
     /// When it happened.
     pub(crate) stamp: Option<Stamp>,
 }
 
-impl<'s, 'a> Fit<'s, 'a> {
+impl<'s, 'a> Row<'s, 'a> {
     /// The level as written.
     pub(crate) fn level(&self) -> Option<&'s str> {
-        self.shape.level.map(|slot| self.values[slot].text())
+        self.row.level.map(|slot| self.values[slot].text())
     }
 
     /// The text of the record.
     pub(crate) fn message(&self) -> Option<&'s str> {
-        self.shape.message.map(|slot| self.values[slot].text())
+        self.row.message.map(|slot| self.values[slot].text())
     }
 
     /// Names of the host and what the record calls them.
     pub(crate) fn hosts(&self) -> impl Iterator<Item = (&'static str, &'s Val<'a>)> {
-        self.shape.hosts.iter().map(|(slot, name)| (*name, &self.values[*slot]))
+        self.row.hosts.iter().map(|(slot, name)| (*name, &self.values[*slot]))
     }
 
     /// All other values.
     pub(crate) fn places(&self) -> impl Iterator<Item = (&'s Place, &'s Val<'a>)> {
-        self.shape.places.iter().map(|(slot, place)| (place, &self.values[*slot]))
+        self.row.places.iter().map(|(slot, place)| (place, &self.values[*slot]))
     }
 }
 
 impl<'a> Shapes<'a> {
     /// Shapes for a block of `records`, whose door names the format `hint`.
     pub(crate) fn new(records: usize, hint: Option<&str>) -> Self {
-        let closed = records < RECORDS_MIN || hint.is_some_and(|name| name != super::FORMAT.name);
-        Self { closed, ..Self::default() }
+        let is_json = hint == Some(super::FORMAT.name);
+        let is_open = is_json || hint.is_none_or(|name| name == windows::FORMAT.name);
+        Self { closed: records < RECORDS_MIN || !is_open, is_json, ..Self::default() }
     }
 
     /// Reads a record by the shape that it fits.
-    pub(crate) fn fit(&mut self, record: &'a str, received: Micros) -> Option<Fit<'_, 'a>> {
+    pub(crate) fn fit<'s>(&'s mut self, record: &'a str, received: Micros) -> Option<Fit<'s, 'a>> {
         if self.closed {
             return None;
         }
-        let mut fitting = None;
-        for (index, shape) in self.known.iter().enumerate() {
-            if let Some(stamp) = shape.fit(record, received, &mut self.values) {
-                fitting = Some((index, stamp));
-                break;
-            }
-        }
+        let values = &mut self.values;
+        let mut shapes = self.known.iter().enumerate();
+        let fitting = shapes.find_map(|(index, shape)| {
+            let stamp = shape.fit(record, received, values)?;
+            Some((index, stamp))
+        });
         let Some((index, stamp)) = fitting else {
             self.misses += 1;
             self.closed = self.misses >= MISSES_MAX && self.misses > self.hits;
@@ -132,12 +162,27 @@ impl<'a> Shapes<'a> {
         };
         self.hits += 1;
         self.known.swap(0, index);
-        Some(Fit { shape: &self.known[0], values: &self.values, stamp })
+        Some(match &self.known[0].reading {
+            Reading::Places(row) => Fit::Row(Row { row, values: &self.values, stamp }),
+            Reading::Json(names) => {
+                let named = names.iter().zip(self.values.drain(..));
+                let pairs = named.map(|(name, value)| Pair { name: name.into(), value }).collect();
+                let found = Found { pairs, ..Found::new(super::FORMAT.name) };
+                Fit::Found(interpreted(found, Marks::default(), &Context::at(received)))
+            }
+            Reading::Windows(names) => {
+                let mut pairs = Vec::with_capacity(names.len());
+                let named = names.iter().zip(self.values.drain(..));
+                let named = named.filter_map(|(name, value)| Some((name.name.as_ref()?, value)));
+                pairs.extend(named.map(|(name, value)| Pair { name: name.into(), value }));
+                Fit::Found(windows::of_natives(pairs, &Context::at(received)))
+            }
+        })
     }
 
     /// Takes the shape of a record that fitted none and was read the long way. `is_of_pack` says
     /// whether a pack may have something to say about a record with these names: then its meaning
-    /// may hang on its values, and it has no shape.
+    /// may hang on its values.
     pub(crate) fn learn(
         &mut self,
         record: &str,
@@ -146,7 +191,7 @@ impl<'a> Shapes<'a> {
     ) {
         if !self.closed
             && self.known.len() < SHAPES_MAX
-            && let Some(shape) = Shape::learn(record, received, is_of_pack)
+            && let Some(shape) = Shape::learn(record, received, self.is_json, is_of_pack)
         {
             self.known.push(shape);
         }
@@ -157,12 +202,10 @@ impl Shape {
     fn learn(
         record: &str,
         received: Micros,
+        is_json: bool,
         is_of_pack: impl Fn(&[&str]) -> bool,
     ) -> Option<Shape> {
-        // Windows events have names that are found by their values.
-        if record.len() > LEARNT_BYTES_MAX
-            || (super::super::windows::FORMAT.looks)(record.as_bytes())
-        {
+        if record.len() > LEARNT_BYTES_MAX {
             return None;
         }
         let mut found = Found::new(super::FORMAT.name);
@@ -174,52 +217,27 @@ impl Shape {
         if !found.issues.is_empty() || pairs.is_empty() || pairs.len() > SLOTS_MAX {
             return None;
         }
-        let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
-        let is_shipped = names.iter().any(|name| SHIPPERS.contains(name));
-        if is_shipped || !Marks::of(names.iter().copied()).is_empty() {
-            return None;
-        }
-        let mut shape = Shape::default();
+        let (mut gaps, mut ends) = (String::new(), Vec::new());
         let mut end = 0;
         for (span, level) in spans {
             // An empty object, which the next record may fill.
             if record.as_bytes()[span.start] == b'{' || level > LEVEL_MAX {
                 return None;
             }
-            shape.gaps.push_str(&record[end..span.start]);
-            shape.ends.push(shape.gaps.len());
+            gaps.push_str(&record[end..span.start]);
+            ends.push(gaps.len());
             end = span.end;
         }
-        shape.gaps.push_str(&record[end..]);
-        if shape.gaps.contains('\\') || (0..names.len()).any(|i| is_odd(&names, i)) {
+        gaps.push_str(&record[end..]);
+        if gaps.contains('\\') {
             return None;
         }
-        shape.assign(&names);
-        let values: Vec<Val<'_>> = pairs.iter().map(|pair| pair.value.clone()).collect();
-        shape.stamp(&values, received)?;
-        let places: Vec<&str> = shape.places.iter().map(|(slot, _)| names[*slot]).collect();
-        (!is_of_pack(&places)).then_some(shape)
+        let reading = Reading::of(&gaps, pairs, received, is_json, is_of_pack)?;
+        Some(Shape { gaps, ends, reading })
     }
 
-    /// Gives each slot its meaning, as [`super::interpret`] does.
-    fn assign(&mut self, names: &[&str]) {
-        let first = |of: &[&str]| of.iter().find_map(|name| names.iter().position(|n| n == name));
-        self.time = first(TIMES);
-        self.level = first(LEVELS);
-        self.message = first(MESSAGES);
-        for host in HOSTS {
-            self.hosts.extend(names.iter().position(|n| n == host).map(|slot| (slot, *host)));
-        }
-        for (slot, name) in names.iter().enumerate() {
-            let taken = [self.time, self.level, self.message].contains(&Some(slot))
-                || self.hosts.iter().any(|(host, _)| *host == slot);
-            if !taken {
-                self.places.push((slot, Place::of(name)));
-            }
-        }
-    }
-
-    /// Takes the values out of a record; `None` when it does not fit.
+    /// Takes the values out of a record, and its time if that has its place; `None` when it does
+    /// not fit.
     fn fit<'a>(
         &self,
         record: &'a str,
@@ -227,6 +245,11 @@ impl Shape {
         values: &mut Vec<Val<'a>>,
     ) -> Option<Option<Stamp>> {
         values.clear();
+        self.values(record, values)?;
+        self.reading.takes(values, received)
+    }
+
+    fn values<'a>(&self, record: &'a str, values: &mut Vec<Val<'a>>) -> Option<()> {
         let gaps = self.gaps.as_bytes();
         let mut walk = Walk::new(record);
         let mut start = 0;
@@ -236,10 +259,77 @@ impl Shape {
             start = *end;
         }
         walk.text(&gaps[start..])?;
-        if !walk.is_at_end() {
+        walk.is_at_end().then_some(())
+    }
+}
+
+impl Reading {
+    /// `None` where more than the names decides how a record is read.
+    fn of(
+        gaps: &str,
+        pairs: &[Pair<'_>],
+        received: Micros,
+        is_json: bool,
+        is_of_pack: impl Fn(&[&str]) -> bool,
+    ) -> Option<Self> {
+        let looks = (windows::FORMAT.looks)(gaps.as_bytes());
+        if !is_json && let Some(names) = windows::native_names(looks, pairs).ok()? {
+            return Some(Reading::Windows(names));
+        }
+        let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
+        let is_document = names.iter().any(|name| name.starts_with(DOCUMENT));
+        if is_document || !Marks::of(names.iter().copied()).is_empty() {
             return None;
         }
-        self.stamp(values, received)
+        let is_shipped = names.iter().any(|name| SHIPPERS.contains(name));
+        if !is_shipped && !(0..names.len()).any(|i| is_odd(&names, i)) {
+            let places = Places::of(&names);
+            let values: Vec<Val<'_>> = pairs.iter().map(|pair| pair.value.clone()).collect();
+            let named: Vec<&str> = places.places.iter().map(|(slot, _)| names[*slot]).collect();
+            if !is_of_pack(&named) {
+                return places.stamp(&values, received).map(|_| Reading::Places(places));
+            }
+        }
+        Some(Reading::Json(names.iter().map(ToString::to_string).collect()))
+    }
+
+    /// The time of a record with these values if it has its place; `None` when it is not read as
+    /// the one was that the shape is of.
+    fn takes(&self, values: &[Val<'_>], received: Micros) -> Option<Option<Stamp>> {
+        match self {
+            Reading::Places(places) => places.stamp(values, received),
+            Reading::Json(_) => Some(None),
+            Reading::Windows(names) => {
+                let opens = |(name, value): (&NativeName, &Val<'_>)| {
+                    name.opens_arrays && matches!(value, Val::Json(_))
+                };
+                (!names.iter().zip(values).any(opens)).then_some(None)
+            }
+        }
+    }
+}
+
+impl Places {
+    /// Gives each slot its meaning, as [`super::interpret`] does.
+    fn of(names: &[&str]) -> Self {
+        let first = |of: &[&str]| of.iter().find_map(|name| names.iter().position(|n| n == name));
+        let mut places = Self {
+            time: first(TIMES),
+            level: first(LEVELS),
+            message: first(MESSAGES),
+            ..Self::default()
+        };
+        for host in HOSTS {
+            places.hosts.extend(names.iter().position(|n| n == host).map(|slot| (slot, *host)));
+        }
+        for (slot, name) in names.iter().enumerate() {
+            let taken = [places.time, places.level, places.message].contains(&Some(slot))
+                || places.hosts.iter().any(|(host, _)| *host == slot);
+            if !taken {
+                places.places.push((slot, Place::of(name)));
+            }
+        }
+        places
     }
 
     /// The time of a record with these values; `None` if one of them is not what its name wants.
@@ -338,16 +428,38 @@ mod tests {
     }
 
     #[test]
+    fn packs_get_names_and_values_by_the_shape() {
+        let others = |record: &str, others: &[&str]| check(record, others, RECORDS_MIN - 1);
+        let event = r#"{"EventID":1,"Channel":"Security","Threat Name":"x","tags":["a"]}"#;
+        others(event, &[]);
+        check(event, &[r#"{"EventID":2,"Channel":null,"Threat Name":7,"tags":[]}"#], RECORDS_MIN);
+        let nested = r##"{"Event":{"#attributes":{"xmlns":"x"},"System":{"EventID":1,"Computer":"a"},"EventData":{"Data":"x"}}}"##;
+        // An array of event data is taken apart.
+        let array = nested.replace("\"Data\":\"x\"", "\"Data\":[\"x\"]");
+        others(nested, &[&array]);
+        others(r#"{"event_id":1,"log_name":"a","computer_name":"b"}"#, &[]);
+        others(r#"{"winlog":{"event_id":1,"channel":"Security","event_data":{"a":1}}}"#, &[]);
+        others(r#"{"remote_addr":"192.0.2.1","request_uri":"/"}"#, &[]);
+        others(r#"{"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"x"}"#, &[]);
+        others(r#"{"log":"{\"a\":1}","stream":"stdout"}"#, &[]);
+        others(r#"{"a":1,"a":2}"#, &[]);
+    }
+
+    #[test]
     fn records_whose_meaning_hangs_on_more_have_no_shape() {
-        check(r#"{"EventID":1,"Channel":"Security"}"#, &[], 0);
         check(r#"{"Event ID":1,"Channel":"x"}"#, &[r#"{"Event ID":1,"Channel":"EventID"}"#], 0);
-        check(r#"{"a":1,"a":2}"#, &[], 0);
         check(r#"{"\u0061":1}"#, &[], 0);
-        check(r#"{"SYSLOG_IDENTIFIER":"sshd","MESSAGE":"x"}"#, &[], 0);
         check(r#"{"program":"sshd","logsource":"web1","message":"x"}"#, &[], 0);
         check(r#"{"_id":"1","_source":{"message":"x"}}"#, &[], 0);
-        check(r#"{"remote_addr":"192.0.2.1","request_uri":"/"}"#, &[], 0);
-        assert_eq!(compare(&vec!["{\"a\":1}".to_string(); 20], "test", Some("windows")), 0);
+        let records = vec!["{\"a\":1}".to_string(); 20];
+        assert_eq!(compare(&records, "test", Some("windows")), 19);
+        assert_eq!(compare(&records, "test", Some("syslog")), 0);
+    }
+
+    #[test]
+    fn a_door_for_json_has_no_windows_events() {
+        let records = vec![r#"{"EventID":1,"Channel":"Security"}"#.to_string(); 20];
+        assert_eq!(compare(&records, "test", Some("json")), 19);
     }
 
     #[test]
@@ -376,6 +488,7 @@ mod tests {
         "textPayload",
         "_source",
         "EventID",
+        "Computer",
         "Event ID",
         "event_id",
         "Channel",
