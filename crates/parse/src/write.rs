@@ -225,20 +225,22 @@ fn capture(target: &Target, text: &str, builder: &mut BatchBuilder) {
         return;
     }
     match target {
-        // Where an address may stand, programs also write the name that it resolves to.
-        Target::Field(id) if id.field().kind == Kind::Ip && !is_address(text) => match *id {
-            fields::SOURCE_IP => builder.set(fields::SOURCE_HOST, Value::Text(text)),
-            fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
-            id => builder.set(id, Value::Text(text)),
-        },
+        Target::Field(id) if id.field().kind == Kind::Ip => address_or_host(*id, text, builder),
         Target::Field(id) if *id == fields::LOG_LEVEL => level(text, builder),
         Target::Field(id) => put(*id, id.name(), Value::Text(text), builder),
         Target::Attribute(name) => builder.attribute(name, Value::Text(text)),
     }
 }
 
-fn is_address(text: &str) -> bool {
-    exact_address(text).is_some() || address(text).is_some()
+/// Where an address may stand, programs also write the name that it resolves to.
+fn address_or_host(id: FieldId, text: &str, builder: &mut BatchBuilder) {
+    match id {
+        _ if !builder.has(id) && is_ipv4(text) => builder.text(id, text),
+        _ if address(text).is_some() => put(id, id.name(), Value::Text(text), builder),
+        fields::SOURCE_IP => builder.set(fields::SOURCE_HOST, Value::Text(text)),
+        fields::DESTINATION_IP => builder.set(fields::DESTINATION_HOST, Value::Text(text)),
+        id => builder.set(id, Value::Text(text)),
+    }
 }
 
 /// The level as the product wrote it, and the severity that it means.
@@ -252,6 +254,10 @@ fn level(text: &str, builder: &mut BatchBuilder) {
 /// A constant of a pack; it yields to anything that the record says itself.
 fn constant(target: &Target, value: &str, builder: &mut BatchBuilder) {
     match target {
+        Target::Field(id) if id.field().kind == Kind::Text && !value.is_empty() => {
+            // Where there is a value already, that one stays.
+            builder.text(*id, value);
+        }
         Target::Field(id) if builder.has(*id) => {}
         Target::Field(id) => builder.set(*id, Value::Text(value)),
         Target::Attribute(name) => builder.attribute(name, Value::Text(value)),
@@ -330,9 +336,7 @@ fn put(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
         return place(id, name, value, builder);
     }
     match field.kind {
-        Kind::Ip if exact_address(text).is_some_and(|address| address.is_ipv4()) => {
-            place(id, name, value, builder);
-        }
+        Kind::Ip if is_ipv4(text) => builder.text(id, text),
         Kind::Ip => match address(text).map(|a| a.to_string()) {
             Some(canonical) if canonical != text => {
                 builder.text(id, &canonical);
@@ -358,6 +362,11 @@ fn place(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) 
         return builder.attribute(name, value);
     }
     builder.set(id, value);
+}
+
+/// IPv4 has one spelling.
+fn is_ipv4(text: &str) -> bool {
+    exact_address(text).is_some_and(|address| address.is_ipv4())
 }
 
 /// An address in any spelling; IPv4 that is mapped into IPv6 is IPv4.

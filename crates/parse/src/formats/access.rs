@@ -4,8 +4,9 @@
 use std::borrow::Cow;
 
 use pugmark_event::fields;
+use pugmark_event::value::exact_address;
 
-use super::{Context, Format, cut_at};
+use super::{Context, Format, cut_at, cut_at_last};
 use crate::found::{Found, Val};
 use crate::time;
 
@@ -62,16 +63,15 @@ fn number<'a>(id: pugmark_event::FieldId, text: &'a str, found: &mut Found<'a>) 
 
 /// `[vhost] client ident user`; a user name may hold blanks, and some servers leave parts out.
 fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
-    let is_address = |text: &str| text.parse::<std::net::IpAddr>().is_ok();
     let (mut clients, mut rest) = chain(head);
-    let others = rest.split(' ').filter(|t| !t.is_empty()).count();
-    if others > 2 && !clients.split(',').any(is_address) {
+    let others = || rest.split(' ').filter(|t| !t.is_empty()).count();
+    if address(clients).is_none() && others() > 2 {
         virtual_host(clients, found);
         (clients, rest) = chain(rest);
     }
-    let first = clients.split(',').next().filter(|first| !first.is_empty())?;
-    let address = clients.split(',').map(str::trim).find(|text| is_address(text));
-    match address {
+    let (first, _) = cut_at(clients, b',').unwrap_or((clients, ""));
+    match address(clients) {
+        _ if first.is_empty() => return None,
         Some(address) => found.field(fields::SOURCE_IP, address),
         None => found.field(fields::SOURCE_HOST, first),
     }
@@ -88,6 +88,16 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let user = head[start..].trim_end();
     found.field(fields::USER_NAME, user.trim_matches('"'));
     Some(())
+}
+
+/// The first address of a client and its proxies.
+fn address(clients: &str) -> Option<&str> {
+    let is_address =
+        |text: &str| exact_address(text).is_some() || text.parse::<std::net::IpAddr>().is_ok();
+    match cut_at(clients, b',') {
+        None => Some(clients).filter(|text| is_address(text)),
+        Some(_) => clients.split(',').map(str::trim).find(|text| is_address(text)),
+    }
 }
 
 /// The client, and behind commas the proxies on its way, where a server writes the header
@@ -138,7 +148,7 @@ fn request<'a>(line: &'a str, found: &mut Found<'a>) {
         return found.attribute("http.request.line", line);
     };
     found.field(fields::HTTP_METHOD, method);
-    let url = match rest.rsplit_once(' ') {
+    let url = match cut_at_last(rest, b' ') {
         Some((url, version)) if version.starts_with("HTTP/") => {
             found.attribute("http.version", &version[5..]);
             url

@@ -1,6 +1,8 @@
 //! Lines of the Kubernetes container runtime: `TIME stdout F text`, where `P` says that the line
 //! goes on in the next one. Source: the logging format of the Container Runtime Interface.
 
+use memchr::memmem;
+
 use super::{Context, Format, unwrapped};
 use crate::found::Found;
 use crate::time;
@@ -12,8 +14,10 @@ const HEAD_BYTES_MAX: usize = 48;
 
 fn looks(record: &[u8]) -> bool {
     let head = &record[..record.len().min(HEAD_BYTES_MAX)];
-    head.first().is_some_and(u8::is_ascii_digit)
-        && head.windows(8).any(|w| w == b" stdout " || w == b" stderr ")
+    // A time such as `2026-11-23T10:00:00.123456789Z` begins it.
+    matches!(head, [b'0'..=b'9', _, _, _, b'-', _, _, b'-', _, _, b'T', ..])
+        && memmem::find_iter(head, b" std")
+            .any(|at| head[at..].starts_with(b" stdout ") || head[at..].starts_with(b" stderr "))
 }
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr2};
+use memchr::memchr2;
 use pugmark_event::{FieldId, Severity, fields};
 
 use super::{Context, Format};
@@ -26,6 +26,8 @@ const DEPTH_MAX: usize = 64;
 const DEPTH_CUT: &str = "depth_cut";
 /// More pairs than this are not even listed: an event keeps 512 attributes.
 const PAIRS_MAX: usize = 4096;
+/// Room beyond the first escape of a string that is made at once.
+const ESCAPED_BYTES_GUESS: usize = 64;
 /// Room for pairs that is made at once.
 const PAIRS_GUESS: usize = 16;
 /// Where a hit of Elasticsearch holds its document.
@@ -458,19 +460,30 @@ impl<'a> Walk<'a> {
     fn string(&mut self) -> Option<Cow<'a, str>> {
         self.expect(b'"')?;
         let start = self.at;
-        let bytes = self.text.as_bytes();
-        let mut escaped = false;
-        loop {
-            self.at = quote_or_escape(bytes, self.at)?;
-            if bytes[self.at] == b'"' {
-                break;
-            }
-            escaped = true;
-            self.at += 2;
+        self.at = quote_or_escape(self.text.as_bytes(), start)?;
+        if self.text.as_bytes()[self.at] == b'\\' {
+            return self.escaped(start).map(Cow::Owned);
         }
-        let inner = self.text.get(start..self.at)?;
         self.at += 1;
-        if escaped { unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+        self.text.get(start..self.at - 1).map(Cow::Borrowed)
+    }
+
+    /// The string that begins at `start`, of which all is read up to its first escape.
+    fn escaped(&mut self, start: usize) -> Option<String> {
+        let bytes = self.text.as_bytes();
+        let mut out = String::with_capacity(2 * (self.at - start) + ESCAPED_BYTES_GUESS);
+        let mut start = start;
+        loop {
+            out.push_str(self.text.get(start..self.at)?);
+            if bytes[self.at] == b'"' {
+                self.at += 1;
+                return Some(out);
+            }
+            let (character, after) = escape(self.text, self.at + 1)?;
+            out.push(character);
+            start = after;
+            self.at = quote_or_escape(bytes, start)?;
+        }
     }
 
     /// Skips one object or array, however deep, and returns its text.
@@ -571,31 +584,23 @@ fn is_number(text: &[u8]) -> bool {
     rest.is_empty()
 }
 
-/// Undoes JSON's escapes; a lone surrogate becomes U+FFFD. `None` for an unknown escape.
-fn unescape(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = memchr(b'\\', rest.as_bytes()) {
-        out.push_str(&rest[..at]);
-        let escape = *rest.as_bytes().get(at + 1)?;
-        rest = rest.get(at + 2..)?;
-        out.push(match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let (character, used) = unicode(rest)?;
-                rest = &rest[used..];
-                character
-            }
-            _ => return None,
-        });
-    }
-    out.push_str(rest);
-    Some(out)
+/// The character that stands escaped behind a backslash, at `at`, and where the next one begins.
+fn escape(text: &str, at: usize) -> Option<(char, usize)> {
+    let byte = *text.as_bytes().get(at)?;
+    let character = match byte {
+        b'"' | b'\\' | b'/' => char::from(byte),
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => {
+            let (character, used) = unicode(text.get(at + 1..)?)?;
+            return Some((character, at + 1 + used));
+        }
+        _ => return None,
+    };
+    Some((character, at + 1))
 }
 
 /// Reads what follows `\u`: four hex digits, and the second half of a surrogate pair.

@@ -17,7 +17,7 @@ const PAIRS_MAX: usize = 4096;
 pub(crate) const FORMAT: Format = Format { name: "keyvalue", looks, read };
 
 fn looks(record: &[u8]) -> bool {
-    let equals = record.iter().take(NAME_BYTES_MAX).position(|b| *b == b'=');
+    let equals = memchr::memchr(b'=', &record[..record.len().min(NAME_BYTES_MAX)]);
     equals.is_some_and(|at| is_name(&record[..at]))
 }
 

@@ -114,6 +114,12 @@ pub(crate) fn cut_at(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
+/// The text before the last such byte of ASCII, and what is behind it.
+pub(crate) fn cut_at_last(text: &str, byte: u8) -> Option<(&str, &str)> {
+    let at = memchr::memrchr(byte, text.as_bytes())?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
+}
+
 /// Formats that stand inside a syslog envelope.
 const INNER: &[Format] = &[
     windows::FORMAT,

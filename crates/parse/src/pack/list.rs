@@ -165,7 +165,7 @@ impl Need {
         let named = applies.has.iter().chain(applies.is.keys().filter(is_native));
         let names = named.map(|name| Path::of(name).map_or(name.clone(), |path| path.array));
         let texts = match applies.contains.is_empty() {
-            false => applies.contains.texts().map(Cow::into_owned).collect(),
+            false => applies.contains.texts.clone(),
             true if applies.pattern => pack.texts().unwrap_or_default(),
             true => Vec::new(),
         };

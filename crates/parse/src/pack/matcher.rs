@@ -78,6 +78,8 @@ enum Step {
 #[derive(Debug)]
 struct Run {
     class: Class,
+    /// The one byte that ends it, if there is only one.
+    end: Option<u8>,
     /// As many as possible first.
     greedy: bool,
     then: Then,
@@ -85,49 +87,65 @@ struct Run {
     sure: bool,
 }
 
+impl Run {
+    /// Where the characters end that begin at `from`.
+    fn end(&self, text: &[u8], from: usize) -> usize {
+        let rest = &text[from..];
+        let length = match self.end {
+            Some(byte) => memchr::memchr(byte, rest),
+            None => rest.iter().position(|byte| !self.class.has(*byte)),
+        };
+        from + length.unwrap_or(rest.len())
+    }
+}
+
 /// What has to follow a run.
 #[derive(Debug)]
 enum Then {
-    Byte(u8),
+    /// This text, which is not empty.
+    Text(Box<[u8]>),
     OneOf(Class),
     Anything,
 }
 
 impl Then {
-    /// True for what may stand behind the run at its end.
-    fn may_be(&self, byte: Option<&u8>) -> bool {
-        match self {
-            Then::Byte(wanted) => byte == Some(wanted),
-            Then::OneOf(class) => byte.is_some_and(|byte| class.has(*byte)),
-            Then::Anything => true,
-        }
-    }
-
     /// True when no character of the class begins what follows.
     fn is_beside(&self, class: &Class) -> bool {
         match self {
-            Then::Byte(byte) => !class.has(*byte),
+            Then::Text(text) => !class.has(text[0]),
             Then::OneOf(other) => !class.0.iter().zip(&other.0[..]).any(|(a, b)| *a && *b),
             Then::Anything => false,
         }
     }
 
-    /// The first place in the text at which it may begin.
-    fn first(&self, text: &[u8]) -> Option<usize> {
+    /// True when it may begin at this place of the text.
+    fn is_at(&self, text: &[u8], at: usize) -> bool {
         match self {
-            Then::Byte(byte) => memchr::memchr(*byte, text),
-            Then::OneOf(class) => text.iter().position(|byte| class.begins(*byte)),
-            Then::Anything => Some(0),
+            Then::Text(wanted) => text[at..].starts_with(wanted),
+            Then::OneOf(class) => text.get(at).is_some_and(|byte| class.begins(*byte)),
+            Then::Anything => true,
         }
     }
 
-    /// The last one, up to `at`.
-    fn last(&self, text: &[u8], at: usize) -> Option<usize> {
-        let text = &text[..text.len().min(at + 1)];
+    /// The first place from `from` to `to` at which it may begin.
+    fn first(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
         match self {
-            Then::Byte(byte) => memchr::memrchr(*byte, text),
-            Then::OneOf(class) => text.iter().rposition(|byte| class.begins(*byte)),
-            Then::Anything => Some(at),
+            Then::Text(wanted) => {
+                let places = memchr::memchr_iter(wanted[0], &text[from..text.len().min(to + 1)]);
+                places.map(|at| from + at).find(|at| text[*at..].starts_with(wanted))
+            }
+            _ => (from..=to).find(|at| self.is_at(text, *at)),
+        }
+    }
+
+    /// The last one.
+    fn last(&self, text: &[u8], from: usize, to: usize) -> Option<usize> {
+        match self {
+            Then::Text(wanted) => {
+                let places = memchr::memchr_iter(wanted[0], &text[from..text.len().min(to + 1)]);
+                places.rev().map(|at| from + at).find(|at| text[*at..].starts_with(wanted))
+            }
+            _ => (from..=to).rev().find(|at| self.is_at(text, *at)),
         }
     }
 }
@@ -169,9 +187,10 @@ impl Class {
         self.has(byte) && byte & 0xc0 != 0x80
     }
 
-    /// Where the characters end that begin at `at`.
-    fn run(&self, text: &[u8], at: usize) -> usize {
-        text[at..].iter().position(|b| !self.has(*b)).map_or(text.len(), |length| at + length)
+    /// The one byte that it does not have, if there is only one.
+    fn only_without(&self) -> Option<u8> {
+        let mut without = (0..=u8::MAX).filter(|byte| !self.has(*byte));
+        without.next().filter(|_| without.next().is_none())
     }
 }
 
@@ -231,7 +250,8 @@ impl Builder {
             (None, HirKind::Class(class)) => {
                 let class = Class::of(class)?;
                 let then = Then::Anything;
-                let run = Run { class, greedy: *greedy, then, sure: false };
+                let end = class.only_without();
+                let run = Run { class, end, greedy: *greedy, then, sure: false };
                 self.push(Step::Run(run))?;
             }
             (None, _) => {
@@ -277,7 +297,7 @@ impl Builder {
     /// What must come next for the step there to hold.
     fn follows(&self, at: usize) -> Then {
         match self.steps[at..].iter().find(|step| !matches!(step, Step::Save(_))) {
-            Some(Step::Text(text)) => text.first().map_or(Then::Anything, |b| Then::Byte(*b)),
+            Some(Step::Text(text)) if !text.is_empty() => Then::Text(text.clone()),
             Some(Step::One(class)) => Then::OneOf(class.clone()),
             _ => Then::Anything,
         }
@@ -426,11 +446,11 @@ impl Hunt<'_> {
 
     /// Past the first way to take a run.
     fn run(&mut self, step: usize, run: &Run, from: usize) -> Option<Next> {
-        let end = run.class.run(self.text, from);
+        let end = run.end(self.text, from);
         self.looked(end - from)?;
         match (run.sure, run.greedy) {
             (true, _) => {
-                let follows = run.then.may_be(self.text.get(end));
+                let follows = run.then.is_at(self.text, end);
                 Some(follows.then_some((step + 1, end)))
             }
             (false, true) => self.fewer(step, run, from, end),
@@ -446,10 +466,9 @@ impl Hunt<'_> {
 
     /// To the last place up to `at` at which what follows may begin.
     fn fewer(&mut self, step: usize, run: &Run, from: usize, at: usize) -> Option<Next> {
-        let place = run.then.last(&self.text[from..], at - from);
-        self.looked(at - from - place.unwrap_or(0))?;
-        let Some(place) = place else { return Some(None) };
-        let found = from + place;
+        let found = run.then.last(self.text, from, at);
+        self.looked(at - found.unwrap_or(from))?;
+        let Some(found) = found else { return Some(None) };
         if found > from {
             let before = self.before(found);
             self.back.push(What::Fewer, step, before, from as u32)?;
@@ -459,11 +478,9 @@ impl Hunt<'_> {
 
     /// To the first place from `at` on at which what follows may begin.
     fn more(&mut self, step: usize, run: &Run, at: usize, end: usize) -> Option<Next> {
-        let last = (end + 1).min(self.text.len());
-        let place = run.then.first(&self.text[at..last]);
-        self.looked(place.unwrap_or(end - at))?;
-        let Some(place) = place else { return Some(None) };
-        let found = at + place;
+        let found = run.then.first(self.text, at, end);
+        self.looked(found.unwrap_or(end) - at)?;
+        let Some(found) = found else { return Some(None) };
         if found < end {
             let after = found + width(self.text[found]);
             self.back.push(What::More, step, after, end as u32)?;

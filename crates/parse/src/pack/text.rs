@@ -1,9 +1,8 @@
 //! A pack as it is written: content/parsers/README.md describes each key.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::memmem::Finder;
+use aho_corasick::AhoCorasick;
 use serde::Deserialize;
 
 /// The whole file.
@@ -91,28 +90,30 @@ impl From<OneOrMoreText> for OneOrMore {
 
 /// Texts of which one stands somewhere.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(from = "OneOrMoreText")]
-pub(super) struct Parts(Vec<Finder<'static>>);
+#[serde(try_from = "OneOrMoreText")]
+pub(super) struct Parts {
+    pub(super) texts: Vec<String>,
+    automaton: Option<AhoCorasick>,
+}
 
-impl From<OneOrMoreText> for Parts {
-    fn from(text: OneOrMoreText) -> Self {
+impl TryFrom<OneOrMoreText> for Parts {
+    type Error = aho_corasick::BuildError;
+
+    fn try_from(text: OneOrMoreText) -> Result<Self, Self::Error> {
         let texts = OneOrMore::from(text).0;
-        Self(texts.iter().map(|text| Finder::new(text).into_owned()).collect())
+        let automaton = Some(AhoCorasick::new(&texts)?);
+        Ok(Self { texts, automaton })
     }
 }
 
 impl Parts {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    pub(super) fn texts(&self) -> impl Iterator<Item = Cow<'_, str>> {
-        self.0.iter().map(|part| String::from_utf8_lossy(part.needle()))
+        self.texts.is_empty()
     }
 
     /// True when one of them stands in the text.
     pub(super) fn are_in(&self, text: &str) -> bool {
-        self.0.iter().any(|part| part.find(text.as_bytes()).is_some())
+        self.automaton.as_ref().is_some_and(|parts| parts.is_match(text))
     }
 }
 
