@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use pugmark_engine::engine::{Folders, Options, Parts};
 use pugmark_engine::enrichment::{self, Enrichment};
+use pugmark_engine::folding::Folding;
+use pugmark_engine::intake::Doors;
 use pugmark_engine::masking::Masking;
 use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
@@ -56,7 +58,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         blocks,
         search: Arc::new(search),
         reader: Arc::new(Reader::new(parsers, book).enriched(enrichment)),
-        masking: masking(dir, settings)?,
+        doors: Doors { masking: masking(dir, settings)?, folding: folding(settings)? },
         folders,
         rules,
         origin,
@@ -151,6 +153,18 @@ fn enrichment(dir: &Path, settings: &Settings) -> Result<Enrichment, CliError> {
     let config = enrichment::Config {
         geo: enrich.geo,
         ranges: enrich.ranges,
+/// Folding of records that come again, as the settings want it.
+fn folding(settings: &Settings) -> Result<Option<Arc<Folding>>, CliError> {
+    let fold = &settings.fold;
+    if fold.sources.is_empty() {
+        return Ok(None);
+    }
+    let folding = Folding::new(&fold.sources, Duration::from_secs(fold.window_seconds));
+    folding
+        .map(|folding| Some(Arc::new(folding)))
+        .map_err(|error| CliError::usage(error.to_string()).hint("change [fold] in the settings"))
+}
+
         agents: enrich.agents,
         domains: enrich.domains,
         learn: if enrich.bindings_max == 0 { Vec::new() } else { standard.learn },

@@ -21,8 +21,7 @@ use crate::care::ReparseState;
 use crate::clock::Clock;
 use crate::compactor;
 use crate::flusher;
-use crate::intake::{IngestError, Intake, Receipt};
-use crate::masking::Masking;
+use crate::intake::{Doors, IngestError, Intake, Receipt};
 use crate::parsers::ParserBook;
 use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
 use crate::reader::Reader;
@@ -109,8 +108,8 @@ pub struct Parts {
     pub search: Arc<dyn Search>,
     /// Turns records into events.
     pub reader: Arc<Reader>,
-    /// Masks records at the door; `None` for nothing.
-    pub masking: Option<Arc<Masking>>,
+    /// What is done to records at the door.
+    pub doors: Doors,
     /// Where the user's own packs and transforms come from; looked at for changes.
     pub folders: Folders,
     /// Watches the events.
@@ -132,7 +131,7 @@ pub(crate) struct Inner {
     search: Arc<dyn Search>,
     reader: Arc<Reader>,
     folders: Folders,
-    masking: Option<Arc<Masking>>,
+    doors: Doors,
     rules: ArcSwap<RuleBook>,
     origin: Origin,
     /// One reload at a time.
@@ -198,13 +197,13 @@ impl Engine {
         tokio::spawn(check.run(stopped.clone()));
         tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
         let inner = Inner {
-            intake: Intake::new(parts.store.clone(), parts.clock.clone(), parts.masking.clone()),
+            intake: Intake::new(parts.store.clone(), parts.clock.clone(), parts.doors.clone()),
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
             reader: parts.reader,
             folders: parts.folders,
-            masking: parts.masking,
+            doors: parts.doors,
             rules: ArcSwap::new(rules),
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
@@ -398,9 +397,11 @@ impl Engine {
             forgotten: inner.counters.forgotten(),
             throttled: inner.counters.throttled(),
             transforms: inner.reader.trouble(),
-            masked: inner.masking.as_ref().map(|masking| masking.counts()).unwrap_or_default(),
+            masked: inner.doors.masking.as_ref().map(|m| m.counts()).unwrap_or_default(),
+            folded: ledger.iter().map(|row| row.folded).sum(),
             open_alerts: by_severity.into_iter().collect(),
-            sources: inner.store.ledger().await?.len() as u64,
+        let ledger = inner.store.ledger().await?;
+            sources: ledger.len() as u64,
             taking_logs: problem.is_none(),
             problem,
         })

@@ -15,6 +15,7 @@ pub mod engine;
 pub mod enrichment;
 pub mod flusher;
 pub mod history;
+pub mod folding;
 pub mod hunt;
 pub mod import;
 pub mod intake;

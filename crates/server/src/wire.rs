@@ -118,10 +118,18 @@ pub(crate) struct Receipt {
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
 }
+    /// Records that were not stored again, since equal ones of the source just were.
+    pub(crate) folded: u64,
 
 impl From<pugmark_engine::Receipt> for Receipt {
     fn from(r: pugmark_engine::Receipt) -> Self {
-        Self { received: r.received, stored: r.stored, quarantined: r.quarantined, shed: r.shed }
+        Self {
+            received: r.received,
+            stored: r.stored,
+            folded: r.folded,
+            quarantined: r.quarantined,
+            shed: r.shed,
+        }
     }
 }
 
@@ -662,6 +670,8 @@ pub(crate) struct Status {
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
+    /// Records that were not stored again, since equal ones of their source just were.
+    pub(crate) folded: u64,
     pub(crate) listen: Listen,
     pub(crate) taking_logs: bool,
     /// Why logs are not taken.
@@ -765,6 +775,7 @@ impl Status {
             open_alerts,
             sources: status.sources,
             listen: Listen {
+            folded: status.folded,
                 http: options.listen.to_string(),
                 syslog_udp: options.syslog_udp.map(|address| address.to_string()),
                 syslog_tcp: options.syslog_tcp.map(|address| address.to_string()),
@@ -790,6 +801,7 @@ pub(crate) struct Source {
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
     pub(crate) raw_bytes: u64,
+    pub(crate) folded: u64,
     #[schema(required)]
     pub(crate) last_received: Option<String>,
     /// healthy: its records look as they did; broken: they do not; learning: too few came to say.
@@ -1015,7 +1027,7 @@ impl From<health::Break> for SourceBreak {
     }
 }
 
-/// The ledger: received = stored + sampled + quarantined + shed, for every source.
+/// The ledger: received = stored + sampled + folded + quarantined + shed, for every source.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ledger {
     pub(crate) balanced: bool,
@@ -1134,6 +1146,8 @@ pub(crate) struct ReparseRequest {
     pub(crate) source: String,
     /// Start of the range of event time.
     #[serde(default)]
+    /// Records that were not stored again, since equal ones of the source just were.
+    pub(crate) folded: u64,
     pub(crate) from: Option<Moment>,
     /// End, not included.
     #[serde(default)]

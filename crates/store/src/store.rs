@@ -512,6 +512,17 @@ impl Store {
     }
 
     /// A stable view of all events at this moment.
+    /// Counts records that a door did not hand on, since equal ones of the source just were.
+    pub fn folded(&self, source: &str, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let source = Arc::<str>::from(source);
+        let mut state = self.inner.state.lock();
+        state.shed.book.add(&source, &Counts::folded(count, crate::now()));
+        state.shed_since.get_or_insert_with(Instant::now);
+    }
+
     pub fn snapshot(&self) -> Snapshot {
         let state = self.inner.state.lock();
         let entries = state.frozen.entries.iter().chain(state.memtable.entries());
@@ -800,7 +811,7 @@ impl Inner {
     /// is nothing to write.
     fn seal(&self) -> Option<(Sealed, Shed)> {
         let mut state = self.state.lock();
-        let nothing = state.processed <= state.mark && state.shed.reasons.is_empty();
+        let nothing = state.processed <= state.mark && state.shed.book.minutes.is_empty();
         if nothing {
             return None;
         }
@@ -832,7 +843,7 @@ impl Inner {
         for (key, count) in shed.reasons {
             *state.shed.reasons.entry(key).or_default() += count;
         }
-        if !state.shed.reasons.is_empty() {
+        if !state.shed.book.minutes.is_empty() {
             state.shed_since.get_or_insert_with(Instant::now);
         }
         self.note_memory(&state);

@@ -391,6 +391,29 @@ async fn accounts_hold_users_sessions_and_tokens() {
     node.close().await;
 }
 
+both!(folded_records_are_counted_for_themselves);
+async fn folded_records_are_counted_for_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    node.append(&texts(3)).await.unwrap();
+    node.settle().await;
+    node.store.folded("dns", 4);
+    node.store.folded("dns", 0);
+    assert_eq!(check_ledger(&node.store).await, 7);
+    node.store.flush().await.unwrap();
+    // Nothing else happened since: what was folded is written all the same.
+    node.store.folded("dns", 2);
+    node.close().await;
+    let node = Node::open(dir.path(), small()).await;
+    assert_eq!(check_ledger(&node.store).await, 9);
+    let rows = node.store.ledger().await.unwrap();
+    let dns = rows.iter().find(|row| row.source == "dns").unwrap();
+    assert_eq!((dns.received, dns.folded, dns.stored), (6, 6, 0));
+    let minutes = node.store.ledger_by_minute(&Default::default()).await.unwrap();
+    assert_eq!(minutes.iter().map(|minute| minute.row.folded).sum::<u64>(), 6);
+    node.close().await;
+}
+
 both!(alerts_are_kept_and_listed);
 async fn alerts_are_kept_and_listed() {
     use pugmark_alert::{Alert, Status};

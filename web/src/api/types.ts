@@ -316,6 +316,7 @@ export interface Source {
   name: string
   received: number
   stored: number
+  folded: number
   quarantined: number
   shed: number
   raw_bytes: number
@@ -394,6 +395,8 @@ export interface OwnParser {
   text: string
 }
 
+  /** Not stored again, since equal records of the source just were. */
+  folded: number
 /** Where records come from to propose or try a parser on: a source, or lines. */
 export type RecordsFrom = { source: string } | { lines: string[] }
 

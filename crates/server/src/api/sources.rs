@@ -45,6 +45,7 @@ pub(crate) async fn sources(
             name: row.source,
             received: row.received,
             stored: row.stored,
+            folded: row.folded,
             quarantined: row.quarantined,
             shed: row.shed,
             raw_bytes: row.raw_bytes,
