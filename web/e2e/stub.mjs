@@ -267,7 +267,16 @@ function sourceHealth(name) {
   const fields = names.map((field) => ({ name: field, kind: typeof own.find((event) => field in event)[field] === 'number' ? 'number' : 'text', share: share(field), newest: share(field), vanished: false, changed_to: null }))
   if (broken) Object.assign(fields[0], { vanished: true, newest: 0 })
   const stream = { program: '', reader: 'keyvalue', pack: false, kind: '', health: broken ? 'broken' : 'healthy', events: own.length, fields }
-  return { name, health: stream.health, events: own.length, beyond: 0, last_event: own.at(-1)['@timestamp'], understood: 0.998, readers: [{ name: 'keyvalue', pack: false, share: 0.998 }, { name: '', pack: false, share: 0.002 }], issues: [{ issue: 'not_understood', share: 0.002 }], streams: [stream], errors: [{ template: 'link <*> down', example: 'link 7 down', count: 3 }], new_kinds: [{ template: 'admin <user> logged in', example: 'admin bob logged in', event: own.at(-1)['event.id'], time: own.at(-1)['@timestamp'] }], settled: true, breaks: broken ? [{ what: 'vanished', text: `100 % of the events had ${fields[0].name}, now none has`, program: '', reader: 'keyvalue', kind: '', events: [own[0]['event.id'], own.at(-1)['event.id']] }] : [] }
+  return { name, health: stream.health, events: own.length, beyond: 0, last_event: own.at(-1)['@timestamp'], understood: 0.998, readers: [{ name: 'keyvalue', pack: false, share: 0.998 }, { name: '', pack: false, share: 0.002 }], issues: [{ issue: 'not_understood', share: 0.002 }], streams: [stream], errors: [{ template: 'link <*> down', example: 'link 7 down', count: 3 }], new_kinds: [{ template: 'admin <user> logged in', example: 'admin bob logged in', event: own.at(-1)['event.id'], time: own.at(-1)['@timestamp'] }], settled: true, breaks: broken ? [{ what: 'vanished', text: `100 % of the events had ${fields[0].name}, now none has`, program: '', reader: 'keyvalue', kind: '', events: [own[0]['event.id'], own.at(-1)['event.id']] }] : [], clock: clockOf(name) }
+}
+const clocks = new Map()
+function clockOf(name) {
+  const corrections = clocks.get(name) ?? []
+  const wrong = name === 'firewall'
+  return { estimate: { cause: wrong ? 'zone' : 'none', correction_seconds: wrong ? -7200 : 0, confidence: 0.97, delay_seconds: wrong ? -7198.6 : 1.4 }, correction_seconds: corrections[0]?.seconds ?? 0, corrections }
+}
+function correctClock(name, seconds, reason) {
+  clocks.set(name, [{ since: iso(Date.now() + 2000), seconds, actor: 'ann', reason }, ...(clocks.get(name) ?? [])])
 }
 function ledger() {
   const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, folded: s.folded, quarantined: s.quarantined, shed: s.shed, expired: 0, balanced: true }))
@@ -394,6 +403,10 @@ function route(path, url, body, raw, request, response, cookie) {
   if (first === 'sources' && third === 'health') {
     const found = sourceHealth(second)
     return found ? json(response, found) : fail(response, 404, { code: 'not_found', message: 'There is no source with events' })
+  }
+  if (first === 'sources' && third === 'clock') {
+    correctClock(second, request.method === 'PUT' ? body.correction_seconds : 0, body.reason ?? '')
+    return response.writeHead(204).end()
   }
   const simple = { status, ledger, sources: () => ({ sources: sources() }), 'openapi.json': () => openapi, fields: () => ({ fields: [] }) }[first]
   if (path === '/auth/logout') { sessions.delete(cookie); return response.writeHead(204).end() }

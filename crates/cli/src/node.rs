@@ -13,7 +13,7 @@ use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
 use pugmark_engine::{
-    Clock, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
+    Clock, Corrections, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
 };
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
@@ -52,12 +52,13 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let kept = store.kept_transforms().list().await.map_err(store_error)?;
     let book = transforms_of(&folders, kept);
     book.report();
+    let corrections = corrections(&store).await?;
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
-        reader: Arc::new(Reader::new(parsers, book).enriched(enrichment)),
+        reader: Arc::new(Reader::new(parsers, book).corrected(corrections).enriched(enrichment)),
         doors: Doors { masking: masking(dir, settings)?, folding: folding(settings)? },
         folders,
         rules,
@@ -95,6 +96,7 @@ pub(crate) async fn open_read_only(
     let kept = store.kept_transforms().list().await.map_err(store_error)?;
     let folders = folders(dir, settings);
     let reader = Reader::new(parsers(&folders)?, transforms_of(&folders, kept))
+        .corrected(corrections(&store).await?)
         .enriched(enrichment(dir, settings)?);
     for block in tail.iter().filter(|block| block.quarantine.is_none()) {
         store.insert(reader.read(&Input {
@@ -134,6 +136,11 @@ fn transforms_of(folders: &Folders, kept: Vec<KeptTransform>) -> TransformBook {
     TransformBook::compile(found.unwrap_or_default(), kept)
 }
 
+/// The corrections of clocks that were made in the product.
+async fn corrections(store: &Store) -> Result<Corrections, CliError> {
+    Ok(Corrections::new(store.kept_corrections().list().await.map_err(store_error)?))
+}
+
 /// Masking at the door, as the settings want it.
 fn masking(dir: &Path, settings: &Settings) -> Result<Option<Arc<Masking>>, CliError> {
     let file = &settings.mask.file;
@@ -146,13 +153,6 @@ fn masking(dir: &Path, settings: &Settings) -> Result<Option<Arc<Masking>>, CliE
     })
 }
 
-/// What is known about values, as the settings want it.
-fn enrichment(dir: &Path, settings: &Settings) -> Result<Enrichment, CliError> {
-    let enrich = &settings.enrich;
-    let standard = enrichment::Config::default();
-    let config = enrichment::Config {
-        geo: enrich.geo,
-        ranges: enrich.ranges,
 /// Folding of records that come again, as the settings want it.
 fn folding(settings: &Settings) -> Result<Option<Arc<Folding>>, CliError> {
     let fold = &settings.fold;
@@ -165,6 +165,13 @@ fn folding(settings: &Settings) -> Result<Option<Arc<Folding>>, CliError> {
         .map_err(|error| CliError::usage(error.to_string()).hint("change [fold] in the settings"))
 }
 
+/// What is known about values, as the settings want it.
+fn enrichment(dir: &Path, settings: &Settings) -> Result<Enrichment, CliError> {
+    let enrich = &settings.enrich;
+    let standard = enrichment::Config::default();
+    let config = enrichment::Config {
+        geo: enrich.geo,
+        ranges: enrich.ranges,
         agents: enrich.agents,
         domains: enrich.domains,
         learn: if enrich.bindings_max == 0 { Vec::new() } else { standard.learn },

@@ -20,6 +20,7 @@ use crate::aging;
 use crate::care::ReparseState;
 use crate::clock::Clock;
 use crate::compactor;
+use crate::corrections::CorrectionError;
 use crate::flusher;
 use crate::intake::{Doors, IngestError, Intake, Receipt};
 use crate::parsers::ParserBook;
@@ -317,6 +318,26 @@ impl Engine {
         Ok(())
     }
 
+    /// Corrects the clock of a source by so many seconds, for records that are received from two
+    /// seconds after now on; 0 takes the correction off. What was received before stays as it is.
+    ///
+    /// # Errors
+    /// When it is no correction, or cannot be written down; see [`CorrectionError`].
+    pub async fn correct_clock(
+        &self,
+        source: &str,
+        seconds: i64,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), CorrectionError> {
+        let _one = self.inner.reloading.lock().await;
+        let (known, now) = (self.inner.reader.corrections(), self.now());
+        let Some(next) = known.next(source, seconds, (actor, reason), now)? else { return Ok(()) };
+        self.inner.store.kept_corrections().add(&next, now).await?;
+        self.inner.reader.change_corrections(known.with(next));
+        Ok(())
+    }
+
     /// Reads the packs of the user's own again; they are in force from the next block on.
     ///
     /// # Errors
@@ -378,6 +399,7 @@ impl Engine {
         let now = inner.clock.now();
         let usage = inner.store.usage();
         let problem = inner.store.problem();
+        let ledger = inner.store.ledger().await?;
         let by_severity = inner.store.alerts().counts_by_severity().await?;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -400,7 +422,6 @@ impl Engine {
             masked: inner.doors.masking.as_ref().map(|m| m.counts()).unwrap_or_default(),
             folded: ledger.iter().map(|row| row.folded).sum(),
             open_alerts: by_severity.into_iter().collect(),
-        let ledger = inner.store.ledger().await?;
             sources: ledger.len() as u64,
             taking_logs: problem.is_none(),
             problem,

@@ -29,6 +29,7 @@ use crate::segment::write::SegmentWriter;
 use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
+use crate::state::corrections::KeptCorrections;
 use crate::state::rules::KeptRules;
 use crate::state::transforms::KeptTransforms;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
@@ -511,7 +512,6 @@ impl Store {
         state.shed_since.get_or_insert_with(Instant::now);
     }
 
-    /// A stable view of all events at this moment.
     /// Counts records that a door did not hand on, since equal ones of the source just were.
     pub fn folded(&self, source: &str, count: u64) {
         if count == 0 {
@@ -523,6 +523,7 @@ impl Store {
         state.shed_since.get_or_insert_with(Instant::now);
     }
 
+    /// A stable view of all events at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.inner.state.lock();
         let entries = state.frozen.entries.iter().chain(state.memtable.entries());
@@ -665,6 +666,11 @@ impl Store {
     /// Transforms that people write in the product.
     pub fn kept_transforms(&self) -> KeptTransforms {
         KeptTransforms::new(self.inner.manifest.clone())
+    }
+
+    /// Corrections of the clocks of sources.
+    pub fn kept_corrections(&self) -> KeptCorrections {
+        KeptCorrections::new(self.inner.manifest.clone())
     }
 
     /// Users, sessions and tokens.

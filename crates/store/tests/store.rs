@@ -391,6 +391,47 @@ async fn accounts_hold_users_sessions_and_tokens() {
     node.close().await;
 }
 
+both!(corrections_of_clocks_are_kept_with_who_made_them);
+async fn corrections_of_clocks_are_kept_with_who_made_them() {
+    use pugmark_store::KeptCorrection;
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    let make = |source: &str, since: i64, seconds: i64| KeptCorrection {
+        source: source.into(),
+        since,
+        seconds,
+        reason: "local time".into(),
+        actor: "ada".into(),
+    };
+    let all = [make("dns", NOW, 60), make("web", NOW + 5, -7200), make("web", NOW + 9, 0)];
+    let corrections = node.store.kept_corrections();
+    for correction in all.iter().rev() {
+        corrections.add(correction, NOW).await.unwrap();
+    }
+    assert_eq!(corrections.list().await.unwrap(), all);
+    // One that is there stays as it is.
+    corrections.add(&make("web", NOW + 5, 1), NOW).await.unwrap_err();
+    node.close().await;
+    let node = Node::open(dir.path(), small()).await;
+    assert_eq!(node.store.kept_corrections().list().await.unwrap(), all);
+    let trail = node.store.audit_list(9).await.unwrap();
+    let said: Vec<(&str, &str, i64)> = trail
+        .iter()
+        .map(|entry| {
+            let seconds = entry.detail["correction_seconds"].as_i64().unwrap();
+            (entry.action.as_str(), entry.subject.as_str(), seconds)
+        })
+        .collect();
+    let expected = [
+        ("clock corrected", "dns", 60),
+        ("clock corrected", "web", -7200),
+        ("clock correction removed", "web", 0),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!((trail[0].actor.as_str(), trail[0].time), ("ada", NOW));
+    node.close().await;
+}
+
 both!(folded_records_are_counted_for_themselves);
 async fn folded_records_are_counted_for_themselves() {
     let dir = tempfile::tempdir().unwrap();
