@@ -26,8 +26,8 @@
 //! either. A break is said once and stands until a window is as usual again, or until its program
 //! is silent; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
 //!
-//! Of each source it also keeps what its clock is probably wrong by ([`crate::clean::Skew`]), by the
-//! times that were written, whatever correction is in force.
+//! Of each source it also keeps what its clock is probably wrong by ([`crate::clean::Skew`]), by
+//! the times that were written, whatever correction is in force.
 //!
 //! **Bounds.** [`SOURCES_MAX`], [`GROUPS_MAX`], [`STREAMS_MAX`], [`FIELDS_MAX`], [`FIELDS_ALL_MAX`]
 //! and a miner of 1,000 templates and 1 MiB for each source. What is beyond is counted and not
