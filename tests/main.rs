@@ -7,6 +7,7 @@ mod care;
 mod crash;
 mod detection;
 mod enrich;
+mod folding;
 mod harness;
 mod hunt;
 mod main_path;

@@ -24,7 +24,7 @@ fn an_attack_over_http_becomes_an_alert() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("data"));
     let receipt = server.ingest("web1", guesses());
-    let expected = json!({"received": 11, "stored": 11, "quarantined": 0, "shed": 0});
+    let expected = json!({"received": 11, "stored": 11, "folded": 0, "quarantined": 0, "shed": 0});
     assert_eq!(receipt, expected);
 
     server.wait_until("the alert", |s| {
@@ -85,7 +85,7 @@ fn the_command_line_ingests_searches_and_balances() {
     let receipt = stdout(&["ingest", log, "--source", "web1", "--data", data, "--format", "json"]);
     assert_eq!(
         json_lines(&receipt),
-        [json!({"received": 12, "stored": 12, "quarantined": 0, "shed": 0})]
+        [json!({"received": 12, "stored": 12, "folded": 0, "quarantined": 0, "shed": 0})]
     );
 
     let search =

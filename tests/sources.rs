@@ -1,8 +1,10 @@
 //! The health of sources: a shape that breaks becomes one alert, whatever happens meanwhile.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use crate::harness::Server;
+use crate::harness::{Server, stdout};
 
 const OFTEN: [(&str, &str); 2] = [
     ("PUGMARK_STORE_FLUSH_INTERVAL_SECONDS", "1"),
@@ -94,6 +96,45 @@ fn a_shape_that_breaks_is_one_alert_over_restarts() {
     server
         .wait_until("all is done", |server| server.json("/api/v1/status")["pending_records"] == 0);
     assert_eq!(alerts(&server), said);
+    server.stop();
+}
+
+#[test]
+fn a_corrected_clock_is_shown_on_events_and_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start_with(dir.path(), &[], &OFTEN);
+    let correct = |method: &str, body: &str| {
+        let headers = [("content-type", "application/json")];
+        let path = "/api/v1/sources/shop/clock";
+        server.request(method, path, &headers, body.as_bytes()).unwrap().0
+    };
+    assert_eq!(correct("PUT", r#"{"correction_seconds": -7200, "reason": "local"}"#), 204);
+    // It holds for what arrives two seconds later.
+    let record = r#"{"time":"2025-11-23T10:00:00Z","msg":"order placed"}"#;
+    server.wait_until("it holds", |server| {
+        server.ingest("shop", record);
+        !server.search("event.clock_correction:*").is_empty()
+    });
+    server
+        .wait_until("all is done", |server| server.json("/api/v1/status")["pending_records"] == 0);
+    let event = server.search("event.clock_correction:*").remove(0);
+    assert_eq!(event["event.clock_correction"], -7200, "{event}");
+    assert_eq!(event["@timestamp"], "2025-11-23T08:00:00Z", "{event}");
+    assert_eq!(event["event.original"], record);
+    let times = |server: &Server| -> BTreeMap<String, String> {
+        let pair = |event: &Value| (event["event.id"].to_string(), event["@timestamp"].to_string());
+        server.search("event.source:shop").iter().map(pair).collect()
+    };
+    let before = times(&server);
+    server.stop();
+
+    let data = dir.path().display().to_string();
+    stdout(&["reparse", "--source", "shop", "--data", &data]);
+    let server = Server::start_with(dir.path(), &[], &OFTEN);
+    assert_eq!(times(&server), before);
+    let clock = server.json("/api/v1/sources/shop/health")["clock"].clone();
+    assert_eq!(clock["correction_seconds"], -7200, "{clock}");
+    assert_eq!(clock["corrections"][0]["reason"], "local", "{clock}");
     server.stop();
 }
 

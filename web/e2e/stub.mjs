@@ -255,7 +255,7 @@ function sources() {
     const per = new Map()
     for (const event of own) { const at = Math.floor(Date.parse(event['@timestamp']) / 60_000) * 60_000; per.set(at, (per.get(at) ?? 0) + 1) }
     const quarantined = name === 'firewall' ? 3 : 0
-    return { name, received: own.length + quarantined, stored: own.length, quarantined, shed: 0, raw_bytes: own.length * 180_000, last_received: own.at(-1)['@timestamp'], health: name === 'firewall' ? 'broken' : 'healthy', understood: 0.998, per_minute: Array.from({ length: 60 }, (_, i) => ({ time: iso(now - (59 - i) * 60_000), count: per.get(now - (59 - i) * 60_000) ?? 0 })) }
+    return { name, received: own.length + quarantined, stored: own.length, folded: 0, quarantined, shed: 0, raw_bytes: own.length * 180_000, last_received: own.at(-1)['@timestamp'], health: name === 'firewall' ? 'broken' : 'healthy', understood: 0.998, per_minute: Array.from({ length: 60 }, (_, i) => ({ time: iso(now - (59 - i) * 60_000), count: per.get(now - (59 - i) * 60_000) ?? 0 })) }
   })
 }
 function sourceHealth(name) {
@@ -267,12 +267,21 @@ function sourceHealth(name) {
   const fields = names.map((field) => ({ name: field, kind: typeof own.find((event) => field in event)[field] === 'number' ? 'number' : 'text', share: share(field), newest: share(field), vanished: false, changed_to: null }))
   if (broken) Object.assign(fields[0], { vanished: true, newest: 0 })
   const stream = { program: '', reader: 'keyvalue', pack: false, kind: '', health: broken ? 'broken' : 'healthy', events: own.length, fields }
-  return { name, health: stream.health, events: own.length, beyond: 0, last_event: own.at(-1)['@timestamp'], understood: 0.998, readers: [{ name: 'keyvalue', pack: false, share: 0.998 }, { name: '', pack: false, share: 0.002 }], issues: [{ issue: 'not_understood', share: 0.002 }], streams: [stream], errors: [{ template: 'link <*> down', example: 'link 7 down', count: 3 }], new_kinds: [{ template: 'admin <user> logged in', example: 'admin bob logged in', event: own.at(-1)['event.id'], time: own.at(-1)['@timestamp'] }], settled: true, breaks: broken ? [{ what: 'vanished', text: `100 % of the events had ${fields[0].name}, now none has`, program: '', reader: 'keyvalue', kind: '', events: [own[0]['event.id'], own.at(-1)['event.id']] }] : [] }
+  return { name, health: stream.health, events: own.length, beyond: 0, last_event: own.at(-1)['@timestamp'], understood: 0.998, readers: [{ name: 'keyvalue', pack: false, share: 0.998 }, { name: '', pack: false, share: 0.002 }], issues: [{ issue: 'not_understood', share: 0.002 }], streams: [stream], errors: [{ template: 'link <*> down', example: 'link 7 down', count: 3 }], new_kinds: [{ template: 'admin <user> logged in', example: 'admin bob logged in', event: own.at(-1)['event.id'], time: own.at(-1)['@timestamp'] }], settled: true, breaks: broken ? [{ what: 'vanished', text: `100 % of the events had ${fields[0].name}, now none has`, program: '', reader: 'keyvalue', kind: '', events: [own[0]['event.id'], own.at(-1)['event.id']] }] : [], clock: clockOf(name) }
+}
+const clocks = new Map()
+function clockOf(name) {
+  const corrections = clocks.get(name) ?? []
+  const wrong = name === 'firewall'
+  return { estimate: { cause: wrong ? 'zone' : 'none', correction_seconds: wrong ? -7200 : 0, confidence: 0.97, delay_seconds: wrong ? -7198.6 : 1.4 }, correction_seconds: corrections[0]?.seconds ?? 0, corrections }
+}
+function correctClock(name, seconds, reason) {
+  clocks.set(name, [{ since: iso(Date.now() + 2000), seconds, actor: 'ann', reason }, ...(clocks.get(name) ?? [])])
 }
 function ledger() {
-  const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, quarantined: s.quarantined, shed: s.shed, expired: 0, balanced: true }))
+  const list = sources().map((s) => ({ source: s.name, received: s.received, stored: s.stored, sampled: 0, folded: s.folded, quarantined: s.quarantined, shed: s.shed, expired: 0, balanced: true }))
   const total = { balanced: true }
-  for (const key of ['received', 'stored', 'sampled', 'quarantined', 'shed', 'expired']) total[key] = list.reduce((sum, each) => sum + each[key], 0)
+  for (const key of ['received', 'stored', 'sampled', 'folded', 'quarantined', 'shed', 'expired']) total[key] = list.reduce((sum, each) => sum + each[key], 0)
   return { balanced: true, sources: list, total, reasons: [] }
 }
 function histogram(body) {
@@ -330,7 +339,7 @@ function ingest(source, text) {
     return add(Date.now(), source, fields['host.name'] ?? 'unknown', line, fields)
   })
   tell(added)
-  return { received: lines.length, stored: lines.length, quarantined: 0, shed: 0 }
+  return { received: lines.length, stored: lines.length, folded: 0, quarantined: 0, shed: 0 }
 }
 function tell(added) {
   for (const stream of streams) for (const [id, test] of stream.tails) { const list = added.filter(test); if (list.length) stream.write(`event: events\ndata: ${JSON.stringify({ id, events: list })}\n\n`) }
@@ -394,6 +403,10 @@ function route(path, url, body, raw, request, response, cookie) {
   if (first === 'sources' && third === 'health') {
     const found = sourceHealth(second)
     return found ? json(response, found) : fail(response, 404, { code: 'not_found', message: 'There is no source with events' })
+  }
+  if (first === 'sources' && third === 'clock') {
+    correctClock(second, request.method === 'PUT' ? body.correction_seconds : 0, body.reason ?? '')
+    return response.writeHead(204).end()
   }
   const simple = { status, ledger, sources: () => ({ sources: sources() }), 'openapi.json': () => openapi, fields: () => ({ fields: [] }) }[first]
   if (path === '/auth/logout') { sessions.delete(cookie); return response.writeHead(204).end() }

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use pugmark_engine::engine::{Folders, Options, Parts};
 use pugmark_engine::enrichment::{self, Enrichment};
+use pugmark_engine::folding::Folding;
+use pugmark_engine::intake::Doors;
 use pugmark_engine::masking::Masking;
 use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
 use pugmark_engine::{
-    Clock, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
+    Clock, Corrections, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
 };
 use pugmark_parse::{Input, Parser};
 use pugmark_search::StoreSearch;
@@ -50,13 +52,14 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let kept = store.kept_transforms().list().await.map_err(store_error)?;
     let book = transforms_of(&folders, kept);
     book.report();
+    let corrections = corrections(&store).await?;
     let search = StoreSearch::new(store.clone(), search_options(settings));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
-        reader: Arc::new(Reader::new(parsers, book).enriched(enrichment)),
-        masking: masking(dir, settings)?,
+        reader: Arc::new(Reader::new(parsers, book).corrected(corrections).enriched(enrichment)),
+        doors: Doors { masking: masking(dir, settings)?, folding: folding(settings)? },
         folders,
         rules,
         origin,
@@ -93,6 +96,7 @@ pub(crate) async fn open_read_only(
     let kept = store.kept_transforms().list().await.map_err(store_error)?;
     let folders = folders(dir, settings);
     let reader = Reader::new(parsers(&folders)?, transforms_of(&folders, kept))
+        .corrected(corrections(&store).await?)
         .enriched(enrichment(dir, settings)?);
     for block in tail.iter().filter(|block| block.quarantine.is_none()) {
         store.insert(reader.read(&Input {
@@ -132,6 +136,11 @@ fn transforms_of(folders: &Folders, kept: Vec<KeptTransform>) -> TransformBook {
     TransformBook::compile(found.unwrap_or_default(), kept)
 }
 
+/// The corrections of clocks that were made in the product.
+async fn corrections(store: &Store) -> Result<Corrections, CliError> {
+    Ok(Corrections::new(store.kept_corrections().list().await.map_err(store_error)?))
+}
+
 /// Masking at the door, as the settings want it.
 fn masking(dir: &Path, settings: &Settings) -> Result<Option<Arc<Masking>>, CliError> {
     let file = &settings.mask.file;
@@ -142,6 +151,18 @@ fn masking(dir: &Path, settings: &Settings) -> Result<Option<Arc<Masking>>, CliE
     masking.map(|masking| Some(Arc::new(masking))).map_err(|error| {
         CliError::usage(error.to_string()).hint("change mask.file in the settings, or the file")
     })
+}
+
+/// Folding of records that come again, as the settings want it.
+fn folding(settings: &Settings) -> Result<Option<Arc<Folding>>, CliError> {
+    let fold = &settings.fold;
+    if fold.sources.is_empty() {
+        return Ok(None);
+    }
+    let folding = Folding::new(&fold.sources, Duration::from_secs(fold.window_seconds));
+    folding
+        .map(|folding| Some(Arc::new(folding)))
+        .map_err(|error| CliError::usage(error.to_string()).hint("change [fold] in the settings"))
 }
 
 /// What is known about values, as the settings want it.

@@ -29,6 +29,7 @@ pub(crate) struct Settings {
     pub(crate) syslog: Syslog,
     pub(crate) rules: Rules,
     pub(crate) mask: Mask,
+    pub(crate) fold: Fold,
     pub(crate) parsers: Parsers,
     pub(crate) transforms: Transforms,
     pub(crate) enrich: Enrich,
@@ -90,6 +91,13 @@ pub(crate) struct Rules {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Mask {
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Fold {
+    pub(crate) sources: Vec<String>,
+    pub(crate) window_seconds: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

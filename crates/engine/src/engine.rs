@@ -20,9 +20,9 @@ use crate::aging;
 use crate::care::ReparseState;
 use crate::clock::Clock;
 use crate::compactor;
+use crate::corrections::CorrectionError;
 use crate::flusher;
-use crate::intake::{IngestError, Intake, Receipt};
-use crate::masking::Masking;
+use crate::intake::{Doors, IngestError, Intake, Receipt};
 use crate::parsers::ParserBook;
 use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
 use crate::reader::Reader;
@@ -109,8 +109,8 @@ pub struct Parts {
     pub search: Arc<dyn Search>,
     /// Turns records into events.
     pub reader: Arc<Reader>,
-    /// Masks records at the door; `None` for nothing.
-    pub masking: Option<Arc<Masking>>,
+    /// What is done to records at the door.
+    pub doors: Doors,
     /// Where the user's own packs and transforms come from; looked at for changes.
     pub folders: Folders,
     /// Watches the events.
@@ -132,7 +132,7 @@ pub(crate) struct Inner {
     search: Arc<dyn Search>,
     reader: Arc<Reader>,
     folders: Folders,
-    masking: Option<Arc<Masking>>,
+    doors: Doors,
     rules: ArcSwap<RuleBook>,
     origin: Origin,
     /// One reload at a time.
@@ -198,13 +198,13 @@ impl Engine {
         tokio::spawn(check.run(stopped.clone()));
         tokio::spawn(flusher::run(parts.store.clone(), options.flush_interval, stopped));
         let inner = Inner {
-            intake: Intake::new(parts.store.clone(), parts.clock.clone(), parts.masking.clone()),
+            intake: Intake::new(parts.store.clone(), parts.clock.clone(), parts.doors.clone()),
             started: parts.clock.now(),
             store: parts.store,
             search: parts.search,
             reader: parts.reader,
             folders: parts.folders,
-            masking: parts.masking,
+            doors: parts.doors,
             rules: ArcSwap::new(rules),
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
@@ -318,6 +318,26 @@ impl Engine {
         Ok(())
     }
 
+    /// Corrects the clock of a source by so many seconds, for records that are received from two
+    /// seconds after now on; 0 takes the correction off. What was received before stays as it is.
+    ///
+    /// # Errors
+    /// When it is no correction, or cannot be written down; see [`CorrectionError`].
+    pub async fn correct_clock(
+        &self,
+        source: &str,
+        seconds: i64,
+        actor: &str,
+        reason: &str,
+    ) -> Result<(), CorrectionError> {
+        let _one = self.inner.reloading.lock().await;
+        let (known, now) = (self.inner.reader.corrections(), self.now());
+        let Some(next) = known.next(source, seconds, (actor, reason), now)? else { return Ok(()) };
+        self.inner.store.kept_corrections().add(&next, now).await?;
+        self.inner.reader.change_corrections(known.with(next));
+        Ok(())
+    }
+
     /// Reads the packs of the user's own again; they are in force from the next block on.
     ///
     /// # Errors
@@ -379,6 +399,7 @@ impl Engine {
         let now = inner.clock.now();
         let usage = inner.store.usage();
         let problem = inner.store.problem();
+        let ledger = inner.store.ledger().await?;
         let by_severity = inner.store.alerts().counts_by_severity().await?;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION"),
@@ -398,9 +419,10 @@ impl Engine {
             forgotten: inner.counters.forgotten(),
             throttled: inner.counters.throttled(),
             transforms: inner.reader.trouble(),
-            masked: inner.masking.as_ref().map(|masking| masking.counts()).unwrap_or_default(),
+            masked: inner.doors.masking.as_ref().map(|m| m.counts()).unwrap_or_default(),
+            folded: ledger.iter().map(|row| row.folded).sum(),
             open_alerts: by_severity.into_iter().collect(),
-            sources: inner.store.ledger().await?.len() as u64,
+            sources: ledger.len() as u64,
             taking_logs: problem.is_none(),
             problem,
         })

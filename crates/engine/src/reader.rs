@@ -1,4 +1,5 @@
-//! Records to events: the parser, after it the transforms of users, and what is known about values.
+//! Records to events: the parser, after it the correction of the source's clock, the transforms of
+//! users, and what is known about values.
 //!
 //! Whatever reads records that are stored goes through one [`Reader`], so that the stream, a
 //! reparse, a replay of quarantine and a question to the WAL give the same event.
@@ -10,9 +11,11 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use pugmark_event::Batch;
+use pugmark_parse::clean::correct_clock;
 use pugmark_parse::{Input, Parser, Readings};
 use pugmark_transform::Outcome;
 
+use crate::corrections::Corrections;
 use crate::enrichment::Enrichment;
 use crate::parsers::ParserBook;
 use crate::status::TransformTrouble;
@@ -22,6 +25,7 @@ use crate::transforms::TransformBook;
 /// any time.
 pub struct Reader {
     parsers: ArcSwap<ParserBook>,
+    corrections: ArcSwap<Corrections>,
     book: ArcSwap<TransformBook>,
     enrichment: Option<Enrichment>,
     counts: Mutex<BTreeMap<String, TransformCount>>,
@@ -45,10 +49,16 @@ impl Reader {
     pub fn new(parsers: ParserBook, book: TransformBook) -> Self {
         Self {
             parsers: ArcSwap::from_pointee(parsers),
+            corrections: ArcSwap::default(),
             book: ArcSwap::from_pointee(book),
             enrichment: None,
             counts: Mutex::default(),
         }
+    }
+
+    /// The same with corrections of clocks.
+    pub fn corrected(self, corrections: Corrections) -> Self {
+        Self { corrections: ArcSwap::from_pointee(corrections), ..self }
     }
 
     /// The same with what is known about values.
@@ -59,6 +69,7 @@ impl Reader {
     /// Makes events of a block: as many as there are records, in their order.
     pub fn read(&self, input: &Input<'_>) -> Batch {
         let batch = self.parsers.load().parser.parse(input);
+        let batch = self.correct(input, batch);
         self.enrich(self.transform(input, batch))
     }
 
@@ -66,7 +77,7 @@ impl Reader {
     /// records were read.
     pub(crate) fn read_stream(&self, input: &Input<'_>) -> (Batch, Readings) {
         let (batch, readings) = self.parsers.load().parser.parse_readings(input);
-        let batch = self.transform(input, batch);
+        let batch = self.transform(input, self.correct(input, batch));
         if let Some(enrichment) = &self.enrichment {
             enrichment.learn(&batch);
         }
@@ -78,6 +89,17 @@ impl Reader {
             Some(enrichment) => enrichment.enrich(batch),
             None => batch,
         }
+    }
+
+    fn correct(&self, input: &Input<'_>, batch: Batch) -> Batch {
+        let seconds = self.corrections.load().seconds_at(input.source, input.received);
+        if seconds == 0 {
+            return batch;
+        }
+        correct_clock(&batch, seconds).unwrap_or_else(|error| {
+            tracing::error!(%error, source = input.source, "the times of a block stay as written");
+            batch
+        })
     }
 
     fn transform(&self, input: &Input<'_>, batch: Batch) -> Batch {
@@ -94,6 +116,16 @@ impl Reader {
     /// The parser alone.
     pub fn parser(&self) -> Arc<Parser> {
         self.parsers.load().parser.clone()
+    }
+
+    /// The corrections of clocks.
+    pub fn corrections(&self) -> Arc<Corrections> {
+        self.corrections.load_full()
+    }
+
+    /// Reads with other corrections of clocks from the next block on.
+    pub(crate) fn change_corrections(&self, corrections: Corrections) {
+        self.corrections.store(Arc::new(corrections));
     }
 
     /// The packs of the user's own, and those that were left out.

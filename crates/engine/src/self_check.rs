@@ -144,8 +144,8 @@ fn rule() -> RuleInfo {
         title: "Stored records do not add up".into(),
         level: Severity::Critical,
         description: "Pugmark checks its own books: what was received must be stored, sampled, \
-            quarantined or shed, and every segment must be on the disk. Here it is not. Logs of \
-            this source may be lost or changed. `pugmark doctor` says everything that is wrong."
+            folded, quarantined or shed, and every segment must be on the disk. Here it is not. Logs \
+            of this source may be lost or changed. `pugmark doctor` says everything that is wrong."
             .into(),
         author: "Pugmark".into(),
         license: String::new(),

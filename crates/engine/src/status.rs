@@ -45,6 +45,8 @@ pub struct Status {
     pub transforms: Vec<TransformTrouble>,
     /// Values masked at the door since the start, by kind.
     pub masked: BTreeMap<String, u64>,
+    /// Records that were not stored again, since equal ones of their source just were.
+    pub folded: u64,
     /// Open alerts by severity.
     pub open_alerts: BTreeMap<String, u64>,
     /// Sources that have sent something.

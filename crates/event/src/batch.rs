@@ -10,7 +10,8 @@ use arrow::array::{
     StringArray, new_null_array,
 };
 use arrow::datatypes::{
-    DataType, Field as ArrowField, Fields, Int64Type, Schema, SchemaRef, TimestampMicrosecondType,
+    DataType, Field as ArrowField, FieldRef, Fields, Int64Type, Schema, SchemaRef,
+    TimestampMicrosecondType,
 };
 use arrow::error::ArrowError;
 
@@ -158,6 +159,26 @@ impl Batch {
     /// The attributes tail.
     pub fn attributes(&self) -> Attributes<'_> {
         Attributes::of(&self.columns)
+    }
+
+    /// These events with columns in the place of those of the same names, or beside the others.
+    ///
+    /// # Errors
+    /// When a column has another length than the batch, or another type than the registry says.
+    pub fn with_columns(&self, new: Vec<(FieldRef, ArrayRef)>) -> Result<Batch, BatchError> {
+        let old = self.columns.schema_ref().fields().iter().cloned();
+        let mut all: Vec<(FieldRef, ArrayRef)> =
+            old.zip(self.columns.columns().iter().cloned()).collect();
+        for (field, array) in new {
+            match all.iter_mut().find(|(old, _)| old.name() == field.name()) {
+                Some((_, old)) => *old = array,
+                None => all.push((field, array)),
+            }
+        }
+        let known = schema();
+        all.sort_by_key(|(field, _)| known.index_of(field.name()).unwrap_or(usize::MAX));
+        let (fields, arrays): (Vec<FieldRef>, Vec<ArrayRef>) = all.into_iter().unzip();
+        Batch::new(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
     /// Rows `offset .. offset + rows`, sharing the columns.

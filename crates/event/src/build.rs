@@ -369,8 +369,37 @@ impl BatchBuilder {
     }
 }
 
-fn times(values: Vec<Micros>) -> ArrayRef {
+/// The column of times that every event has.
+pub fn times(values: Vec<Micros>) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC"))
+}
+
+/// These events with one attribute more where `value` gives one; it stands before the others. A
+/// record's own attribute of that name gets a number behind it, as a second one does.
+///
+/// # Errors
+/// When Arrow cannot build the columns, such as text past 2 GiB.
+pub fn with_attribute<'v>(
+    batch: &Batch,
+    name: &str,
+    value: impl Fn(usize) -> Option<Value<'v>>,
+) -> Result<Batch, BatchError> {
+    let mut tail = AttributesBuilder::new(batch.rows());
+    for row in 0..batch.rows() {
+        if let Some(value) = value(row) {
+            tail.push(name, value);
+        }
+        for (own, value) in batch.attributes().row(row) {
+            tail.push(own, value);
+        }
+        tail.end();
+    }
+    let kinds: ArrayRef = Arc::new(tail.kinds_column());
+    let map = ArrowField::new(ATTRIBUTES, attributes_type(), true);
+    batch.with_columns(vec![
+        (Arc::new(fields::ATTRIBUTE_KINDS.field().arrow()), kinds),
+        (Arc::new(map), tail.finish()?),
+    ])
 }
 
 fn floor_char_boundary(text: &str, max: usize) -> usize {

@@ -5,6 +5,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 /// Microseconds since the Unix epoch, UTC.
 pub type Micros = i64;
 
+/// The attribute of an event whose time was moved, since its source's clock is wrong: by how many
+/// seconds.
+pub const CLOCK_CORRECTION: &str = "event.clock_correction";
+
 /// Microseconds in a second.
 pub const SECOND: Micros = 1_000_000;
 /// Microseconds in a minute.

@@ -26,6 +26,9 @@
 //! either. A break is said once and stands until a window is as usual again, or until its program
 //! is silent; one that lasts for [`LASTING`] windows is the new usual, and learning begins anew.
 //!
+//! Of each source it also keeps what its clock is probably wrong by ([`crate::clean::Skew`]), by
+//! the times that were written, whatever correction is in force.
+//!
 //! **Bounds.** [`SOURCES_MAX`], [`GROUPS_MAX`], [`STREAMS_MAX`], [`FIELDS_MAX`], [`FIELDS_ALL_MAX`]
 //! and a miner of 1,000 templates and 1 MiB for each source. What is beyond is counted and not
 //! judged. Groups and streams that were not learnt and have long been silent give way to new ones.
@@ -41,10 +44,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use pugmark_event::time::Micros;
 use pugmark_event::{Batch, fields};
 use serde::{Deserialize, Serialize};
 
 use crate::Readings;
+use crate::clean::{Skew, is_own_time, written_time};
 use source::{Columns, Source};
 
 pub use messages::NewKind;
@@ -63,7 +68,7 @@ pub const FAMILIAR: u64 = 20;
 pub const AGE: u64 = 2_000;
 /// Events of a reference after which it halves.
 const REFERENCE_MAX: u32 = 20_000;
-/// Events of one batch whose fields are counted; of more than these, evenly spread ones.
+/// Events of one batch whose fields and times are looked at; of more, evenly spread ones.
 pub const BATCH_EVENTS_MAX: usize = 512;
 /// Sources that are looked at; of others nothing is known.
 pub const SOURCES_MAX: usize = 256;
@@ -179,7 +184,8 @@ pub struct Health {
     seed: u64,
 }
 
-/// What is written down.
+/// What is written down. Behind it stand the clocks of sources, by name, which checkpoints of
+/// before do not have.
 #[derive(Serialize, Deserialize)]
 struct Kept<'a> {
     parser: std::borrow::Cow<'a, str>,
@@ -213,6 +219,7 @@ impl Health {
             self.sources.insert(name.to_string(), Source::new(self.seed));
         }
         let Some(source) = self.sources.get_mut(name) else { return Vec::new() };
+        source.clock.update(&written_times(batch, start));
         let columns = Columns::of(batch, readings);
         let mut breaks = Vec::new();
         // Of a flood some events show what all are like, once that is known; every message is
@@ -256,7 +263,9 @@ impl Health {
     pub fn to_bytes(&self, parser: &str) -> Result<Vec<u8>, postcard::Error> {
         let sources = self.sources.iter().map(|(name, source)| (name.clone(), source.keep()));
         let kept = Kept { parser: parser.into(), next: self.next, sources: sources.collect() };
-        postcard::to_allocvec(&kept)
+        let clocks = self.sources.iter().map(|(name, source)| (name.as_str(), &source.clock));
+        let clocks: BTreeMap<&str, &Skew> = clocks.collect();
+        postcard::to_extend(&clocks, postcard::to_allocvec(&kept)?)
     }
 
     /// What [`Health::to_bytes`] gave. Where another parser made those events, the references are
@@ -265,11 +274,16 @@ impl Health {
     /// # Errors
     /// When the bytes are something else.
     pub fn from_bytes(bytes: &[u8], parser: &str, seed: u64) -> Result<Self, postcard::Error> {
-        let kept: Kept<'_> = postcard::from_bytes(bytes)?;
+        let (kept, rest): (Kept<'_>, &[u8]) = postcard::take_from_bytes(bytes)?;
+        let mut clocks: BTreeMap<String, Skew> = match rest {
+            [] => BTreeMap::new(),
+            rest => postcard::from_bytes(rest)?,
+        };
         let same = kept.parser == parser;
         let mut health = Self { next: kept.next, ..Self::new(seed) };
         for (name, kept) in kept.sources.into_iter().take(SOURCES_MAX) {
             let mut source = Source::resume(kept, seed);
+            source.clock = clocks.remove(&name).unwrap_or_default();
             if !same {
                 source.relearn();
             }
@@ -278,6 +292,16 @@ impl Health {
         }
         Ok(health)
     }
+}
+
+/// Times of their own of events from a row on, evenly spread ones of many: each as it was written,
+/// and when the event was received.
+fn written_times(batch: &Batch, start: usize) -> Vec<(Micros, Micros)> {
+    let received = batch.received_times();
+    let step = (batch.rows() - start).div_ceil(BATCH_EVENTS_MAX).max(1);
+    let rows = (start..batch.rows()).step_by(step);
+    let times = rows.map(|row| (written_time(batch, row), received[row]));
+    times.filter(|(written, received)| is_own_time(*written, *received)).collect()
 }
 
 /// Cuts a name that somebody else chose.

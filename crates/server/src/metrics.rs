@@ -90,10 +90,11 @@ fn source_metrics(page: &mut Page, sources: &BTreeMap<String, Summary>) {
 type Column = fn(&LedgerRow) -> u64;
 
 fn ledger_metrics(page: &mut Page, ledger: &[LedgerRow]) {
-    let columns: [(&str, &str, Column); 6] = [
+    let columns: [(&str, &str, Column); 7] = [
         ("received", "Records received.", |row| row.received),
         ("stored", "Records stored as events.", |row| row.stored),
         ("sampled", "Records left out by sampling.", |row| row.sampled),
+        ("folded", "Records that came again and were not stored again.", |row| row.folded),
         ("quarantined", "Records set aside.", |row| row.quarantined),
         ("shed", "Records dropped because a queue was full.", |row| row.shed),
         ("raw_bytes", "Bytes of raw records.", |row| row.raw_bytes),

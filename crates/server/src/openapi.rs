@@ -8,8 +8,9 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::api::{
-    alerts, audit, auth, events, explore, fields, ingest, ledger, lookups, parsers, quarantine,
-    query, reparse, retention, rules, search, sources, sql, status, stream, tokens, transforms,
+    alerts, audit, auth, clock, events, explore, fields, ingest, ledger, lookups, parsers,
+    quarantine, query, reparse, retention, rules, search, sources, sql, status, stream, tokens,
+    transforms,
 };
 use crate::auth::{REQUEST_HEADER, SESSION_COOKIE};
 
@@ -83,6 +84,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(status::status))
         .routes(routes!(sources::sources))
         .routes(routes!(sources::health))
+        .routes(routes!(clock::put, clock::delete))
         .routes(routes!(ledger::ledger))
         .routes(routes!(retention::show))
         .routes(routes!(retention::preview))

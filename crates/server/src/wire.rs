@@ -3,8 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use pugmark_event::time::{self, Micros};
+use pugmark_engine::Corrections;
+use pugmark_event::time::{self, Micros, SECOND};
+use pugmark_parse::clean::Estimate;
 use pugmark_parse::health;
+use pugmark_store::KeptCorrection;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -115,13 +118,21 @@ pub(crate) struct TokenMade {
 pub(crate) struct Receipt {
     pub(crate) received: u64,
     pub(crate) stored: u64,
+    /// Records that were not stored again, since equal ones of the source just were.
+    pub(crate) folded: u64,
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
 }
 
 impl From<pugmark_engine::Receipt> for Receipt {
     fn from(r: pugmark_engine::Receipt) -> Self {
-        Self { received: r.received, stored: r.stored, quarantined: r.quarantined, shed: r.shed }
+        Self {
+            received: r.received,
+            stored: r.stored,
+            folded: r.folded,
+            quarantined: r.quarantined,
+            shed: r.shed,
+        }
     }
 }
 
@@ -659,6 +670,8 @@ pub(crate) struct Status {
     pub(crate) transforms: Vec<TransformTrouble>,
     /// Values masked at the door since the start, by kind.
     pub(crate) masked: BTreeMap<String, u64>,
+    /// Records that were not stored again, since equal ones of their source just were.
+    pub(crate) folded: u64,
     /// Open alerts by severity; every severity is listed.
     pub(crate) open_alerts: BTreeMap<String, u64>,
     pub(crate) sources: u64,
@@ -762,6 +775,7 @@ impl Status {
             throttled: status.throttled.into_iter().map(Into::into).collect(),
             transforms: status.transforms.into_iter().map(Into::into).collect(),
             masked: status.masked,
+            folded: status.folded,
             open_alerts,
             sources: status.sources,
             listen: Listen {
@@ -787,6 +801,7 @@ pub(crate) struct Source {
     pub(crate) name: String,
     pub(crate) received: u64,
     pub(crate) stored: u64,
+    pub(crate) folded: u64,
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
     pub(crate) raw_bytes: u64,
@@ -837,6 +852,46 @@ pub(crate) struct SourceHealth {
     pub(crate) settled: bool,
     /// What is not as it was.
     pub(crate) breaks: Vec<SourceBreak>,
+    pub(crate) clock: SourceClock,
+}
+
+/// What the clock of a source is wrong by, and what is done about it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SourceClock {
+    /// What it is probably wrong by, by the times that were written; null while too little came to
+    /// say.
+    #[schema(required)]
+    pub(crate) estimate: Option<ClockEstimate>,
+    /// What is added to the times of events; 0 for nothing.
+    pub(crate) correction_seconds: i64,
+    /// What was added since when, the newest first.
+    pub(crate) corrections: Vec<ClockCorrection>,
+}
+
+/// What the clock of a source is probably wrong by.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClockEstimate {
+    /// none: by less than a minute; late: events come late and their times are right; zone: local
+    /// time is written without its zone; clock: the clock is wrong by a constant.
+    pub(crate) cause: &'static str,
+    /// To be added to the times of events: -7200 where they are two hours ahead.
+    pub(crate) correction_seconds: i64,
+    /// The share of the last minutes that agree, 0 to 1; less where few were seen.
+    pub(crate) confidence: f64,
+    /// Median of the time between an event and its receipt; negative where events come from the
+    /// future.
+    pub(crate) delay_seconds: f64,
+}
+
+/// A correction of the clock of a source.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClockCorrection {
+    /// Time of receipt of the first records that it is for.
+    pub(crate) since: String,
+    /// What is added to the times of their events; 0 where a correction was taken off.
+    pub(crate) seconds: i64,
+    pub(crate) actor: String,
+    pub(crate) reason: String,
 }
 
 /// Who reads records of a source.
@@ -931,8 +986,9 @@ pub(crate) struct SourceBreak {
 }
 
 impl SourceHealth {
-    pub(crate) fn new(name: String, report: health::Report) -> Self {
+    pub(crate) fn new(name: String, report: health::Report, corrections: &Corrections) -> Self {
         Self {
+            clock: SourceClock::new(report.clock, &name, corrections),
             name,
             health: report.state.name(),
             events: report.events,
@@ -949,6 +1005,35 @@ impl SourceHealth {
             settled: report.settled,
             breaks: report.breaks.into_iter().map(Into::into).collect(),
         }
+    }
+}
+
+impl SourceClock {
+    fn new(estimate: Option<Estimate>, source: &str, corrections: &Corrections) -> Self {
+        let corrections_of = corrections.of(source).iter().rev();
+        Self {
+            estimate: estimate.map(Into::into),
+            correction_seconds: corrections.newest_seconds(source),
+            corrections: corrections_of.cloned().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Estimate> for ClockEstimate {
+    fn from(estimate: Estimate) -> Self {
+        Self {
+            cause: estimate.cause.name(),
+            correction_seconds: (estimate.correction + SECOND / 2).div_euclid(SECOND),
+            confidence: estimate.confidence,
+            delay_seconds: estimate.delay as f64 / SECOND as f64,
+        }
+    }
+}
+
+impl From<KeptCorrection> for ClockCorrection {
+    fn from(correction: KeptCorrection) -> Self {
+        let KeptCorrection { source: _, since, seconds, reason, actor } = correction;
+        Self { since: time::format(since), seconds, actor, reason }
     }
 }
 
@@ -1015,7 +1100,7 @@ impl From<health::Break> for SourceBreak {
     }
 }
 
-/// The ledger: received = stored + sampled + quarantined + shed, for every source.
+/// The ledger: received = stored + sampled + folded + quarantined + shed, for every source.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Ledger {
     pub(crate) balanced: bool,
@@ -1061,6 +1146,8 @@ pub(crate) struct LedgerCounts {
     pub(crate) received: u64,
     pub(crate) stored: u64,
     pub(crate) sampled: u64,
+    /// Records that were not stored again, since equal ones of the source just were.
+    pub(crate) folded: u64,
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
     /// Of those stored, how many retention has deleted since; not known by minute.

@@ -1,8 +1,8 @@
 //! The ledger: for every source, what arrived and what became of it.
 //!
-//! `received = stored + sampled + quarantined + shed`, to the record, across crashes. Counts are
-//! kept per source and minute of receipt; they are written in the transaction that also writes
-//! the segments and moves the WAL mark, so a replay can neither lose nor double them.
+//! `received = stored + sampled + folded + quarantined + shed`, to the record, across crashes.
+//! Counts are kept per source and minute of receipt; they are written in the transaction that also
+//! writes the segments and moves the WAL mark, so a replay can neither lose nor double them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub(crate) struct Counts {
     pub(crate) received: u64,
     pub(crate) stored: u64,
     pub(crate) sampled: u64,
+    pub(crate) folded: u64,
     pub(crate) quarantined: u64,
     pub(crate) shed: u64,
     pub(crate) raw_bytes: u64,
@@ -31,6 +32,7 @@ impl Counts {
         self.received += other.received;
         self.stored += other.stored;
         self.sampled += other.sampled;
+        self.folded += other.folded;
         self.quarantined += other.quarantined;
         self.shed += other.shed;
         self.raw_bytes += other.raw_bytes;
@@ -52,6 +54,10 @@ impl Counts {
         }
     }
 
+    pub(crate) fn folded(rows: u64, received: Micros) -> Self {
+        Self { received: rows, folded: rows, last_received: received, ..Self::default() }
+    }
+
     pub(crate) fn shed(rows: u64, received: Micros) -> Self {
         Self { received: rows, shed: rows, last_received: received, ..Self::default() }
     }
@@ -68,6 +74,8 @@ pub struct LedgerRow {
     pub stored: u64,
     /// Records dropped on purpose, one in so many being kept.
     pub sampled: u64,
+    /// Records that were not stored again, since an equal one of the source just was.
+    pub folded: u64,
     /// Records set aside with a reason.
     pub quarantined: u64,
     /// Records dropped because there was no room.
@@ -87,6 +95,7 @@ impl LedgerRow {
             received: counts.received,
             stored: counts.stored,
             sampled: counts.sampled,
+            folded: counts.folded,
             quarantined: counts.quarantined,
             shed: counts.shed,
             expired: counts.expired,
@@ -97,7 +106,7 @@ impl LedgerRow {
 
     /// True when everything received is accounted for.
     pub fn balanced(&self) -> bool {
-        self.received == self.stored + self.sampled + self.quarantined + self.shed
+        self.received == self.stored + self.sampled + self.folded + self.quarantined + self.shed
     }
 }
 

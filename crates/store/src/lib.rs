@@ -59,6 +59,7 @@ pub use segment::counts::Counts;
 pub use segment::write::FILES_PER_FLUSH_MAX;
 pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
+pub use state::corrections::{KeptCorrection, KeptCorrections};
 pub use state::rules::{KeptRule, KeptRules};
 pub use state::transforms::{KeptTransform, KeptTransforms};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};

@@ -78,7 +78,7 @@ pub(crate) struct Commit<'a> {
     pub(crate) shed: &'a Shed,
 }
 
-/// Records that doors dropped, by minute and with reasons.
+/// Records that doors did not hand on: those dropped, by minute and with reasons, and those folded.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shed {
     pub(crate) book: Book,
@@ -375,13 +375,13 @@ impl Manifest {
         &self,
         since: Micros,
     ) -> Result<(i64, BTreeMap<(String, Micros), Counts>), StoreError> {
-        const SQL: &str = "SELECT source, received, stored, sampled, quarantined, shed, \
+        const SQL: &str = "SELECT source, received, stored, sampled, folded, quarantined, shed, \
             raw_bytes, last_received, minute FROM ledger_minutes WHERE minute >= $1";
         let mut tx = self.snapshot().await?;
         let (_, commits) = progress(&mut tx).await?;
         let mut minutes = BTreeMap::new();
         for row in tx.rows(SQL, args![since]).await? {
-            minutes.insert((row.get(0)?, row.get(8)?), counts(&row)?);
+            minutes.insert((row.get(0)?, row.get(9)?), counts(&row)?);
         }
         Ok((commits, minutes))
     }
@@ -562,11 +562,11 @@ async fn segments(tx: &mut Tx, dataset: &str) -> Result<Vec<SegmentInfo>, StoreE
 }
 
 async fn ledger(tx: &mut Tx) -> Result<BTreeMap<String, Counts>, StoreError> {
-    const SQL: &str = "SELECT source, received, stored, sampled, quarantined, shed, raw_bytes, \
-        last_received, expired FROM ledger";
+    const SQL: &str = "SELECT source, received, stored, sampled, folded, quarantined, shed, \
+        raw_bytes, last_received, expired FROM ledger";
     let mut ledger = BTreeMap::new();
     for row in tx.rows(SQL, args![]).await? {
-        ledger.insert(row.get(0)?, Counts { expired: row.count(8)?, ..counts(&row)? });
+        ledger.insert(row.get(0)?, Counts { expired: row.count(9)?, ..counts(&row)? });
     }
     Ok(ledger)
 }
@@ -577,10 +577,11 @@ fn counts(row: &Row) -> Result<Counts, sqlx::Error> {
         received: row.count(1)?,
         stored: row.count(2)?,
         sampled: row.count(3)?,
-        quarantined: row.count(4)?,
-        shed: row.count(5)?,
-        raw_bytes: row.count(6)?,
-        last_received: row.get(7)?,
+        folded: row.count(4)?,
+        quarantined: row.count(5)?,
+        shed: row.count(6)?,
+        raw_bytes: row.count(7)?,
+        last_received: row.get(8)?,
         expired: 0,
     })
 }

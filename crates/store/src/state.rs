@@ -2,5 +2,6 @@
 
 pub(crate) mod accounts;
 pub(crate) mod alerts;
+pub(crate) mod corrections;
 pub(crate) mod rules;
 pub(crate) mod transforms;

@@ -29,6 +29,7 @@ use crate::segment::write::SegmentWriter;
 use crate::segment::{self, Segment, Tails};
 use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
+use crate::state::corrections::KeptCorrections;
 use crate::state::rules::KeptRules;
 use crate::state::transforms::KeptTransforms;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
@@ -511,6 +512,17 @@ impl Store {
         state.shed_since.get_or_insert_with(Instant::now);
     }
 
+    /// Counts records that a door did not hand on, since equal ones of the source just were.
+    pub fn folded(&self, source: &str, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let source = Arc::<str>::from(source);
+        let mut state = self.inner.state.lock();
+        state.shed.book.add(&source, &Counts::folded(count, crate::now()));
+        state.shed_since.get_or_insert_with(Instant::now);
+    }
+
     /// A stable view of all events at this moment.
     pub fn snapshot(&self) -> Snapshot {
         let state = self.inner.state.lock();
@@ -654,6 +666,11 @@ impl Store {
     /// Transforms that people write in the product.
     pub fn kept_transforms(&self) -> KeptTransforms {
         KeptTransforms::new(self.inner.manifest.clone())
+    }
+
+    /// Corrections of the clocks of sources.
+    pub fn kept_corrections(&self) -> KeptCorrections {
+        KeptCorrections::new(self.inner.manifest.clone())
     }
 
     /// Users, sessions and tokens.
@@ -800,7 +817,7 @@ impl Inner {
     /// is nothing to write.
     fn seal(&self) -> Option<(Sealed, Shed)> {
         let mut state = self.state.lock();
-        let nothing = state.processed <= state.mark && state.shed.reasons.is_empty();
+        let nothing = state.processed <= state.mark && state.shed.book.minutes.is_empty();
         if nothing {
             return None;
         }
@@ -832,7 +849,7 @@ impl Inner {
         for (key, count) in shed.reasons {
             *state.shed.reasons.entry(key).or_default() += count;
         }
-        if !state.shed.reasons.is_empty() {
+        if !state.shed.book.minutes.is_empty() {
             state.shed_since.get_or_insert_with(Instant::now);
         }
         self.note_memory(&state);

@@ -391,6 +391,70 @@ async fn accounts_hold_users_sessions_and_tokens() {
     node.close().await;
 }
 
+both!(corrections_of_clocks_are_kept_with_who_made_them);
+async fn corrections_of_clocks_are_kept_with_who_made_them() {
+    use pugmark_store::KeptCorrection;
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    let make = |source: &str, since: i64, seconds: i64| KeptCorrection {
+        source: source.into(),
+        since,
+        seconds,
+        reason: "local time".into(),
+        actor: "ada".into(),
+    };
+    let all = [make("dns", NOW, 60), make("web", NOW + 5, -7200), make("web", NOW + 9, 0)];
+    let corrections = node.store.kept_corrections();
+    for correction in all.iter().rev() {
+        corrections.add(correction, NOW).await.unwrap();
+    }
+    assert_eq!(corrections.list().await.unwrap(), all);
+    // One that is there stays as it is.
+    corrections.add(&make("web", NOW + 5, 1), NOW).await.unwrap_err();
+    node.close().await;
+    let node = Node::open(dir.path(), small()).await;
+    assert_eq!(node.store.kept_corrections().list().await.unwrap(), all);
+    let trail = node.store.audit_list(9).await.unwrap();
+    let said: Vec<(&str, &str, i64)> = trail
+        .iter()
+        .map(|entry| {
+            let seconds = entry.detail["correction_seconds"].as_i64().unwrap();
+            (entry.action.as_str(), entry.subject.as_str(), seconds)
+        })
+        .collect();
+    let expected = [
+        ("clock corrected", "dns", 60),
+        ("clock corrected", "web", -7200),
+        ("clock correction removed", "web", 0),
+    ];
+    assert_eq!(said, expected);
+    assert_eq!((trail[0].actor.as_str(), trail[0].time), ("ada", NOW));
+    node.close().await;
+}
+
+both!(folded_records_are_counted_for_themselves);
+async fn folded_records_are_counted_for_themselves() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    node.append(&texts(3)).await.unwrap();
+    node.settle().await;
+    node.store.folded("dns", 4);
+    node.store.folded("dns", 0);
+    assert_eq!(check_ledger(&node.store).await, 7);
+    node.store.flush().await.unwrap();
+    // Nothing else happened since: what was folded is written all the same.
+    node.store.folded("dns", 2);
+    node.close().await;
+    let node = Node::open(dir.path(), small()).await;
+    assert_eq!(check_ledger(&node.store).await, 9);
+    let rows = node.store.ledger().await.unwrap();
+    let dns = rows.iter().find(|row| row.source == "dns").unwrap();
+    assert_eq!((dns.received, dns.folded, dns.stored), (6, 6, 0));
+    let minutes = node.store.ledger_by_minute(&Default::default()).await.unwrap();
+    assert_eq!(minutes.iter().map(|minute| minute.row.folded).sum::<u64>(), 6);
+    node.close().await;
+}
+
 both!(alerts_are_kept_and_listed);
 async fn alerts_are_kept_and_listed() {
     use pugmark_alert::{Alert, Status};

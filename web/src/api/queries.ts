@@ -197,6 +197,14 @@ export async function startReparse(source: string) {
   queryClient.setQueryData(reparse.queryKey, await post<T.Reparse>('/reparse', { source }))
 }
 
+/** Adds so many seconds to the times of events of a source, from two seconds after now on; 0 for no more. */
+export async function correctClock(source: string, seconds: number, reason: string) {
+  const path = `/sources/${encodeURIComponent(source)}/clock`
+  if (seconds === 0) await del(path)
+  else await put<void>(path, { correction_seconds: seconds, reason })
+  await queryClient.invalidateQueries({ queryKey: sourceHealth(source).queryKey })
+}
+
 export async function saveLookup(name: string, file: File) {
   await putFile(`/lookups/${encodeURIComponent(name)}`, new Blob([file], { type: 'text/csv' }))
   await queryClient.invalidateQueries({ queryKey: lookups.queryKey })

@@ -316,6 +316,7 @@ export interface Source {
   name: string
   received: number
   stored: number
+  folded: number
   quarantined: number
   shed: number
   raw_bytes: number
@@ -360,12 +361,42 @@ export interface SourceHealth {
   new_kinds: { template: string; example: string; event: string; time: string }[]
   settled: boolean
   breaks: { what: 'understood' | 'reader' | 'vanished' | 'type'; text: string; program: string; reader: string; kind: string; events: string[] }[]
+  clock: SourceClock
+}
+
+export interface SourceClock {
+  /** Null while too little came to say. */
+  estimate: ClockEstimate | null
+  /** What is added to the times of events; 0 for nothing. */
+  correction_seconds: number
+  /** The newest first. */
+  corrections: ClockCorrection[]
+}
+
+export interface ClockEstimate {
+  cause: 'none' | 'late' | 'zone' | 'clock'
+  /** To be added to the times of events. */
+  correction_seconds: number
+  /** 0 to 1. */
+  confidence: number
+  delay_seconds: number
+}
+
+export interface ClockCorrection {
+  /** Time of receipt of the first records that it is for. */
+  since: string
+  /** 0 where a correction was taken off. */
+  seconds: number
+  actor: string
+  reason: string
 }
 
 export interface LedgerCounts {
   received: number
   stored: number
   sampled: number
+  /** Not stored again, since equal records of the source just were. */
+  folded: number
   quarantined: number
   shed: number
   /** Of those stored, how many retention has deleted since. */

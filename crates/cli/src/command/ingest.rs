@@ -140,6 +140,7 @@ fn receipt(answer: &serde_json::Value) -> Receipt {
     Receipt {
         received: count("received"),
         stored: count("stored"),
+        folded: count("folded"),
         quarantined: count("quarantined"),
         shed: count("shed"),
     }
@@ -233,8 +234,8 @@ fn report(format: Report, receipt: &Receipt, problems: &[String]) -> Result<Exit
     match format {
         Report::Json => say(&serde_json::to_string(receipt).map_err(anyhow::Error::from)?)?,
         Report::Text => say(&format!(
-            "{} records received: {} stored, {} quarantined, {} shed",
-            receipt.received, receipt.stored, receipt.quarantined, receipt.shed
+            "{} records received: {} stored, {} folded, {} quarantined, {} shed",
+            receipt.received, receipt.stored, receipt.folded, receipt.quarantined, receipt.shed
         ))?,
     }
     Ok(if problems.is_empty() { Exit::Done } else { Exit::No })

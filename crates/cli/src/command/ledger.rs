@@ -9,7 +9,7 @@ use crate::error::{CliError, Exit};
 use crate::output::{Format, Printer, Row};
 use crate::settings::Settings;
 
-/// Show the account: received = stored + sampled + quarantined + shed, for every source
+/// Show the account: received = stored + sampled + folded + quarantined + shed, for every source
 ///
 /// Exits with 1 when an account does not balance.
 ///
@@ -49,10 +49,28 @@ enum By {
     Minute,
 }
 
-const COUNTS: [&str; 8] =
-    ["source", "received", "stored", "sampled", "quarantined", "shed", "expired", "balanced"];
-const MINUTE_COUNTS: [&str; 8] =
-    ["minute", "source", "received", "stored", "sampled", "quarantined", "shed", "balanced"];
+const COUNTS: [&str; 9] = [
+    "source",
+    "received",
+    "stored",
+    "sampled",
+    "folded",
+    "quarantined",
+    "shed",
+    "expired",
+    "balanced",
+];
+const MINUTE_COUNTS: [&str; 9] = [
+    "minute",
+    "source",
+    "received",
+    "stored",
+    "sampled",
+    "folded",
+    "quarantined",
+    "shed",
+    "balanced",
+];
 const REASONS: [&str; 4] = ["source", "fate", "reason", "count"];
 
 impl Args {
@@ -146,6 +164,7 @@ fn counts(minute: Option<Micros>, row: &LedgerRow) -> Value {
         "received": row.received,
         "stored": row.stored,
         "sampled": row.sampled,
+        "folded": row.folded,
         "quarantined": row.quarantined,
         "shed": row.shed,
         "expired": row.expired,

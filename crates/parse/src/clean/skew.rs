@@ -74,6 +74,18 @@ pub enum Cause {
     Clock,
 }
 
+impl Cause {
+    /// The lower-case word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cause::None => "none",
+            Cause::Late => "late",
+            Cause::Zone => "zone",
+            Cause::Clock => "clock",
+        }
+    }
+}
+
 /// What a source's clock is probably wrong by.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Estimate {

@@ -5,6 +5,7 @@ use super::messages::NewKind;
 use super::source::Source;
 use super::stream::{Broken, Field, FieldKind, Stream};
 use super::{Break, WINDOW, share};
+use crate::clean::Estimate;
 
 /// Templates of records that nobody understood which a report lists.
 const ERRORS_MAX: usize = 20;
@@ -77,6 +78,9 @@ pub struct Report {
     pub settled: bool,
     /// What is not as it was.
     pub breaks: Vec<Break>,
+    /// What its clock is probably wrong by, by the times that were written; `None` while too little
+    /// came to say.
+    pub clock: Option<Estimate>,
 }
 
 /// Who reads records.
@@ -180,6 +184,7 @@ impl Source {
             new_kinds: self.new_kinds(),
             settled: self.messages.is_settled(),
             breaks: self.breaks(name),
+            clock: self.clock.estimate(),
         }
     }
 

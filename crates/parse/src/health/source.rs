@@ -13,6 +13,7 @@ use super::messages::{self, Messages};
 use super::stream::{FieldKind, Stream};
 use super::{Break, GROUPS_MAX, NAME_BYTES_MAX, SILENT, STREAMS_MAX, What, cut};
 use crate::Readings;
+use crate::clean::Skew;
 use crate::formats::NOT_UNDERSTOOD;
 
 /// Kinds of issues that are told apart.
@@ -90,6 +91,7 @@ fn value(column: Option<&StringArray>, row: usize) -> Option<&str> {
 pub(super) struct Source {
     pub(super) kept: Known,
     pub(super) messages: Messages,
+    pub(super) clock: Skew,
     hasher: DefaultHashBuilder,
     groups: HashMap<u64, usize>,
     streams: HashMap<u64, usize>,
@@ -138,6 +140,7 @@ impl Source {
         Self {
             kept: Known { last_event: i64::MIN, ..Known::default() },
             messages: Messages::new(seed),
+            clock: Skew::default(),
             hasher: DefaultHashBuilder::default(),
             groups: HashMap::new(),
             streams: HashMap::new(),
@@ -163,6 +166,8 @@ impl Source {
     }
 
     pub(super) fn relearn(&mut self) {
+        // Another parser may read another zone.
+        self.clock = Skew::default();
         self.kept.whole.relearn();
         self.kept.groups.iter_mut().for_each(Group::relearn);
         self.kept.streams.iter_mut().for_each(Stream::relearn);

@@ -2,8 +2,10 @@
 
 use proptest::prelude::*;
 use pugmark_event::Records;
+use pugmark_event::time::{HOUR, MINUTE, SECOND};
 
 use super::*;
+use crate::clean::Cause;
 use crate::{Input, Parser};
 
 const NOW: i64 = 1_795_428_000_000_000;
@@ -252,6 +254,65 @@ fn a_new_kind_is_told_once_the_source_is_known() {
         assert_eq!(kinds[0].event_id, 10_000);
         assert!(kinds[0].example.starts_with("Out of memory"), "{kinds:?}");
     }
+}
+
+/// Shows it events of 20 minutes that are written so many microseconds before their receipt, with a
+/// correction in force.
+fn show_clock(health: &mut Health, delay: i64, correction_seconds: i64, first_id: i64) {
+    for minute in 0..20 {
+        let received = NOW + (first_id + minute) * MINUTE;
+        let line = |n: i64| {
+            let time = pugmark_event::time::format(received - delay - n * 100_000);
+            format!(r#"{{"time":"{time}","msg":"order {n}"}}"#)
+        };
+        let lines: Vec<String> = (0..9).map(line).chain(["no time".to_string()]).collect();
+        let records: Records = lines.iter().map(|line| line.as_bytes()).collect();
+        let id = first_id + minute * 10;
+        let input = Input { source: "s", records: &records, first_id: id, received, format: None };
+        let (batch, readings) = parser().parse_readings(&input);
+        let batch = crate::clean::correct_clock(&batch, correction_seconds).unwrap();
+        health.observe(&batch, &readings);
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_told_by_the_times_that_were_written() {
+    let clock = |health: &Health| {
+        let report = health.report("s").unwrap();
+        report.clock.map(|clock| (clock.cause, clock.correction))
+    };
+    for (delay, expected) in [
+        (SECOND, (Cause::None, 0)),
+        (-2 * HOUR, (Cause::Zone, -2 * HOUR)),
+        (7 * MINUTE, (Cause::Clock, 7 * MINUTE)),
+    ] {
+        for correction_seconds in [0, -7200, 420] {
+            let mut health = Health::new(1);
+            show_clock(&mut health, delay, correction_seconds, 1);
+            assert_eq!(clock(&health), Some(expected), "{delay} {correction_seconds}");
+            // A restart, and half of the events again.
+            let bytes = health.to_bytes("p").unwrap();
+            let mut again = Health::from_bytes(&bytes, "p", 3).unwrap();
+            assert_eq!(clock(&again), Some(expected));
+            show_clock(&mut again, 0, 0, 1);
+            assert_eq!(clock(&again), Some(expected));
+            // Another parser may read other times.
+            let other = Health::from_bytes(&bytes, "q", 3).unwrap();
+            assert_eq!(clock(&other), None);
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_without_clocks_is_read() {
+    let mut health = Health::new(1);
+    show(&mut health, &lines(&[(800, order)]), 1, 100);
+    let bytes = health.to_bytes("p").unwrap();
+    let (_, clocks): (Kept<'_>, &[u8]) = postcard::take_from_bytes(&bytes).unwrap();
+    let before = &bytes[..bytes.len() - clocks.len()];
+    let known = Health::from_bytes(before, "p", 1).unwrap();
+    assert_eq!(known.report("s").unwrap().events, 800);
+    assert!(Health::from_bytes(&bytes[..bytes.len() - 1], "p", 1).is_err());
 }
 
 /// A source of stable programs, each with its own text.

@@ -31,7 +31,7 @@ pub(crate) struct Which {
     by: Option<String>,
 }
 
-/// received = stored + sampled + quarantined + shed, for each source and for all.
+/// received = stored + sampled + folded + quarantined + shed, for each source and for all.
 #[utoipa::path(
     get, path = "/api/v1/ledger", tag = "state", operation_id = "ledger", params(Which),
     responses((status = 200, body = Ledger), (status = "4XX", body = ErrorBody)),
@@ -98,6 +98,7 @@ impl From<&LedgerRow> for LedgerCounts {
             received: row.received,
             stored: row.stored,
             sampled: row.sampled,
+            folded: row.folded,
             quarantined: row.quarantined,
             shed: row.shed,
             expired: row.expired,
@@ -111,12 +112,13 @@ impl LedgerCounts {
         self.received += other.received;
         self.stored += other.stored;
         self.sampled += other.sampled;
+        self.folded += other.folded;
         self.quarantined += other.quarantined;
         self.shed += other.shed;
         self.expired += other.expired;
     }
 
     fn balances(&self) -> bool {
-        self.received == self.stored + self.sampled + self.quarantined + self.shed
+        self.received == self.stored + self.sampled + self.folded + self.quarantined + self.shed
     }
 }

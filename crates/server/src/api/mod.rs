@@ -3,6 +3,7 @@
 pub(crate) mod alerts;
 pub(crate) mod audit;
 pub(crate) mod auth;
+pub(crate) mod clock;
 pub(crate) mod events;
 pub(crate) mod explore;
 pub(crate) mod fields;

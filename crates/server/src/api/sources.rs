@@ -45,6 +45,7 @@ pub(crate) async fn sources(
             name: row.source,
             received: row.received,
             stored: row.stored,
+            folded: row.folded,
             quarantined: row.quarantined,
             shed: row.shed,
             raw_bytes: row.raw_bytes,
@@ -55,7 +56,7 @@ pub(crate) async fn sources(
 }
 
 /// What the records of a source look like: who reads them, their fields, what nobody understood,
-/// what is new, and what is not as it was.
+/// what is new, and what is not as it was; and what its clock is wrong by.
 #[utoipa::path(
     get, path = "/api/v1/sources/{name}/health", tag = "state", operation_id = "source_health",
     params(("name" = String, Path, description = "Name of the source.")),
@@ -70,5 +71,6 @@ pub(crate) async fn health(
     let report = app.engine.source_health(&name);
     let report =
         report.ok_or_else(|| ApiError::not_found("source with events since it is watched"))?;
-    Ok(Answer(SourceHealth::new(name, report)))
+    let corrections = app.engine.reader().corrections();
+    Ok(Answer(SourceHealth::new(name, report, &corrections)))
 }

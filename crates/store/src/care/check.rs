@@ -185,8 +185,8 @@ async fn accounts(store: &Store, report: &mut Report) -> Result<(), StoreError> 
     for row in store.ledger().await?.iter().filter(|row| !row.balanced()) {
         let what = "the account does not balance";
         let detail = format!(
-            "{} received; {} stored, {} sampled, {} quarantined, {} shed",
-            row.received, row.stored, row.sampled, row.quarantined, row.shed
+            "{} received; {} stored, {} sampled, {} folded, {} quarantined, {} shed",
+            row.received, row.stored, row.sampled, row.folded, row.quarantined, row.shed
         );
         report.wrong(&row.source, what, detail, REPORT_BUG);
         if let Some(finding) = report.findings.last_mut() {

@@ -253,7 +253,7 @@ impl Candidate<'_> {
 
 /// Values found in the record, ordered so that what lies inside another comes after it.
 fn spans(record: &str, rows: &Rows<'_>, row: usize) -> Vec<Span> {
-    let mut spans = time_spans(record, rows.times[row]);
+    let mut spans = time_spans(record, rows.times[row], rows.moved_minutes(row));
     let mut candidates = candidates(rows, row);
     candidates.sort_by_key(|c| std::cmp::Reverse(c.text.len()));
     for candidate in &candidates {
@@ -443,13 +443,15 @@ fn named(before: &[u8], names: &[&str]) -> bool {
     })
 }
 
-fn time_spans(record: &str, time: i64) -> Vec<Span> {
+/// Where a record has its event's time, which may have been moved since it was read.
+fn time_spans(record: &str, time: i64, moved_minutes: i32) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
     let mut text = String::new();
     let offsets = offsets(record);
     for pattern in KNOWN {
         for offset in &offsets {
-            let Some(pattern) = Pattern::parse(pattern, *offset) else { continue };
+            let written = offset.saturating_sub(moved_minutes);
+            let Some(pattern) = Pattern::parse(pattern, written) else { continue };
             text.clear();
             pattern.render(time, &mut text);
             let pattern = Arc::new(pattern);
@@ -491,4 +493,46 @@ fn offsets(record: &str) -> Vec<i32> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use pugmark_event::time::{CLOCK_CORRECTION, HOUR, MINUTE, Micros};
+    use pugmark_event::{BatchBuilder, Value};
+
+    use super::*;
+
+    const TIME: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+    /// Whether the time of an event is found in its record, day and clock in one.
+    #[track_caller]
+    fn check(record: &str, time: Micros, correction: Option<&str>, expected: bool) {
+        let mut builder = BatchBuilder::new("s", TIME);
+        builder.begin(1, record.as_bytes());
+        if let Some(seconds) = correction {
+            builder.attribute(CLOCK_CORRECTION, Value::Number(seconds));
+        }
+        builder.end(Some(time));
+        let batch = builder.finish().unwrap();
+        let rows = Rows::new(batch.columns());
+        let is_time = |span: &Span| {
+            let length = span.end - span.start;
+            matches!(span.piece, Piece::Field(fields::EVENT_TIME, _)) && length > "2026-11-23".len()
+        };
+        let found = spans(record, &rows, 0).iter().any(is_time);
+        assert_eq!(found, expected, "{record} {correction:?}");
+    }
+
+    #[test]
+    fn a_time_that_was_moved_is_found_as_it_was_written() {
+        let plain = "2026-11-23 10:00:00 started";
+        check(plain, TIME, None, true);
+        check(plain, TIME - 2 * HOUR, Some("-7200"), true);
+        check(plain, TIME - 2 * HOUR, None, false);
+        check("2026-11-23T12:00:00+02:00 started", TIME + 7 * MINUTE, Some("420"), true);
+        // Not by whole minutes, and no correction at all.
+        check(plain, TIME + 61_000_000, Some("61"), false);
+        check(plain, TIME, Some("x"), true);
+        check(plain, TIME, Some("2147483640"), false);
+    }
 }

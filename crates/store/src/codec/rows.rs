@@ -3,7 +3,7 @@
 use arrow::array::{Array, AsArray, BinaryArray, Int64Array, MapArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FIELDS, FieldId, ORIGINAL, SYSTEM};
-use pugmark_event::time::Micros;
+use pugmark_event::time::{CLOCK_CORRECTION, Micros};
 
 /// A column that may stand in a record.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +113,14 @@ impl<'a> Rows<'a> {
     /// Kind letters of a row's attributes, one byte each.
     pub(crate) fn kinds(&self, row: usize) -> &'a [u8] {
         self.kinds.filter(|c| c.is_valid(row)).map_or(b"", |c| c.value(row).as_bytes())
+    }
+
+    /// Minutes by which the time of a row was moved since its source's clock is wrong; 0 where it
+    /// was not, or not by whole minutes.
+    pub(crate) fn moved_minutes(&self, row: usize) -> i32 {
+        let mark = self.entries(row).find(|entry| self.key(*entry) == CLOCK_CORRECTION);
+        let seconds = mark.and_then(|entry| self.value(entry).parse::<i32>().ok()).unwrap_or(0);
+        if seconds % 60 == 0 { seconds / 60 } else { 0 }
     }
 
     /// All names of a row's attributes, run together: the same for rows of the same shape.

@@ -330,32 +330,33 @@ async fn add_to_ledger(
     minutes: &BTreeMap<(&str, Micros), Counts>,
 ) -> Result<(), StoreError> {
     const COLUMNS: &str =
-        "source, received, stored, sampled, quarantined, shed, raw_bytes, last_received";
+        "source, received, stored, sampled, folded, quarantined, shed, raw_bytes, last_received";
     let mut totals: BTreeMap<&str, Counts> = BTreeMap::new();
     for ((source, _), counts) in minutes {
         totals.entry(source).or_default().add(counts);
     }
-    let mut args = Vec::with_capacity(8 * totals.len());
+    let mut args = Vec::with_capacity(9 * totals.len());
     for (source, counts) in &totals {
         args.extend(ledger_args(source, counts));
     }
     let head = format!("INSERT INTO ledger ({COLUMNS})");
-    tx.insert(&head, 8, &ledger_tail("ledger", "source"), &args).await?;
-    let mut args = Vec::with_capacity(9 * minutes.len());
+    tx.insert(&head, 9, &ledger_tail("ledger", "source"), &args).await?;
+    let mut args = Vec::with_capacity(10 * minutes.len());
     for ((source, minute), counts) in minutes {
         args.extend(ledger_args(source, counts));
         args.push((*minute).into());
     }
     let head = format!("INSERT INTO ledger_minutes ({COLUMNS}, minute)");
-    tx.insert(&head, 9, &ledger_tail("ledger_minutes", "minute, source"), &args).await
+    tx.insert(&head, 10, &ledger_tail("ledger_minutes", "minute, source"), &args).await
 }
 
-fn ledger_args<'a>(source: &'a str, counts: &Counts) -> [Arg<'a>; 8] {
+fn ledger_args<'a>(source: &'a str, counts: &Counts) -> [Arg<'a>; 9] {
     [
         source.into(),
         counts.received.into(),
         counts.stored.into(),
         counts.sampled.into(),
+        counts.folded.into(),
         counts.quarantined.into(),
         counts.shed.into(),
         counts.raw_bytes.into(),
@@ -365,7 +366,7 @@ fn ledger_args<'a>(source: &'a str, counts: &Counts) -> [Arg<'a>; 8] {
 
 /// What becomes of counts that are there already.
 fn ledger_tail(table: &str, key: &str) -> String {
-    let sums = ["received", "stored", "sampled", "quarantined", "shed", "raw_bytes"]
+    let sums = ["received", "stored", "sampled", "folded", "quarantined", "shed", "raw_bytes"]
         .map(|column| format!("{column} = {table}.{column} + excluded.{column}"))
         .join(", ");
     format!(

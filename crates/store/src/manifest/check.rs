@@ -9,20 +9,21 @@ use crate::error::StoreError;
 /// What is wrong, and the query: whose, one side, the other.
 const CHECKS: &[(&str, &str)] = &[
     (
-        "received is not stored + sampled + quarantined + shed",
-        "SELECT source, received, stored + sampled + quarantined + shed FROM ledger \
-         WHERE received <> stored + sampled + quarantined + shed",
+        "received is not stored + sampled + folded + quarantined + shed",
+        "SELECT source, received, stored + sampled + folded + quarantined + shed FROM ledger \
+         WHERE received <> stored + sampled + folded + quarantined + shed",
     ),
     (
         "the minutes do not add up to the total",
         "SELECT l.source, l.received, coalesce(m.received, 0) FROM ledger l LEFT JOIN \
          (SELECT source, CAST(sum(received) AS BIGINT) AS received, \
           CAST(sum(stored) AS BIGINT) AS stored, CAST(sum(sampled) AS BIGINT) AS sampled, \
+          CAST(sum(folded) AS BIGINT) AS folded, \
           CAST(sum(quarantined) AS BIGINT) AS quarantined, CAST(sum(shed) AS BIGINT) AS shed \
           FROM ledger_minutes GROUP BY source) m ON m.source = l.source \
          WHERE l.received <> coalesce(m.received, 0) OR l.stored <> coalesce(m.stored, 0) \
-         OR l.sampled <> coalesce(m.sampled, 0) OR l.shed <> coalesce(m.shed, 0) \
-         OR l.quarantined <> coalesce(m.quarantined, 0)",
+         OR l.sampled <> coalesce(m.sampled, 0) OR l.folded <> coalesce(m.folded, 0) \
+         OR l.shed <> coalesce(m.shed, 0) OR l.quarantined <> coalesce(m.quarantined, 0)",
     ),
     (
         "stored events are not the rows in segments and the expired ones",

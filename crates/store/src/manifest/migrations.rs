@@ -14,6 +14,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0004_alert_rules.sql"),
     include_str!("../migrations/0005_rules.sql"),
     include_str!("../migrations/0006_transforms.sql"),
+    include_str!("../migrations/0007_clock_corrections.sql"),
+    include_str!("../migrations/0008_folded.sql"),
 ];
 
 /// The version that this program writes.

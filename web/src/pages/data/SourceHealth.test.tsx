@@ -20,6 +20,7 @@ const healthy: SourceHealth = {
   new_kinds: [],
   settled: true,
   breaks: [],
+  clock: { estimate: null, correction_seconds: 0, corrections: [] },
 }
 const field = { name: 'basket', kind: 'text', share: 1, newest: 0, vanished: true, changed_to: null }
 const broken: SourceHealth = {

@@ -9,6 +9,7 @@ import { Ago } from '@/components/Time'
 import { buttonClass, Chip, ErrorBox, Loading, Section } from '@/components/ui'
 import { visible } from '@/lib/escape'
 import { count, percent, plural } from '@/lib/number'
+import { Clock } from './Clock'
 import { unread } from './health'
 import { Part, Text } from './Part'
 
@@ -64,6 +65,7 @@ export function HealthView({ health }: { health: SourceHealth }) {
         )}
       </p>
       <Breaks health={health} />
+      <Clock source={health.name} clock={health.clock} />
       <Part title="Read by" rows={health.readers} head={['Pack or format', 'Share']}>
         {(reader) => [reader.name === '' ? 'nobody' : `${visible(reader.name)}${reader.pack ? '' : ' (format)'}`, percent(reader.share)]}
       </Part>

@@ -53,7 +53,7 @@ function Table({ sources, ledger }: { sources: Source[]; ledger: Ledger | undefi
   const head = 'px-3 font-normal whitespace-nowrap'
   return (
     <Section
-      title={!ledger ? 'Ledger' : ledger.balanced ? 'The ledger balances: received = stored + sampled + quarantined + shed' : 'The ledger does not balance'}
+      title={!ledger ? 'Ledger' : ledger.balanced ? 'The ledger balances: received = stored + sampled + folded + quarantined + shed' : 'The ledger does not balance'}
       aside={ledger && <Icon name={ledger.balanced ? 'check' : 'warn'} />}
     >
       <div className="overflow-x-auto" tabIndex={0} role="region" aria-label="Sources and ledger">
@@ -64,7 +64,7 @@ function Table({ sources, ledger }: { sources: Source[]; ledger: Ledger | undefi
               <th scope="col" className={head}>Health</th>
               <th scope="col" className={head}>Events per minute, last hour</th>
               <th scope="col" className={head}>Last event</th>
-              {['Received', 'Stored', 'Sampled', 'Quarantined', 'Shed', 'Raw'].map((name) => (
+              {['Received', 'Stored', 'Sampled', 'Folded', 'Quarantined', 'Shed', 'Raw'].map((name) => (
                 <th key={name} scope="col" className={`${head} text-right`}>
                   {name}
                 </th>
@@ -170,7 +170,7 @@ function SourceRow({ source, counts }: { source: Source; counts: LedgerCounts | 
 function Counts({ counts }: { counts: LedgerCounts }) {
   return (
     <>
-      {(['received', 'stored', 'sampled', 'quarantined', 'shed'] as const).map((key) => (
+      {(['received', 'stored', 'sampled', 'folded', 'quarantined', 'shed'] as const).map((key) => (
         <td key={key} className={`px-3 text-right ${counts[key] === 0 ? 'text-muted' : ''}`}>
           {count(counts[key])}
         </td>
@@ -180,7 +180,7 @@ function Counts({ counts }: { counts: LedgerCounts }) {
 }
 
 function Balance({ counts }: { counts: LedgerCounts }) {
-  const missing = counts.received - counts.stored - counts.sampled - counts.quarantined - counts.shed
+  const missing = counts.received - counts.stored - counts.sampled - counts.folded - counts.quarantined - counts.shed
   return (
     <span className="inline-flex items-center gap-1.5 whitespace-nowrap">
       <Icon name={counts.balanced ? 'check' : 'warn'} size={14} />

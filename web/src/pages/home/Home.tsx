@@ -187,12 +187,12 @@ function LedgerLine() {
       aside={
         <span className="flex items-center gap-1.5">
           <Icon name={data.balanced ? 'check' : 'warn'} />
-          {data.balanced ? 'nothing lost' : `${count(total.received - total.stored - total.sampled - total.quarantined - total.shed)} events missing`}
+          {data.balanced ? 'nothing lost' : `${count(total.received - total.stored - total.sampled - total.folded - total.quarantined - total.shed)} events missing`}
         </span>
       }
     >
-      <dl className="grid grid-cols-[1fr_1fr_1fr_auto_1fr]">
-        {(['received', 'stored', 'sampled', 'quarantined', 'shed'] as const).map((key, index) => (
+      <dl className="grid grid-cols-[1fr_1fr_1fr_1fr_auto_1fr]">
+        {(['received', 'stored', 'sampled', 'folded', 'quarantined', 'shed'] as const).map((key, index) => (
           <div key={key} className="min-w-0 px-3 py-2">
             <dt className="text-muted truncate text-sm">
               {index === 1 ? '= ' : index > 1 ? '+ ' : ''}
