@@ -204,7 +204,7 @@ fn tai64n(text: &[u8]) -> Option<(Stamp, usize)> {
     let seconds = u64::from_str_radix(&hex[..16], 16).ok()?.checked_sub(LABEL)?;
     let nanos = i64::from_str_radix(&hex[16..], 16).ok()?;
     let seconds = i64::try_from(seconds).ok()?.checked_mul(SECOND)?;
-    Some((Stamp::exact(seconds + nanos / 1000), 25))
+    Some((Stamp::exact(seconds.checked_add(nanos / 1000)?), 25))
 }
 
 /// The year that puts the time nearest to the receipt, but not more than a day after it.
@@ -649,6 +649,7 @@ mod tests {
         check("23 Nov 09:58:01.123", "2026-11-23T09:58:01.123Z year_guessed");
         check("@400000006b040ea91dcd6500", "2026-11-23T09:59:59.500Z");
         check("@400000006b040ea9", "none");
+        check("@400008637bd05b00ffffffff", "none");
         check("261123 100000", "2026-11-23T10:00:00Z zone_guessed");
         check("261123 1000001", "none");
         check("1795428000.123", "2026-11-23T10:00:00.123Z");
