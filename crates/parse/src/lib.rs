@@ -46,6 +46,12 @@ pub struct Parser {
     packs: Packs,
 }
 
+/// The names of the formats, as doors may give them in [`Input::format`] and packs ask for them.
+/// Rows of `w3c`, `zeek` and `table` are read by the header that stands after the name.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    formats::names()
+}
+
 fn builtin() -> Vec<PackSource> {
     let source =
         |(path, text): &(&str, &str)| PackSource { path: (*path).into(), text: (*text).into() };

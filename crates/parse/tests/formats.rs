@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use pugmark_event::json::RowWriter;
 use pugmark_event::{Batch, Records, time};
-use pugmark_parse::{Headers, Input, PackSource, Parser};
+use pugmark_parse::{Headers, Input, PackSource, Parser, formats};
 use serde_json::{Map, Value};
 
 static PARSER: LazyLock<Parser> = LazyLock::new(|| Parser::builtin().unwrap());
@@ -97,6 +97,15 @@ fn syslog() {
     });
     expect!("<999>1 2026-11-23T09:00:00Z h a - - - x", { "event.issues": "not_understood,time_missing" });
     expect!("<13>1 2026-11-23T09:00:00Z h a - - [open x=\"", { "message": "[open x=\"" });
+}
+
+#[test]
+fn each_format_has_a_name_of_its_own() {
+    let names: Vec<&str> = formats().collect();
+    for (at, name) in names.iter().enumerate() {
+        assert!(!name.is_empty() && !names[..at].contains(name), "{name} in {names:?}");
+    }
+    assert!(["json", "plain", "w3c", "zeek", "table"].iter().all(|name| names.contains(name)));
 }
 
 /// What an sshd of the host `web1` writes, in all the ways in which it may arrive.
