@@ -165,7 +165,8 @@ impl Parser {
         let mut builder =
             BatchBuilder::with_capacity(input.source, input.received, ends.len(), bytes.len());
         // Looked at once for all records; one odd byte somewhere costs the others nothing but time.
-        let whole = std::str::from_utf8(bytes).ok();
+        // ASCII in UTF-16 is UTF-8 as well, with zeros in it.
+        let whole = std::str::from_utf8(bytes).ok().filter(|_| memchr::memchr(0, bytes).is_none());
         let mut reader = Reader::new(self, input);
         let mut start = 0;
         for (i, end) in ends.iter().map(|end| *end as usize).enumerate() {

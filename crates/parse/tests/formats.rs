@@ -100,6 +100,20 @@ fn syslog() {
 }
 
 #[test]
+fn text_in_utf16_is_read_whatever_stands_beside_it() {
+    let text = "Nov 20 12:14:14 web1 sshd[42]: Invalid user admin from 192.0.2.5 port 4242";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for beside in [&b"plain ASCII"[..], b"\xff\xfe\xfd"] {
+        let batch = batch(&PARSER, &[&wide[..], beside].into_iter().collect(), None);
+        let mut json = Vec::new();
+        RowWriter::new(batch.columns()).write(0, &mut json);
+        let event: Map<String, Value> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(event["event.encoding"], "utf-16le", "{event:?}");
+        assert_eq!(event["user.name"], "admin", "{event:?}");
+    }
+}
+
+#[test]
 fn each_format_has_a_name_of_its_own() {
     let names: Vec<&str> = formats().collect();
     for (at, name) in names.iter().enumerate() {
