@@ -241,11 +241,7 @@ impl<'p> Reader<'p> {
     }
 
     fn event(&mut self, text: &str, builder: &mut BatchBuilder) {
-        // Colours and the like are no part of what a record says; the raw record keeps them.
-        match memchr::memchr(ESC, text.as_bytes()) {
-            None => self.plain_event(text, builder),
-            Some(_) => self.plain_event(&clean::plain(text), builder),
-        }
+        self.plain_event(&without_escapes(text), builder);
     }
 
     fn plain_event(&mut self, text: &str, builder: &mut BatchBuilder) {
@@ -284,6 +280,15 @@ impl<'p> Reader<'p> {
             builder.attribute(HEADER, Value::Text(header));
         }
         end(stamp, builder);
+    }
+}
+
+/// The text without colours and the like, which are no part of what a record says; the raw record
+/// keeps them.
+fn without_escapes(text: &str) -> Cow<'_, str> {
+    match memchr::memchr(ESC, text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => clean::plain(text),
     }
 }
 
