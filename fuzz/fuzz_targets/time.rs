@@ -33,12 +33,12 @@ fuzz_target!(|text: &str| {
         format!("{{\"time\":\"{quoted}\"}}"),
     ];
     let records: Records = lines.iter().map(String::as_bytes).collect();
-    for received in CLOCKS {
-        let (source, first_id) = ("fuzz", 1);
-        let input = Input { source, records: &records, first_id, received, format: None };
-        pugmark_fuzz::parse(&PARSER, &input);
-        if let Some(bound) = time::parse_bound(text, received) {
-            time::format(bound);
-        }
+    // One for each input: all of them for each would be seven times as slow.
+    let received = CLOCKS[text.len() % CLOCKS.len()];
+    let (source, first_id) = ("fuzz", 1);
+    let input = Input { source, records: &records, first_id, received, format: None };
+    pugmark_fuzz::parse(&PARSER, &input);
+    if let Some(bound) = time::parse_bound(text, received) {
+        time::format(bound);
     }
 });
