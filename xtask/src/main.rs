@@ -8,6 +8,7 @@
 
 mod bench;
 mod codegen;
+mod fuzz;
 mod geo;
 mod run;
 mod shell;
@@ -33,6 +34,11 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ),
     ("bench", "build release and measure; further words go to `pugmark-bench run`", bench::bench),
     ("codegen", "write the generated files; --check only compares", codegen::codegen),
+    (
+        "fuzz",
+        "build the fuzz targets and run each for a minute; --seconds N, --target NAME",
+        fuzz::fuzz,
+    ),
     ("geo", "get the table of countries and networks that builds take in; --force anew", geo::geo),
     ("web", "build web/dist when its sources changed; --force always", web::web),
 ];

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{codegen, shell, tidy, web};
+use crate::{codegen, fuzz, shell, tidy, web};
 
 /// How a step that did not fail ended.
 enum Outcome {
@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
         needs: &["web", "build"],
         run: e2e::e2e,
     },
+    Step { name: "fuzz", about: "every fuzz target for a minute", needs: &[], run: fuzz_targets },
     Step { name: "deny", about: "licences and sources of dependencies", needs: &[], run: deny },
 ];
 
@@ -145,7 +146,10 @@ fn cargo(args: &[&str]) -> Result<Outcome> {
 }
 
 fn fmt() -> Result<Outcome> {
-    cargo(&["fmt", "--all", "--check"]).context("run `cargo fmt --all`")
+    cargo(&["fmt", "--all", "--check"]).context("run `cargo fmt --all`")?;
+    let fuzz = "fuzz/Cargo.toml";
+    cargo(&["fmt", "--manifest-path", fuzz, "--check"])
+        .with_context(|| format!("run `cargo fmt --manifest-path {fuzz}`"))
 }
 
 fn tree() -> Result<Outcome> {
@@ -193,6 +197,11 @@ fn rules() -> Result<Outcome> {
 
 fn docs() -> Result<Outcome> {
     codegen::codegen(&["--check".to_string()])?;
+    Ok(Outcome::Passed)
+}
+
+fn fuzz_targets() -> Result<Outcome> {
+    fuzz::fuzz(&[])?;
     Ok(Outcome::Passed)
 }
 

@@ -24,6 +24,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("crates depend on lower floors only", floors::edges),
     ("heavy dependencies have one owner", floors::owners),
     ("one version of each column crate", floors::versions),
+    ("what is fuzzed is what is shipped", floors::fuzzed_versions),
     ("floors 0 to 2 know no clock, chance, file or network", source::pure_floors),
     ("no unwrap in floors 0 to 5", source::unwraps),
     ("nothing is left for later", source::leftovers),

@@ -100,14 +100,14 @@ fn parse_relative(rest: &str, now: Micros) -> Option<Micros> {
         [b'+', ..] => now.checked_add(parse_span(&offset[1..])?)?,
         _ => return None,
     };
-    match floor {
-        None => Some(moved),
-        Some("w") => Some((moved - 4 * DAY).div_euclid(7 * DAY) * 7 * DAY + 4 * DAY),
-        Some(unit) => {
-            let span = parse_span(&format!("1{unit}"))?;
-            Some(moved.div_euclid(span) * span)
-        }
-    }
+    let (span, start) = match floor {
+        None => return Some(moved),
+        // Weeks begin on Mondays; the epoch was a Thursday.
+        Some("w") => (7 * DAY, 4 * DAY),
+        Some(unit) => (parse_span(&format!("1{unit}"))?, 0),
+    };
+    let spans = moved.checked_sub(start)?.div_euclid(span);
+    spans.checked_mul(span)?.checked_add(start)
 }
 
 #[cfg(test)]
@@ -136,6 +136,7 @@ mod tests {
         check("1795428000123", "2026-11-23T10:00:00.123Z");
         check("now-15x", "none");
         check("now-99999999999999999999d", "none");
+        check("now-9223372036854775807us/00000y", "none");
         check("yesterday", "none");
         check("", "none");
     }

@@ -150,7 +150,8 @@ fn decompressed<'a>(
 /// memory of the body.
 pub fn body(bytes: Vec<u8>) -> Records {
     let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    match content(&bytes[mark..]) {
+    // No more is looked at than of a file, so that both are cut the same.
+    match content(&bytes[mark..bytes.len().min(LOOK_BYTES)]) {
         content @ (Content::JsonArray | Content::Journal) => {
             let mut records = Records::new();
             let mut splitter = Splitter::of(content);

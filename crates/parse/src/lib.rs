@@ -46,6 +46,12 @@ pub struct Parser {
     packs: Packs,
 }
 
+/// The names of the formats, as doors may give them in [`Input::format`] and packs ask for them.
+/// Rows of `w3c`, `zeek` and `table` are read by the header that stands after the name.
+pub fn formats() -> impl Iterator<Item = &'static str> {
+    formats::names()
+}
+
 fn builtin() -> Vec<PackSource> {
     let source =
         |(path, text): &(&str, &str)| PackSource { path: (*path).into(), text: (*text).into() };
@@ -159,7 +165,8 @@ impl Parser {
         let mut builder =
             BatchBuilder::with_capacity(input.source, input.received, ends.len(), bytes.len());
         // Looked at once for all records; one odd byte somewhere costs the others nothing but time.
-        let whole = std::str::from_utf8(bytes).ok();
+        // ASCII in UTF-16 is UTF-8 as well, with zeros in it.
+        let whole = std::str::from_utf8(bytes).ok().filter(|_| memchr::memchr(0, bytes).is_none());
         let mut reader = Reader::new(self, input);
         let mut start = 0;
         for (i, end) in ends.iter().map(|end| *end as usize).enumerate() {
@@ -238,11 +245,7 @@ impl<'p> Reader<'p> {
     }
 
     fn event(&mut self, text: &str, builder: &mut BatchBuilder) {
-        // Colours and the like are no part of what a record says; the raw record keeps them.
-        match memchr::memchr(ESC, text.as_bytes()) {
-            None => self.plain_event(text, builder),
-            Some(_) => self.plain_event(&clean::plain(text), builder),
-        }
+        self.plain_event(&without_escapes(text), builder);
     }
 
     fn plain_event(&mut self, text: &str, builder: &mut BatchBuilder) {
@@ -289,6 +292,15 @@ impl<'p> Reader<'p> {
             builder.attribute(HEADER, Value::Text(header));
         }
         end(stamp, builder);
+    }
+}
+
+/// The text without colours and the like, which are no part of what a record says; the raw record
+/// keeps them.
+fn without_escapes(text: &str) -> Cow<'_, str> {
+    match memchr::memchr(ESC, text.as_bytes()) {
+        None => Cow::Borrowed(text),
+        Some(_) => clean::plain(text),
     }
 }
 

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 use crate::formats::{self, Context};
 use crate::found::Found;
 use crate::pack::{PackSource, Subject};
-use crate::{Input, Parser, header};
+use crate::{Input, Parser, clean, header, without_escapes};
 
 mod named;
 mod names;
@@ -119,7 +119,7 @@ pub fn propose(input: &Input<'_>, name: &str) -> Proposal {
     sample.proposal(draft, &checked)
 }
 
-/// The first records, as text.
+/// The first records, as the parser reads them.
 fn looked_at<'a>(input: &Input<'a>) -> Vec<Cow<'a, str>> {
     let mut bytes = 0;
     let fits = |record: &&[u8]| {
@@ -127,7 +127,11 @@ fn looked_at<'a>(input: &Input<'a>) -> Vec<Cow<'a, str>> {
         bytes <= BYTES_MAX
     };
     let records = input.records.iter().take(RECORDS_MAX).take_while(fits);
-    records.map(String::from_utf8_lossy).collect()
+    let text = |record| match clean::decode(record).0 {
+        Cow::Borrowed(text) => without_escapes(text),
+        Cow::Owned(text) => Cow::Owned(without_escapes(&text).into_owned()),
+    };
+    records.map(text).collect()
 }
 
 /// Reads the records as a parser does, without packs.

@@ -204,18 +204,20 @@ fn tai64n(text: &[u8]) -> Option<(Stamp, usize)> {
     let seconds = u64::from_str_radix(&hex[..16], 16).ok()?.checked_sub(LABEL)?;
     let nanos = i64::from_str_radix(&hex[16..], 16).ok()?;
     let seconds = i64::try_from(seconds).ok()?.checked_mul(SECOND)?;
-    Some((Stamp::exact(seconds + nanos / 1000), 25))
+    Some((Stamp::exact(seconds.checked_add(nanos / 1000)?), 25))
 }
 
 /// The year that puts the time nearest to the receipt, but not more than a day after it.
 fn nearest_year(month: i64, day: i64, clock: Micros, received: Micros) -> Option<Micros> {
     let year = year_of(received);
+    // A clock at the end of time has no next year.
+    let at = |year| days(year, month, day)?.checked_mul(DAY)?.checked_add(clock);
     (year - 1..=year + 1)
-        .filter_map(|y| Some(days(y, month, day)? * DAY + clock))
+        .filter_map(at)
         .filter(|time| *time <= received.saturating_add(DAY))
         .min_by_key(|time| received.abs_diff(*time))
         // 29 February may be in none of the three years.
-        .or_else(|| (2..8).find_map(|back| Some(days(year - back, month, day)? * DAY + clock)))
+        .or_else(|| (2..8).find_map(|back| at(year - back)))
 }
 
 /// Apache's common log format: `23/Nov/2026:10:00:00 +0000`; some write `1/Nov`.
@@ -649,6 +651,7 @@ mod tests {
         check("23 Nov 09:58:01.123", "2026-11-23T09:58:01.123Z year_guessed");
         check("@400000006b040ea91dcd6500", "2026-11-23T09:59:59.500Z");
         check("@400000006b040ea9", "none");
+        check("@400008637bd05b00ffffffff", "none");
         check("261123 100000", "2026-11-23T10:00:00Z zone_guessed");
         check("261123 1000001", "none");
         check("1795428000.123", "2026-11-23T10:00:00.123Z");
@@ -689,6 +692,8 @@ mod tests {
         let old_year = 1_798_761_590 * SECOND; // 2026-12-31T23:59:50Z
         let stamp = rfc3164(b"Jan  1 00:00:05", old_year).unwrap().0;
         assert_eq!(format(stamp.time), "2027-01-01T00:00:05Z");
+        assert!(rfc3164(b"Jan  1 00:00:00", i64::MAX).is_some());
+        assert!(rfc3164(b"Dec 31 00:00:00", i64::MIN).is_none());
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use proptest::prelude::*;
 use pugmark_event::json::RowWriter;
 use pugmark_event::{Batch, Records, time};
-use pugmark_parse::{Headers, Input, PackSource, Parser};
+use pugmark_parse::{Headers, Input, PackSource, Parser, formats};
 use serde_json::{Map, Value};
 
 static PARSER: LazyLock<Parser> = LazyLock::new(|| Parser::builtin().unwrap());
@@ -97,6 +97,29 @@ fn syslog() {
     });
     expect!("<999>1 2026-11-23T09:00:00Z h a - - - x", { "event.issues": "not_understood,time_missing" });
     expect!("<13>1 2026-11-23T09:00:00Z h a - - [open x=\"", { "message": "[open x=\"" });
+}
+
+#[test]
+fn text_in_utf16_is_read_whatever_stands_beside_it() {
+    let text = "Nov 20 12:14:14 web1 sshd[42]: Invalid user admin from 192.0.2.5 port 4242";
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for beside in [&b"plain ASCII"[..], b"\xff\xfe\xfd"] {
+        let batch = batch(&PARSER, &[&wide[..], beside].into_iter().collect(), None);
+        let mut json = Vec::new();
+        RowWriter::new(batch.columns()).write(0, &mut json);
+        let event: Map<String, Value> = serde_json::from_slice(&json).unwrap();
+        assert_eq!(event["event.encoding"], "utf-16le", "{event:?}");
+        assert_eq!(event["user.name"], "admin", "{event:?}");
+    }
+}
+
+#[test]
+fn each_format_has_a_name_of_its_own() {
+    let names: Vec<&str> = formats().collect();
+    for (at, name) in names.iter().enumerate() {
+        assert!(!name.is_empty() && !names[..at].contains(name), "{name} in {names:?}");
+    }
+    assert!(["json", "plain", "w3c", "zeek", "table"].iter().all(|name| names.contains(name)));
 }
 
 /// What an sshd of the host `web1` writes, in all the ways in which it may arrive.

@@ -99,6 +99,32 @@ pub(crate) fn versions(tree: &Tree) -> Vec<Problem> {
     problems
 }
 
+/// The fuzz targets have a lock of their own; what they run is what is shipped.
+pub(crate) fn fuzzed_versions(tree: &Tree) -> Vec<Problem> {
+    let (Some(shipped), Some(fuzzed)) = (tree.file("Cargo.lock"), tree.file("fuzz/Cargo.lock"))
+    else {
+        return Vec::new();
+    };
+    let shipped: Vec<_> = packages(shipped).map(|(_, name, version)| (name, version)).collect();
+    let differs = |name, version| {
+        // The fuzzer itself is not shipped at all.
+        shipped.iter().any(|(known, _)| *known == name) && !shipped.contains(&(name, version))
+    };
+    let other = packages(fuzzed).filter(|(_, name, version)| differs(name, version));
+    let hint = "copy Cargo.lock to fuzz/ and run `cargo xtask fuzz --seconds 1`";
+    other
+        .map(|(line, name, _)| fuzzed.problem(line, format!("another version of {name}"), hint))
+        .collect()
+}
+
+/// The packages of a lock: line, name, version.
+fn packages(lock: &File) -> impl Iterator<Item = (usize, &str, &str)> {
+    let versions = lock.text.lines().skip(1);
+    lock.text.lines().zip(versions).enumerate().filter_map(|(index, (name, version))| {
+        Some((index + 1, name.strip_prefix("name = ")?, version.strip_prefix("version = ")?))
+    })
+}
+
 /// What a crate needs to be built (not to be tested), each with its line in Cargo.toml.
 fn dependencies(file: &File) -> Vec<(usize, String)> {
     let table: Table = file.text.parse().unwrap_or_default();
@@ -151,5 +177,16 @@ mod tests {
     fn a_second_version_is_found() {
         let lock = "name = \"arrow\"\nname = \"arrow-array\"\nname = \"arrow\"\n";
         check(versions, "Cargo.lock", lock, &["Cargo.lock:3: a second version of arrow"]);
+    }
+
+    #[test]
+    fn what_is_fuzzed_is_what_is_shipped() {
+        let shipped = "name = \"arrow\"\nversion = \"2\"\nname = \"csv\"\nversion = \"1\"\n";
+        let fuzzed = "name = \"arrow\"\nversion = \"1\"\nname = \"fuzzer\"\nversion = \"9\"\n";
+        for (fuzzed, expected) in [(fuzzed, &["fuzz/Cargo.lock:1"][..]), (shipped, &[])] {
+            let tree = tree_of(&[("Cargo.lock", shipped), ("fuzz/Cargo.lock", fuzzed)]);
+            let places: Vec<_> = fuzzed_versions(&tree).into_iter().map(|p| p.place).collect();
+            assert_eq!(places, expected);
+        }
     }
 }

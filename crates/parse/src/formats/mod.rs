@@ -85,6 +85,11 @@ const FORMATS: &[Format] = &[
 /// Formats whose records are rows under a header that no other record looks like.
 const ROWS: &[Format] = &[table::W3C_FORMAT, table::ZEEK_FORMAT];
 
+/// The names of all formats.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().chain(ROWS).map(|format| format.name)
+}
+
 /// Reads a record by the header above it, by the format that its door names, else by the first
 /// format that fits.
 pub(crate) fn read<'a>(record: &'a str, hint: Option<&str>, context: &Context<'_>) -> Found<'a> {

@@ -91,6 +91,16 @@ fn text_says_its_fields_with_the_words_around_them() {
 }
 
 #[test]
+fn records_are_read_as_the_parser_reads_them() {
+    let colours = "\u{1b}[32mlogin\u{1b}[0m of anna from 192.0.2.7 denied";
+    check(&[colours], &[("event.module", "acme/gate"), ("source.ip", "192.0.2.7")]);
+    let wide: Vec<u8> =
+        "login of anna from 192.0.2.7 denied".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = std::str::from_utf8(&wide).expect("ASCII and zeros");
+    check(&[wide], &[("event.module", "acme/gate"), ("source.ip", "192.0.2.7")]);
+}
+
+#[test]
 fn names_and_values_say_their_fields() {
     check(
         &[
