@@ -437,7 +437,8 @@ mod tests {
         let long = "x".repeat(RECORD_BYTES_MAX + 1);
         let with_long = format!("d {long} d {long} d");
         // When, of which source, what; how many are stored, folded, set aside.
-        let cases: [(i64, &str, &str, (u64, u64, u64)); 12] = [
+        type Case<'c> = (i64, &'c str, &'c str, (u64, u64, u64));
+        let cases: [Case<'_>; 12] = [
             (0, "app-1", "a b a", (2, 1, 0)),
             (10, "app-1", "b c", (1, 1, 0)),
             (10, "app-1", "a b c", (0, 3, 0)),
