@@ -508,7 +508,9 @@ mod tests {
             (r"(?<x>\S*)\s*(?:^|$)", &["a  ", "", "ab c"]),
         ] {
             let compiled = compile(pattern).unwrap();
-            texts.iter().for_each(|text| drop(compare(&compiled, text)));
+            for text in texts {
+                compare(&compiled, text);
+            }
         }
     }
 
@@ -537,7 +539,6 @@ mod tests {
                 }
             }
         }
-        println!("{answered} of {asked} texts needed no regex");
         assert!(asked > 100_000 && answered * 100 > asked * 95, "{answered} of {asked}");
     }
 
@@ -575,7 +576,9 @@ mod tests {
         ) {
             let compiled = compile(&pattern).unwrap();
             if compiled.regex.get().is_ok() {
-                texts.iter().for_each(|text| drop(compare(&compiled, text)));
+                for text in &texts {
+                    compare(&compiled, text);
+                }
             }
         }
     }
