@@ -20,8 +20,8 @@ fuzz_target!(|bytes: &[u8]| {
     let spans = MASKER.find(bytes);
     assert!(spans.is_sorted_by(|a, b| a.range.end <= b.range.start));
     assert!(spans.iter().all(|span| bytes.get(span.range.clone()).is_some()));
-    // A text may look like an address only once what stood before it is masked, so there may be more
-    // to mask; but not for ever.
+    // A text may look like an address only once what stood before it is masked, so there may be
+    // more to mask; but not for ever.
     let mut masked = bytes.to_vec();
     let rounds = (0..).take_while(|_| match MASKER.mask(&masked, &mut Counts::new()) {
         Some(again) => {
