@@ -238,7 +238,7 @@ impl<'p> Reader<'p> {
                 return end(row.stamp, builder);
             }
             Some(Fit::Found(found)) => return self.found_event(text, found, builder),
-            None => self.event(text, builder),
+            None => self.plain_event(text, builder),
         }
         let packs = self.packs;
         shapes.learn(text, self.received, |names| packs.may_apply(self.source, "json", names));

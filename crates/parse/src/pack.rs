@@ -155,22 +155,22 @@ struct Asked {
     slots: HashMap<String, usize>,
     /// For each slot, the field that a format may know under its name.
     fields: Vec<Option<FieldId>>,
-    /// Marks of the names: most names of a record have another one.
-    marks: Marks,
+    /// Dismisses most names of a record before they are looked up.
+    filter: NameFilter,
 }
 
-/// A set of small marks of names.
+/// A set of names by a small mark of each, which others may share.
 #[derive(Debug)]
-struct Marks([bool; 256]);
+struct NameFilter([bool; 256]);
 
-impl Default for Marks {
+impl Default for NameFilter {
     fn default() -> Self {
         Self([false; 256])
     }
 }
 
-impl Marks {
-    fn of(name: &str) -> usize {
+impl NameFilter {
+    fn mark(name: &str) -> usize {
         let bytes = name.as_bytes();
         let (first, last) = (bytes.first().unwrap_or(&0), bytes.last().unwrap_or(&0));
         usize::from((bytes.len() as u8).wrapping_mul(37) ^ first ^ last.wrapping_mul(3))
@@ -190,7 +190,7 @@ impl Asked {
         let next = self.slots.len();
         let slot = *self.slots.entry_ref(name).or_insert(next);
         if slot == next {
-            self.marks.0[Marks::of(name)] = true;
+            self.filter.0[NameFilter::mark(name)] = true;
             self.fields.push(fields::by_ecs_name(name));
         }
         slot
@@ -200,7 +200,7 @@ impl Asked {
         let mut at = vec![None; self.slots.len()];
         if !self.slots.is_empty() {
             for (place, pair) in found.pairs.iter().enumerate() {
-                if self.marks.0[Marks::of(&pair.name)]
+                if self.filter.0[NameFilter::mark(&pair.name)]
                     && let Some(slot) = self.slots.get(&*pair.name)
                     && at[*slot].is_none()
                 {

@@ -148,7 +148,7 @@ fn is_event(found: &Found<'_>) -> bool {
 }
 
 /// A name of a flattened record, as [`read`] would have it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct NativeName {
     /// None for what says nothing.
     pub(super) name: Option<String>,

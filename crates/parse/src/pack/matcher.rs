@@ -8,7 +8,7 @@
 
 use regex_syntax::hir::{Class as HirClass, Hir, HirKind, Look, Repetition};
 
-/// Places of a pattern, the whole match among them.
+/// Spans of a pattern, the whole match among them.
 const GROUPS_MAX: usize = 24;
 /// Steps of a pattern; longer ones are left to the regex.
 const STEPS_MAX: usize = 4096;
@@ -32,7 +32,7 @@ pub(super) struct Matcher {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Answer {
     /// It matches, and its groups stand there.
-    Match(Places),
+    Match(Spans),
     /// It does not.
     NoMatch,
     /// To find out would take too long.
@@ -41,9 +41,9 @@ pub(super) enum Answer {
 
 /// Where the groups of a match stand: start and end of each in turn, in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Places([u32; 2 * GROUPS_MAX]);
+pub(super) struct Spans([u32; 2 * GROUPS_MAX]);
 
-impl Places {
+impl Spans {
     /// The text of a group that took part.
     pub(super) fn get<'t>(&self, group: usize, text: &'t str) -> Option<&'t str> {
         let (start, end) = (self.0[2 * group], self.0[2 * group + 1]);
@@ -377,12 +377,12 @@ impl Matcher {
             return Answer::GaveUp;
         }
         let tries = TRIES_MIN + TRIES_PER_BYTE * text.len();
-        let places = Places([UNSET; 2 * GROUPS_MAX]);
+        let spans = Spans([UNSET; 2 * GROUPS_MAX]);
         let steps = &self.steps;
         let back = Backs::new();
-        let mut hunt = Hunt { steps, text: text.as_bytes(), places, back, tries };
+        let mut hunt = Hunt { steps, text: text.as_bytes(), spans, back, tries };
         match hunt.go() {
-            Some(true) => Answer::Match(hunt.places),
+            Some(true) => Answer::Match(hunt.spans),
             Some(false) => Answer::NoMatch,
             None => Answer::GaveUp,
         }
@@ -393,7 +393,7 @@ impl Matcher {
 struct Hunt<'m> {
     steps: &'m [Step],
     text: &'m [u8],
-    places: Places,
+    spans: Spans,
     back: Backs,
     /// What may still be tried.
     tries: usize,
@@ -496,9 +496,9 @@ impl Hunt<'_> {
 
     fn save(&mut self, slot: usize, at: usize) -> Option<()> {
         if self.back.count > 0 {
-            self.back.push(What::Restore, slot, 0, self.places.0[slot])?;
+            self.back.push(What::Restore, slot, 0, self.spans.0[slot])?;
         }
-        self.places.0[slot] = at as u32;
+        self.spans.0[slot] = at as u32;
         Some(())
     }
 
@@ -510,7 +510,7 @@ impl Hunt<'_> {
             let next = match (what, steps.get(step)) {
                 (What::Way, _) => return Some(Some((step, at))),
                 (What::Restore, _) => {
-                    self.places.0[step] = bound;
+                    self.spans.0[step] = bound;
                     None
                 }
                 (What::Fewer, Some(Step::Run(run))) => self.fewer(step, run, bound as usize, at)?,

@@ -7,7 +7,7 @@ use regex_syntax::hir::literal::{ExtractKind, Extractor};
 use regex_syntax::hir::{Hir, HirKind};
 use regex_syntax::{ParserBuilder, ast};
 
-use super::matcher::{Answer, Matcher, Places};
+use super::matcher::{Answer, Matcher, Spans};
 use super::text::PatternText;
 use super::{RECORD, Target, Values, values};
 
@@ -94,8 +94,8 @@ struct Expression {
 }
 
 /// Where the groups of a match stand in the text.
-enum Found<'t> {
-    Matcher(Places),
+enum Captured<'t> {
+    Matcher(Spans),
     Regex(regex::Captures<'t>),
 }
 
@@ -235,20 +235,20 @@ impl Pattern {
 }
 
 impl Compiled {
-    fn find<'t>(&self, text: &'t str) -> Option<Found<'t>> {
+    fn find<'t>(&self, text: &'t str) -> Option<Captured<'t>> {
         match self.matcher.as_ref().map_or(Answer::GaveUp, |matcher| matcher.find(text)) {
-            Answer::Match(places) => Some(Found::Matcher(places)),
+            Answer::Match(spans) => Some(Captured::Matcher(spans)),
             Answer::NoMatch => None,
-            Answer::GaveUp => self.regex.get().as_ref().ok()?.captures(text).map(Found::Regex),
+            Answer::GaveUp => self.regex.get().as_ref().ok()?.captures(text).map(Captured::Regex),
         }
     }
 }
 
-impl<'t> Found<'t> {
+impl<'t> Captured<'t> {
     fn get(&self, group: usize, text: &'t str) -> Option<&'t str> {
         match self {
-            Found::Matcher(places) => places.get(group, text),
-            Found::Regex(captures) => Some(captures.get(group)?.as_str()),
+            Captured::Matcher(spans) => spans.get(group, text),
+            Captured::Regex(captures) => Some(captures.get(group)?.as_str()),
         }
     }
 }
@@ -316,7 +316,7 @@ fn in_ascii(pattern: &str) -> Result<String, Box<ast::Error>> {
     Ok(text)
 }
 
-/// Places of `\d` and the like in a pattern, and what to write instead.
+/// Spans of `\d` and the like in a pattern, and what to write instead.
 #[derive(Default)]
 struct Perl(Vec<(std::ops::Range<usize>, String)>);
 
@@ -473,19 +473,19 @@ mod tests {
     fn compare(compiled: &Compiled, text: &str) -> bool {
         let answer = compiled.matcher.as_ref().map(|matcher| matcher.find(text));
         let quick = match answer {
-            Some(Answer::Match(places)) => Some(Found::Matcher(places)),
+            Some(Answer::Match(spans)) => Some(Captured::Matcher(spans)),
             Some(Answer::NoMatch) => None,
             Some(Answer::GaveUp) | None => return false,
         };
         let regex = compiled.regex.get().as_ref().expect("a usable regex");
-        let groups = |found: Option<Found<'_>>| {
-            let texts = |found: Found<'_>| {
+        let groups = |found: Option<Captured<'_>>| {
+            let texts = |found: Captured<'_>| {
                 let at = |i| found.get(i, text).map(|part| (part.as_ptr().addr(), part.len()));
                 (1..compiled.groups.len()).map(at).collect::<Vec<_>>()
             };
             found.map(texts)
         };
-        let (quick, sure) = (groups(quick), groups(regex.captures(text).map(Found::Regex)));
+        let (quick, sure) = (groups(quick), groups(regex.captures(text).map(Captured::Regex)));
         assert_eq!(quick, sure, "{:?} of {text:?}", compiled.regex.text);
         true
     }
