@@ -108,6 +108,28 @@ struct AttributesBuilder {
     first: usize,
     kinds: String,
     count: usize,
+    names: NameMarks,
+}
+
+/// Which names the open event may have had already, by a small mark of each that others share:
+/// most names are new, and need no look at all others.
+#[derive(Debug, Default)]
+struct NameMarks([u64; 4]);
+
+impl NameMarks {
+    /// Notes a name; false when it was surely not noted before.
+    #[inline]
+    fn note(&mut self, name: &str) -> bool {
+        let bytes = name.as_bytes();
+        let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
+        let (first, last) = (at(0), at(bytes.len().wrapping_sub(1)));
+        let ends = first.wrapping_mul(5) ^ last.wrapping_mul(3) ^ at(bytes.len() / 2);
+        let mark = (bytes.len() as u8).wrapping_mul(37) ^ ends;
+        let (word, bit) = (&mut self.0[usize::from(mark >> 6)], 1 << (mark & 63));
+        let noted = *word & bit != 0;
+        *word |= bit;
+        noted
+    }
 }
 
 impl BatchBuilder {
@@ -424,12 +446,14 @@ impl AttributesBuilder {
 
     fn push(&mut self, name: &str, value: Value<'_>) {
         // A map has each key once; readers such as DuckDB rely on it.
-        if self.has(name) {
+        if self.names.note(name) && self.has(name) {
             // Starting at the number of those before it, a record of one name repeated a thousand
             // times costs no more than a thousand names.
             let start = self.same(name) + 1;
             let again = (start..).map(|n| format!("{name}#{n}")).find(|n| !self.has(n));
-            self.keys.append_value(again.unwrap_or_default());
+            let again = again.unwrap_or_default();
+            self.names.note(&again);
+            self.keys.append_value(again);
         } else {
             self.keys.append_value(name);
         }
@@ -462,6 +486,7 @@ impl AttributesBuilder {
         self.offsets
             .push(i32::try_from(self.count).expect("a batch has fewer attributes than 2^31"));
         self.first = self.count;
+        self.names = NameMarks::default();
     }
 
     /// One text per event with a letter for each attribute.

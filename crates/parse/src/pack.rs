@@ -218,12 +218,14 @@ impl Places<'_> {
         if let Some(at) = self.at[slot] {
             return Some(&found.pairs[at].value);
         }
-        let mut later = found.pairs[self.counted..].iter().chain(&found.inside);
-        let known = || {
-            let field = self.asked.fields[slot]?;
-            found.fields.iter().find(|(id, _)| *id == field).map(|(_, value)| value)
-        };
-        later.find(|pair| pair.is(name)).map(|pair| &pair.value).or_else(known)
+        if found.pairs.len() > self.counted || !found.inside.is_empty() {
+            let mut later = found.pairs[self.counted..].iter().chain(&found.inside);
+            if let Some(pair) = later.find(|pair| pair.is(name)) {
+                return Some(&pair.value);
+            }
+        }
+        let field = self.asked.fields[slot]?;
+        found.fields.iter().find(|(id, _)| *id == field).map(|(_, value)| value)
     }
 }
 

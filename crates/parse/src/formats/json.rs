@@ -7,7 +7,6 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::memchr2;
 use pugmark_event::{FieldId, Severity, fields};
 
 use super::{Context, Format};
@@ -16,9 +15,11 @@ use crate::time::{self, Stamp};
 
 mod shape;
 mod shipped;
+mod strings;
 
 pub(crate) use shape::{Fit, Place, Row, Shapes};
 use shipped::Marks;
+use strings::quote_or_escape;
 
 /// Levels of objects that are flattened.
 const DEPTH_MAX: usize = 64;
@@ -26,8 +27,6 @@ const DEPTH_MAX: usize = 64;
 const DEPTH_CUT: &str = "depth_cut";
 /// More pairs than this are not even listed: an event keeps 512 attributes.
 const PAIRS_MAX: usize = 4096;
-/// Room beyond the first escape of a string that is made at once.
-const ESCAPED_BYTES_GUESS: usize = 64;
 /// Room for pairs that is made at once.
 const PAIRS_GUESS: usize = 16;
 /// Where a hit of Elasticsearch holds its document.
@@ -191,14 +190,18 @@ pub(crate) fn take_time(
 ) -> Option<Stamp> {
     for name in names {
         let Some(at) = found.position(name.as_ref()) else { continue };
-        let value = &found.pairs[at].value;
-        let (Val::Text(text) | Val::Number(text)) = value else { continue };
-        if let Some(stamp) = time::value(text, context.received) {
+        if let Some(stamp) = written_time(&found.pairs[at].value, context) {
             found.pairs.remove(at);
             return Some(stamp);
         }
     }
     None
+}
+
+/// The time that a value is.
+pub(super) fn written_time(value: &Val<'_>, context: &Context<'_>) -> Option<Stamp> {
+    let (Val::Text(text) | Val::Number(text)) = value else { return None };
+    time::value(text, context.received)
 }
 
 fn take_first<'a>(
@@ -314,12 +317,17 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// A scalar, or an array that is not deep.
+    /// A scalar, or an array that is not deep. Most are strings.
     #[inline]
     fn plain_value(&mut self) -> Option<Val<'a>> {
-        if self.peek()? != b'[' {
-            return self.scalar();
+        match self.peek()? {
+            b'"' => Some(Val::Text(self.string()?)),
+            b'[' => self.array(),
+            _ => self.scalar(),
         }
+    }
+
+    fn array(&mut self) -> Option<Val<'a>> {
         let (json, depth) = self.skip_measured()?;
         (depth < DEPTH_MAX / 2).then_some(Val::Json(Cow::Borrowed(json)))
     }
@@ -469,21 +477,12 @@ impl<'a> Walk<'a> {
     }
 
     /// The string that begins at `start`, of which all is read up to its first escape.
+    #[inline(never)]
     fn escaped(&mut self, start: usize) -> Option<String> {
-        let bytes = self.text.as_bytes();
-        let mut out = String::with_capacity(2 * (self.at - start) + ESCAPED_BYTES_GUESS);
-        let mut start = start;
-        loop {
-            out.push_str(self.text.get(start..self.at)?);
-            if bytes[self.at] == b'"' {
-                self.at += 1;
-                return Some(out);
-            }
-            let (character, after) = escape(self.text, self.at + 1)?;
-            out.push(character);
-            start = after;
-            self.at = quote_or_escape(bytes, start)?;
-        }
+        let end = strings::end(self.text.as_bytes(), self.at)?;
+        let text = strings::unescaped(self.text.get(start..end)?, self.at - start)?;
+        self.at = end + 1;
+        Some(text)
     }
 
     /// Skips one object or array, however deep, and returns its text.
@@ -529,29 +528,6 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Where the next quote or backslash stands. Most texts of records are short, so the first bytes
-/// are looked at here, a word at a time; what is longer is worth a call.
-#[inline]
-fn quote_or_escape(bytes: &[u8], from: usize) -> Option<usize> {
-    const WORDS: usize = 4;
-    const ONES: u64 = u64::MAX / 255;
-    /// The lowest bit set belongs to the first byte that is `byte`; others may be set by mistake.
-    fn first(word: u64, byte: u8) -> u64 {
-        let differs = word ^ (ONES * u64::from(byte));
-        differs.wrapping_sub(ONES) & !differs & (ONES << 7)
-    }
-    let rest = bytes.get(from..)?;
-    for (i, word) in rest.chunks_exact(8).take(WORDS).enumerate() {
-        let word = u64::from_le_bytes(word.try_into().ok()?);
-        let found = first(word, b'"') | first(word, b'\\');
-        if found != 0 {
-            return Some(from + i * 8 + found.trailing_zeros() as usize / 8);
-        }
-    }
-    let looked = (rest.len() / 8).min(WORDS) * 8;
-    Some(from + looked + memchr2(b'"', b'\\', &rest[looked..])?)
-}
-
 fn note(found: &mut Found<'_>, issue: &'static str) {
     if !found.issues.contains(&issue) {
         found.issues.push(issue);
@@ -582,42 +558,6 @@ fn is_number(text: &[u8]) -> bool {
         return !exponent.is_empty() && digits(exponent) == exponent.len();
     }
     rest.is_empty()
-}
-
-/// The character that stands escaped behind a backslash, at `at`, and where the next one begins.
-fn escape(text: &str, at: usize) -> Option<(char, usize)> {
-    let byte = *text.as_bytes().get(at)?;
-    let character = match byte {
-        b'"' | b'\\' | b'/' => char::from(byte),
-        b'b' => '\u{8}',
-        b'f' => '\u{c}',
-        b'n' => '\n',
-        b'r' => '\r',
-        b't' => '\t',
-        b'u' => {
-            let (character, used) = unicode(text.get(at + 1..)?)?;
-            return Some((character, at + 1 + used));
-        }
-        _ => return None,
-    };
-    Some((character, at + 1))
-}
-
-/// Reads what follows `\u`: four hex digits, and the second half of a surrogate pair.
-fn unicode(text: &str) -> Option<(char, usize)> {
-    let hex = |text: &str| {
-        let digits = text.get(..4).filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        u32::from_str_radix(digits, 16).ok()
-    };
-    let first = hex(text)?;
-    if let (0xd800..=0xdbff, Some(second)) =
-        (first, text.get(4..).and_then(|t| t.strip_prefix("\\u")).and_then(hex))
-        && (0xdc00..=0xdfff).contains(&second)
-    {
-        let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
-        return Some((char::from_u32(code)?, 10));
-    }
-    Some((char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER), 4))
 }
 
 #[cfg(test)]
@@ -732,17 +672,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_first_quote_or_backslash_is_found(
-            bytes in prop::collection::vec(prop_oneof![
-                any::<u8>(), Just(b'"'), Just(b'\\'), Just(b'#'), Just(b'!'), Just(b'a'),
-            ], 0..80),
-            from in 0usize..90,
-        ) {
-            let expected = (from..bytes.len()).find(|&i| matches!(bytes[i], b'"' | b'\\'));
-            prop_assert_eq!(quote_or_escape(&bytes, from), expected);
-        }
-
         #[test]
         fn agrees_with_serde(value in json(), pretty in any::<bool>()) {
             prop_assume!(value.is_object());

@@ -147,40 +147,93 @@ fn is_event(found: &Found<'_>) -> bool {
     found.pair("EventID").is_some() && wheres.iter().any(|name| found.pair(name).is_some())
 }
 
-/// A name of a flattened record, as [`read`] would have it.
-#[derive(Debug)]
-pub(super) struct NativeName {
-    /// None for what says nothing.
-    pub(super) name: Option<String>,
-    /// True when an array under it is taken apart.
-    pub(super) opens_arrays: bool,
+/// What becomes of the values of flattened records that have the same names, as [`of_pairs`] and
+/// [`of_natives`] would have it. A slot is the place of a value in the record.
+#[derive(Debug, Default)]
+pub(super) struct Natives {
+    /// Slots that may hold the time, best first, and whether it is UTC.
+    times: Vec<(usize, bool)>,
+    level: Option<usize>,
+    message: Option<usize>,
+    envelope: Vec<(usize, &'static str, FieldId)>,
+    /// All others that say something, and those of `times`, with their native names.
+    pairs: Vec<(usize, String)>,
+    /// Slots whose value is taken apart if it is an array.
+    arrays: Vec<usize>,
 }
 
-/// What becomes of the names of a flattened record that `looks` like an event of Windows, or does
-/// not, whatever its values are.
-///
-/// # Errors
-/// When it hangs on the values whether it is an event.
-pub(super) fn native_names(
-    looks: bool,
-    pairs: &[Pair<'_>],
-) -> Result<Option<Vec<NativeName>>, ValuesDecide> {
-    let mut flat = pairs.to_vec();
-    of_beat(&mut flat);
-    let mut found = Found::new("windows");
-    let mut names = Vec::with_capacity(flat.len());
-    for Pair { name, .. } in flat {
-        let mut probe = Found::new("windows");
-        native(Pair { name: name.clone(), value: Val::Json("[]".into()) }, &mut probe);
-        let before = found.pairs.len();
-        native(Pair { name, value: Val::Null }, &mut found);
-        let name = found.pairs.get(before).map(|pair| pair.name.to_string());
-        names.push(NativeName { name, opens_arrays: probe.pairs.is_empty() });
+impl Natives {
+    /// Of a record that `looks` like an event of Windows, or does not; `None` when it is none.
+    ///
+    /// # Errors
+    /// When it hangs on the values whether it is an event.
+    pub(super) fn of(looks: bool, pairs: &[Pair<'_>]) -> Result<Option<Self>, ValuesDecide> {
+        let mut flat = pairs.to_vec();
+        of_beat(&mut flat);
+        let mut found = Found::new("windows");
+        let mut natives = Self::default();
+        for (slot, Pair { name, .. }) in flat.into_iter().enumerate() {
+            let mut probe = Found::new("windows");
+            native(Pair { name: name.clone(), value: Val::Json("[]".into()) }, &mut probe);
+            if probe.pairs.is_empty() {
+                natives.arrays.push(slot);
+            }
+            native(Pair { name, value: Val::Null }, &mut found);
+            if let Some(pair) = found.pairs.get(natives.pairs.len()) {
+                natives.pairs.push((slot, pair.name.to_string()));
+            }
+        }
+        match (is_event(&found), looks) {
+            (false, _) => return Ok(None),
+            (true, false) => return Err(ValuesDecide),
+            (true, true) => {}
+        }
+        let slot =
+            |name: &str| natives.pairs.iter().find(|(_, own)| own == name).map(|(at, _)| *at);
+        let times = TIMES.iter().chain([&UTC_TIME]).chain(LOCAL_TIMES);
+        natives.times = times.filter_map(|name| Some((slot(name)?, *name == UTC_TIME))).collect();
+        (natives.level, natives.message) = (slot("Level"), slot("Message"));
+        natives.envelope =
+            ENVELOPE.iter().filter_map(|(name, id)| Some((slot(name)?, *name, *id))).collect();
+        let apart: Vec<usize> =
+            natives.envelope.iter().map(|(slot, ..)| *slot).chain(natives.message).collect();
+        natives.pairs.retain(|(slot, _)| !apart.contains(slot));
+        Ok(Some(natives))
     }
-    match (is_event(&found), looks) {
-        (false, _) => Ok(None),
-        (true, true) => Ok(Some(names)),
-        (true, false) => Err(ValuesDecide),
+
+    /// False when one of the values is an array that is taken apart.
+    pub(super) fn takes(&self, values: &[Val<'_>]) -> bool {
+        !self.arrays.iter().any(|slot| matches!(values[*slot], Val::Json(_)))
+    }
+
+    /// The event of these values, which are taken.
+    pub(super) fn event<'s, 'a: 's>(
+        &'s self,
+        values: &mut [Val<'a>],
+        context: &Context<'_>,
+    ) -> Found<'s> {
+        let mut found = Found { product: "windows", ..Found::new("windows") };
+        let time = self.times.iter().find_map(|(slot, is_utc)| {
+            let stamp = json::written_time(&values[*slot], context)?;
+            Some((*slot, if *is_utc { stamp.in_utc() } else { stamp }))
+        });
+        found.stamp = time.map(|(_, stamp)| stamp);
+        if let Some(severity) = self.level.and_then(|slot| severity(values[slot].text())) {
+            found.fields.push(severity_field(severity));
+        }
+        let mut take = |slot: usize| std::mem::replace(&mut values[slot], Val::Null);
+        if let Some(Val::Text(message)) = self.message.map(&mut take) {
+            found.message = Some(message);
+        }
+        found
+            .envelope
+            .extend(self.envelope.iter().map(|(slot, name, id)| (*id, *name, take(*slot))));
+        let taken = time.map(|(slot, _)| slot);
+        found.pairs.reserve(self.pairs.len());
+        for (slot, name) in self.pairs.iter().filter(|(slot, _)| Some(*slot) != taken) {
+            found.pairs.push(Pair { name: Cow::Borrowed(name), value: take(*slot) });
+        }
+        found
     }
 }
 
@@ -189,7 +242,7 @@ pub(super) fn native_names(
 pub(super) struct ValuesDecide;
 
 /// An event of its native names.
-pub(super) fn of_natives<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Found<'a> {
+fn of_natives<'a>(pairs: Vec<Pair<'a>>, context: &Context<'_>) -> Found<'a> {
     let mut found = Found { product: "windows", pairs, ..Found::new("windows") };
     found.stamp = json::take_time(&mut found, TIMES, context)
         .or_else(|| json::take_time(&mut found, &[UTC_TIME], context).map(Stamp::in_utc))

@@ -10,7 +10,7 @@
 use pugmark_event::time::Micros;
 use pugmark_event::{FieldId, fields};
 
-use super::super::windows::{self, NativeName};
+use super::super::windows::{self, Natives};
 use super::shipped::Marks;
 use super::{
     Context, DEPTH_MAX, DOCUMENT, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, interpreted,
@@ -63,8 +63,8 @@ enum Reading {
     Places(Places),
     /// They get these names.
     Json(Vec<String>),
-    /// They get those that an event of Windows has for them.
-    Windows(Vec<NativeName>),
+    /// They are those of an event of Windows.
+    Windows(Natives),
 }
 
 /// Where the values of a record go.
@@ -170,12 +170,8 @@ impl<'a> Shapes<'a> {
                 let found = Found { pairs, ..Found::new(super::FORMAT.name) };
                 Fit::Found(interpreted(found, Marks::default(), &Context::at(received)))
             }
-            Reading::Windows(names) => {
-                let mut pairs = Vec::with_capacity(names.len());
-                let named = names.iter().zip(self.values.drain(..));
-                let named = named.filter_map(|(name, value)| Some((name.name.as_ref()?, value)));
-                pairs.extend(named.map(|(name, value)| Pair { name: name.into(), value }));
-                Fit::Found(windows::of_natives(pairs, &Context::at(received)))
+            Reading::Windows(natives) => {
+                Fit::Found(natives.event(&mut self.values, &Context::at(received)))
             }
         })
     }
@@ -273,8 +269,8 @@ impl Reading {
         is_of_pack: impl Fn(&[&str]) -> bool,
     ) -> Option<Self> {
         let looks = (windows::FORMAT.looks)(gaps.as_bytes());
-        if !is_json && let Some(names) = windows::native_names(looks, pairs).ok()? {
-            return Some(Reading::Windows(names));
+        if !is_json && let Some(natives) = Natives::of(looks, pairs).ok()? {
+            return Some(Reading::Windows(natives));
         }
         let names: Vec<&str> = pairs.iter().map(|pair| &*pair.name).collect();
         let is_document = names.iter().any(|name| name.starts_with(DOCUMENT));
@@ -299,12 +295,7 @@ impl Reading {
         match self {
             Reading::Places(places) => places.stamp(values, received),
             Reading::Json(_) => Some(None),
-            Reading::Windows(names) => {
-                let opens = |(name, value): (&NativeName, &Val<'_>)| {
-                    name.opens_arrays && matches!(value, Val::Json(_))
-                };
-                (!names.iter().zip(values).any(opens)).then_some(None)
-            }
+            Reading::Windows(natives) => natives.takes(values).then_some(None),
         }
     }
 }
@@ -493,6 +484,13 @@ mod tests {
         "event_id",
         "Channel",
         "Event.System.EventID",
+        "Message",
+        "Level",
+        "Hostname",
+        "AccountName",
+        "TimeCreated",
+        "UtcTime",
+        "EventTime",
         "event.id",
         "event.source",
         "source.ip",
