@@ -12,6 +12,7 @@ use std::io::{self, Read};
 
 use pugmark_event::Records;
 
+mod cloudwatch;
 mod evtx;
 mod journal;
 mod json;
@@ -40,7 +41,8 @@ pub enum Content {
     Evtx,
     /// One record a line; NDJSON too.
     Lines,
-    /// JSON objects that are not one a line: an array of them, or objects spread over lines.
+    /// JSON objects that are not one a line: an array of them, objects spread over lines, messages
+    /// that hold several.
     JsonArray,
     /// The systemd journal's export format.
     Journal,
@@ -192,7 +194,7 @@ fn content(head: &[u8]) -> Content {
     if text.starts_with(journal::MAGIC) {
         return Content::Journal;
     }
-    if json::list_at(text).is_some() {
+    if json::list_at(text).is_some() || cloudwatch::begins(text) {
         return Content::JsonArray;
     }
     let mut rest = match text.first() {
