@@ -1,12 +1,14 @@
-//! The audit trail: who did what to the data.
+//! The audit trail: who did what to the data, and why.
 
 use axum::Json as Answer;
 use axum::extract::{Query, State};
+use pugmark_engine::corrections::REASON_BYTES_MAX;
 use pugmark_event::time;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::error::ApiError;
 use crate::wire::{Audit, AuditEntry, ErrorBody};
 
@@ -43,4 +45,25 @@ pub(crate) async fn audit(
         detail: entry.detail,
     });
     Ok(Answer(Audit { entries: entries.collect() }))
+}
+
+/// Writes down that the caller did something to what has this name.
+pub(super) async fn note(
+    app: &App,
+    caller: &Caller,
+    action: &str,
+    name: &str,
+) -> Result<(), ApiError> {
+    let entry = pugmark_store::AuditEntry::now(caller.name(), action, name, json!({}));
+    Ok(app.engine.store().audit(&entry).await?)
+}
+
+/// Bounds a reason that is kept.
+pub(super) fn check_reason(reason: &str) -> Result<(), ApiError> {
+    match reason.len() > REASON_BYTES_MAX {
+        true => {
+            Err(ApiError::bad_request(format!("a reason has at most {REASON_BYTES_MAX} bytes")))
+        }
+        false => Ok(()),
+    }
 }

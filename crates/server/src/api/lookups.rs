@@ -6,12 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use pugmark_engine::Reader as EventReader;
 use pugmark_engine::enrichment::LookupWriteError;
-use pugmark_store::AuditEntry;
 use serde::Serialize;
-use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::api::audit::note;
 use crate::auth::{Admin, Caller, Reader};
 use crate::body;
 use crate::error::ApiError;
@@ -106,7 +105,7 @@ pub(crate) async fn put(
         None => Ok(false),
     };
     match work(&app, put).await? {
-        true => audit(&app, &caller, "table written", &name).await,
+        true => note(&app, &caller, "table written", &name).await.map(|()| StatusCode::NO_CONTENT),
         false => Err(ApiError::bad_request("this server adds nothing to events")),
     }
 }
@@ -130,7 +129,7 @@ pub(crate) async fn delete(
         None => Ok(false),
     };
     match work(&app, delete).await? {
-        true => audit(&app, &caller, "table removed", &name).await,
+        true => note(&app, &caller, "table removed", &name).await.map(|()| StatusCode::NO_CONTENT),
         false => Err(ApiError::not_found("table with this name")),
     }
 }
@@ -143,15 +142,4 @@ async fn work(
     let reader = app.engine.reader();
     let done = tokio::task::spawn_blocking(move || change(&reader)).await;
     Ok(done.map_err(ApiError::internal)??)
-}
-
-async fn audit(
-    app: &App,
-    caller: &Caller,
-    action: &str,
-    name: &str,
-) -> Result<StatusCode, ApiError> {
-    let entry = AuditEntry::now(caller.name(), action, name, json!({}));
-    app.engine.store().audit(&entry).await?;
-    Ok(StatusCode::NO_CONTENT)
 }

@@ -9,12 +9,12 @@ use pugmark_event::{FieldId, Records, fields};
 use pugmark_parse::propose::{self, Proposal};
 use pugmark_parse::{Input, PackSource, Parser};
 use pugmark_query::{FieldRef, Filter, Test};
-use pugmark_store::AuditEntry;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::api::audit::note;
 use crate::api::explore;
 use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
@@ -282,7 +282,7 @@ pub(crate) async fn put(
     bounded(&request.text)?;
     let (dir, name) = (folder(&app)?, format!("{vendor}/{product}"));
     parsers::put(&dir, &name, &request.text)?;
-    audit(&app, &caller, "parser written", &name).await?;
+    note(&app, &caller, "parser written", &name).await?;
     app.engine.reload_parsers().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -305,14 +305,9 @@ pub(crate) async fn delete(
     if !parsers::remove(&dir, &name)? {
         return Err(ApiError::not_found("parser pack of your own with this name"));
     }
-    audit(&app, &caller, "parser removed", &name).await?;
+    note(&app, &caller, "parser removed", &name).await?;
     app.engine.reload_parsers().await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn audit(app: &App, caller: &Caller, action: &str, name: &str) -> Result<(), ApiError> {
-    let entry = AuditEntry::now(caller.name(), action, name, json!({}));
-    Ok(app.engine.store().audit(&entry).await?)
 }
 
 fn folder(app: &App) -> Result<std::path::PathBuf, ApiError> {

@@ -11,13 +11,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::api::audit::check_reason;
 use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::wire::ErrorBody;
-
-/// Longest reason in bytes.
-const REASON_BYTES_MAX: usize = 4 << 10;
 
 /// When.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -168,7 +166,7 @@ pub(crate) async fn hold(
     State(app): State<App>,
     Json(request): Json<HoldRequest>,
 ) -> Result<Answer<HoldAnswer>, ApiError> {
-    check_reason(&request.reason)?;
+    check_given(&request.reason)?;
     let store = app.engine.store();
     let preview = store.retention_preview(None, app.engine.now()).await?;
     let known: Vec<&str> = preview.classes.iter().map(|class| class.class.as_str()).collect();
@@ -176,7 +174,7 @@ pub(crate) async fn hold(
         return Err(ApiError::not_found("retention class of this name")
             .hint(format!("there are {}", known.join(", "))));
     }
-    store.hold(&request.class, &request.reason, &actor(&caller)).await?;
+    store.hold(&request.class, &request.reason, caller.name()).await?;
     Ok(Answer(HoldAnswer { class: request.class, held: true }))
 }
 
@@ -193,9 +191,9 @@ pub(crate) async fn release(
     State(app): State<App>,
     Json(request): Json<HoldRequest>,
 ) -> Result<Answer<HoldAnswer>, ApiError> {
-    check_reason(&request.reason)?;
+    check_given(&request.reason)?;
     let store = app.engine.store();
-    if !store.release(&request.class, &request.reason, &actor(&caller)).await? {
+    if !store.release(&request.class, &request.reason, caller.name()).await? {
         return Err(ApiError::new(
             StatusCode::CONFLICT,
             "not_held",
@@ -206,17 +204,10 @@ pub(crate) async fn release(
     Ok(Answer(HoldAnswer { class: request.class, held: false }))
 }
 
-fn actor(caller: &Caller) -> String {
-    caller.user().unwrap_or("a token").to_string()
-}
-
-fn check_reason(reason: &str) -> Result<(), ApiError> {
-    match reason.trim().len() {
-        0 => Err(ApiError::bad_request("a hold and its release need a reason")),
-        bytes if bytes > REASON_BYTES_MAX => {
-            Err(ApiError::bad_request(format!("a reason has at most {REASON_BYTES_MAX} bytes")))
-        }
-        _ => Ok(()),
+fn check_given(reason: &str) -> Result<(), ApiError> {
+    match reason.trim().is_empty() {
+        true => Err(ApiError::bad_request("a hold and its release need a reason")),
+        false => check_reason(reason),
     }
 }
 

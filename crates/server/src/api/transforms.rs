@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::App;
+use crate::api::audit::check_reason;
 use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
@@ -19,8 +20,6 @@ use crate::wire::ErrorBody;
 
 /// Sample lines of a request.
 const LINES_MAX: usize = 100;
-/// Longest reason in bytes.
-const REASON_BYTES_MAX: usize = 4 << 10;
 
 /// A transform to try on sample lines.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -308,10 +307,7 @@ pub(crate) async fn put(
     Json(request): Json<TransformWrite>,
 ) -> Result<StatusCode, ApiError> {
     check_name(&name).map_err(ApiError::bad_request)?;
-    if request.reason.len() > REASON_BYTES_MAX {
-        let message = format!("a reason has at most {REASON_BYTES_MAX} bytes");
-        return Err(ApiError::bad_request(message));
-    }
+    check_reason(&request.reason)?;
     let source = TransformSource { name: name.clone(), text: request.text.clone() };
     let tried = tokio::task::spawn_blocking(move || Transforms::compile(&[source]).1);
     if let Some(problem) = tried.await.map_err(ApiError::internal)?.into_iter().next() {
@@ -351,6 +347,6 @@ pub(crate) async fn delete(
 }
 
 fn kept(app: &App, caller: &Caller, name: String, text: String, reason: String) -> KeptTransform {
-    let actor = caller.user().unwrap_or("a token").to_string();
+    let actor = caller.name().to_string();
     KeptTransform { name, text, reason, actor, changed: app.engine.now() }
 }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::RuleProblem;
 use crate::App;
+use crate::api::audit::check_reason;
 use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
@@ -17,8 +18,6 @@ use crate::wire::ErrorBody;
 
 /// Longest text of a rule in bytes.
 const TEXT_BYTES_MAX: usize = 256 << 10;
-/// Longest reason in bytes.
-const REASON_BYTES_MAX: usize = 4 << 10;
 
 /// The text of a rule.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -86,7 +85,8 @@ pub(crate) async fn put(
     Path(id): Path<String>,
     Json(request): Json<RuleWrite>,
 ) -> Result<Answer<RuleCheck>, ApiError> {
-    let reason = bounded(request.reason)?;
+    let reason = request.reason;
+    check_reason(&reason)?;
     let check = checked(&app, &id, request.text.clone()).await?;
     if let Some(problem) = check.problems.first() {
         return Err(ApiError::bad_request(problem.message.clone()).hint(problem.hint.clone()));
@@ -122,7 +122,8 @@ pub(crate) async fn switch(
     Path(id): Path<String>,
     Json(request): Json<RuleSwitch>,
 ) -> Result<axum::http::StatusCode, ApiError> {
-    let reason = bounded(request.reason)?;
+    let reason = request.reason;
+    check_reason(&reason)?;
     if !request.on && reason.trim().is_empty() {
         return Err(ApiError::bad_request("a rule is switched off with a reason"));
     }
@@ -181,17 +182,8 @@ fn kept(
     off: bool,
     reason: String,
 ) -> KeptRule {
-    let actor = caller.user().unwrap_or("a token").to_string();
+    let actor = caller.name().to_string();
     KeptRule { id, text, off, reason, actor, changed: app.engine.now() }
-}
-
-fn bounded(reason: String) -> Result<String, ApiError> {
-    match reason.len() > REASON_BYTES_MAX {
-        true => {
-            Err(ApiError::bad_request(format!("a reason has at most {REASON_BYTES_MAX} bytes")))
-        }
-        false => Ok(reason),
-    }
 }
 
 /// Loads a text beside the rules in force, which it may refer to.
