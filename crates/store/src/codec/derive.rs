@@ -3,14 +3,18 @@
 //! First the values that parsers took out are looked for in the record: times in known patterns,
 //! then text, the longest first, best where the value's name stands before it. What is left over
 //! is cut into words. Records that differ in left-over words alone share a group; a word that
-//! differs becomes a variable of it, as Drain does it (He et al., ICWS 2017), but only words with
-//! digits in them as long as a source has few groups.
+//! differs becomes a variable of it, as Drain does it (He et al., ICWS 2017): at once where it has
+//! digits; once a source has many groups, where the template of its message has a variable part
+//! ([`pugmark_parse::templates`]), and at last anywhere.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 
+use arrow::array::Array as _;
 use memchr::memmem;
 use pugmark_event::fields::{self, FieldId};
+use pugmark_parse::templates::{Limits, Miner, Slot};
 use twox_hash::XxHash3_64;
 
 use super::clock::{KNOWN, Pattern};
@@ -21,7 +25,13 @@ use super::words::is_word;
 
 /// Longest record that is taken apart.
 pub(crate) const RECORD_BYTES_MAX: usize = 32 * 1024;
-/// Groups of a source from which on words without digits may become variables too.
+/// Groups of a source up to which every word without digits is kept as it is: a group for each
+/// costs less than a column for what varies.
+const GROUPS_LITERAL_MAX: usize = 128;
+/// From then on words vary where the template of their message does, if so many records that
+/// fitted no group before had that template.
+const OF_MESSAGE_MIN: u64 = 16;
+/// Groups of a source from which on any word may become a variable.
 const GROUPS_EXACT_MAX: usize = 192;
 /// A value shorter than this must have its name before it.
 const BARE_BYTES_MIN: usize = 3;
@@ -29,6 +39,11 @@ const BARE_BYTES_MIN: usize = 3;
 const PLACES_MAX: usize = 64;
 /// A word with so many digits is a variable from the first.
 const DIGITS_VARIABLE_MIN: usize = 3;
+
+/// Templates of messages that one encoder knows, their bytes, and sets of the cache of their forms.
+const MESSAGE_TEMPLATES_MAX: usize = 4096;
+const MESSAGE_TEMPLATES_BYTES_MAX: usize = 8 << 20;
+const MESSAGE_CACHE_SETS: usize = 1 << 9;
 
 /// A value found in the record.
 #[derive(Debug, Clone)]
@@ -70,10 +85,54 @@ enum Unit {
 }
 
 /// What was learnt of the records so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Groups {
     groups: HashMap<u64, Vec<Unit>>,
     of_source: HashMap<String, usize>,
+    messages: Messages,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { groups: HashMap::new(), of_source: HashMap::new(), messages: Messages::new() }
+    }
+}
+
+/// The templates of messages, which say what words without digits vary.
+#[derive(Debug)]
+struct Messages {
+    miner: Miner,
+    slots: Vec<Slot>,
+}
+
+impl Messages {
+    fn new() -> Self {
+        let limits = Limits {
+            templates_max: MESSAGE_TEMPLATES_MAX,
+            bytes_max: MESSAGE_TEMPLATES_BYTES_MAX,
+            cache_sets: MESSAGE_CACHE_SETS,
+            ..Limits::default()
+        };
+        Self { miner: Miner::new(limits), slots: Vec::new() }
+    }
+
+    /// Learns from the message of a row, and says where in its record it surely varies.
+    fn learn(&mut self, record: &str, rows: &Rows<'_>, row: usize) -> Vec<Range<usize>> {
+        let Some(Column::Text(messages)) = rows.field(fields::MESSAGE) else { return Vec::new() };
+        if messages.is_null(row) {
+            return Vec::new();
+        }
+        let message = messages.value(row);
+        let Some(start) = memmem::find(record.as_bytes(), message.as_bytes()) else {
+            return Vec::new();
+        };
+        let id = self.miner.learn(message, &mut self.slots);
+        if self.miner.template(id).is_none_or(|template| template.count() < OF_MESSAGE_MIN) {
+            return Vec::new();
+        }
+        let range = |slot: &Slot| start + slot.start as usize..start + slot.end as usize;
+        self.slots.iter().map(range).collect()
+    }
 }
 
 impl Groups {
@@ -83,9 +142,12 @@ impl Groups {
 
     /// The template of a record; `None` when it has too many parts.
     pub(crate) fn derive(&mut self, record: &str, rows: &Rows<'_>, row: usize) -> Option<Template> {
-        let units = units(record, spans(record, rows, row));
         let source = rows.source(row);
-        let exact = self.of_source.get(source).is_none_or(|groups| *groups < GROUPS_EXACT_MAX);
+        let groups = self.of_source.get(source).copied().unwrap_or(0);
+        let varying = self.messages.learn(record, rows, row);
+        let varying = if groups < GROUPS_LITERAL_MAX { &[][..] } else { &varying };
+        let units = units(record, spans(record, rows, row), varying);
+        let exact = groups < GROUPS_EXACT_MAX;
         let key = skeleton(source, &units, exact);
         let merged = match self.groups.get(&key) {
             Some(known) => merge(known, &units),
@@ -146,6 +208,7 @@ fn merge(known: &[Unit], new: &[Unit]) -> Vec<Unit> {
                 Unit::Varies(wider(Stored::of(a), Stored::of(b)))
             }
             (Unit::Varies(kind), Unit::Word(b)) => Unit::Varies(wider(*kind, Stored::of(b))),
+            (Unit::Varies(a), Unit::Varies(b)) => Unit::Varies(wider(*a, *b)),
             (known, _) => known.clone(),
         })
         .collect()
@@ -187,26 +250,33 @@ fn pieces(units: &[Unit]) -> Option<Vec<Piece>> {
     Some(pieces)
 }
 
-/// Cuts the record at the spans, and the rest into words and what is between them.
-fn units(record: &str, spans: Vec<Span>) -> Vec<Unit> {
+/// Cuts the record at the spans, and the rest into words and what is between them. Words without
+/// digits vary in these ranges of it.
+fn units(record: &str, spans: Vec<Span>, varying: &[Range<usize>]) -> Vec<Unit> {
     let mut out = Vec::new();
-    nest(record, 0, record.len(), &spans, &mut out);
+    nest(&Text { record, varying }, 0..record.len(), &spans, &mut out);
     out
 }
 
-fn nest(record: &str, start: usize, end: usize, spans: &[Span], out: &mut Vec<Unit>) {
-    let mut at = start;
+/// A record, and where its message varies.
+struct Text<'r> {
+    record: &'r str,
+    varying: &'r [Range<usize>],
+}
+
+fn nest(text: &Text<'_>, range: Range<usize>, spans: &[Span], out: &mut Vec<Unit>) {
+    let mut at = range.start;
     let mut next = 0;
     while next < spans.len() {
         let span = &spans[next];
         let inside = spans[next + 1..].iter().take_while(|s| s.end <= span.end).count();
-        cut(&record[at..span.start], out);
+        cut(text, at..span.start, out);
         match &span.composite {
             Some(composite) => {
                 let (open, close) = composite.marks();
                 out.push(Unit::Piece(open));
                 let inner = &spans[next + 1..next + 1 + inside];
-                nest(record, span.start, span.end, inner, out);
+                nest(text, span.start..span.end, inner, out);
                 out.push(Unit::Piece(close));
             }
             None => out.push(Unit::Piece(span.piece.clone())),
@@ -214,12 +284,12 @@ fn nest(record: &str, start: usize, end: usize, spans: &[Span], out: &mut Vec<Un
         at = span.end;
         next += 1 + inside;
     }
-    cut(&record[at..end], out);
+    cut(text, at..range.end, out);
 }
 
-fn cut(text: &str, out: &mut Vec<Unit>) {
-    let bytes = text.as_bytes();
-    let mut at = 0;
+fn cut(text: &Text<'_>, range: Range<usize>, out: &mut Vec<Unit>) {
+    let bytes = &text.record.as_bytes()[..range.end];
+    let mut at = range.start;
     while at < bytes.len() {
         let rest = &bytes[at..];
         let word = is_word(rest[0]);
@@ -227,8 +297,13 @@ fn cut(text: &str, out: &mut Vec<Unit>) {
         let whole = address_len(rest).or_else(|| uuid_len(rest)).or_else(guid).filter(|_| word);
         let run = || rest.iter().position(|b| is_word(*b) != word).unwrap_or(rest.len());
         let end = at + whole.unwrap_or_else(run);
-        let part = text[at..end].to_string();
-        out.push(if word { Unit::Word(part) } else { Unit::Separator(part) });
+        let part = text.record[at..end].to_string();
+        let varies = || !has_digit(&part) && text.varying.iter().any(|r| r.contains(&at));
+        out.push(match word {
+            true if varies() => Unit::Varies(Stored::of(&part)),
+            true => Unit::Word(part),
+            false => Unit::Separator(part),
+        });
         at = end;
     }
 }
@@ -534,5 +609,42 @@ mod tests {
         check(plain, TIME + 61_000_000, Some("61"), false);
         check(plain, TIME, Some("x"), true);
         check(plain, TIME, Some("2147483640"), false);
+    }
+
+    /// A word without digits that is like no other of the first 26^3.
+    fn word(number: usize) -> String {
+        let letter = |place: u32| char::from(b'a' + (number / 26usize.pow(place) % 26) as u8);
+        (0..3).map(letter).collect()
+    }
+
+    /// How many groups there are after records whose message is one of these, with words for `{}`.
+    #[track_caller]
+    fn check_groups(messages: &[&str], records: usize, expected: std::ops::RangeInclusive<usize>) {
+        let mut builder = BatchBuilder::new("s", TIME);
+        for number in 0..records {
+            let message = messages[number % messages.len()].replace("{}", &word(number));
+            builder.begin(number as i64, message.as_bytes());
+            builder.set(fields::MESSAGE, Value::Text(&message));
+            builder.end(Some(TIME));
+        }
+        let batch = builder.finish().unwrap();
+        let (rows, mut groups) = (Rows::new(batch.columns()), Groups::default());
+        for row in 0..records {
+            let record = std::str::from_utf8(batch.original(row)).unwrap();
+            assert!(groups.derive(record, &rows, row).is_some(), "{record}");
+        }
+        assert!(expected.contains(&groups.len()), "{} groups of {messages:?}", groups.len());
+    }
+
+    #[test]
+    fn words_vary_where_messages_do() {
+        let one = "user {} logged in from the office";
+        check_groups(&[one], 100, 100..=100);
+        check_groups(&[one], 3000, 128..=132);
+        check_groups(&[one, "the upload of {} to the archive failed"], 3000, 128..=134);
+        // Few enough to be kept as they are.
+        let kinds: Vec<String> = (0..1000).map(|i| format!("{} has begun", word(i))).collect();
+        let kinds: Vec<&str> = kinds.iter().map(String::as_str).collect();
+        check_groups(&kinds[..100], 1000, 100..=100);
     }
 }
