@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{codegen, shell, tidy, web};
+use crate::{codegen, fuzz, shell, tidy, web};
 
 /// How a step that did not fail ended.
 enum Outcome {
@@ -59,6 +59,7 @@ const STEPS: &[Step] = &[
         needs: &["web", "build"],
         run: e2e::e2e,
     },
+    Step { name: "fuzz", about: "every fuzz target for a minute", needs: &[], run: fuzz_targets },
     Step { name: "deny", about: "licences and sources of dependencies", needs: &[], run: deny },
 ];
 
@@ -196,6 +197,11 @@ fn rules() -> Result<Outcome> {
 
 fn docs() -> Result<Outcome> {
     codegen::codegen(&["--check".to_string()])?;
+    Ok(Outcome::Passed)
+}
+
+fn fuzz_targets() -> Result<Outcome> {
+    fuzz::fuzz(&[])?;
     Ok(Outcome::Passed)
 }
 
