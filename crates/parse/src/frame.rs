@@ -2,8 +2,9 @@
 //!
 //! gzip and zstd are undone (also several members or frames one after the other), UTF-16 with a
 //! byte order mark becomes UTF-8, EVTX becomes one JSON object a record, a JSON array is taken
-//! apart, everything else is lines. Memory stays bounded: one block of records, one unfinished
-//! record of at most [`PIECE_BYTES_MAX`].
+//! apart, a message of CloudWatch gives a record for each of its events, everything else is lines.
+//! Memory stays bounded: one block of records, one unfinished record of at most
+//! [`PIECE_BYTES_MAX`], the records of one message of a few MiB.
 //!
 //! What is corrupt or cut short yields every record that can be read, and then one error.
 
@@ -28,6 +29,8 @@ pub const PIECE_BYTES_MAX: usize = 64 << 20;
 const BLOCK_BYTES_MAX: usize = 1 << 20;
 /// A block ends when it holds this many records.
 const BLOCK_RECORDS_MAX: usize = 4096;
+/// A longer body is not taken apart into the events of its messages.
+const MESSAGES_BYTES_MAX: usize = u32::MAX as usize / cloudwatch::GROWTH_MAX;
 /// Bytes looked at to tell what an input holds.
 const LOOK_BYTES: usize = 4096;
 const GZIP: &[u8] = &[0x1f, 0x8b];
@@ -41,9 +44,10 @@ pub enum Content {
     Evtx,
     /// One record a line; NDJSON too.
     Lines,
-    /// JSON objects that are not one a line: an array of them, objects spread over lines, messages
-    /// that hold several.
+    /// JSON objects that are not one a line: an array of them, or objects spread over lines.
     JsonArray,
+    /// Messages of CloudWatch, each around several events.
+    Messages,
     /// The systemd journal's export format.
     Journal,
 }
@@ -148,16 +152,39 @@ fn decompressed<'a>(
     }
 }
 
+/// Bytes that [`body`] takes at most for such a body, the body among them.
+pub fn body_bytes_max(bytes: &[u8]) -> usize {
+    let copies = match body_content(bytes).1 {
+        Content::Messages => cloudwatch::GROWTH_MAX,
+        // Framing may copy the records into a block of their own.
+        Content::Lines | Content::JsonArray | Content::Journal | Content::Evtx => 1,
+    };
+    bytes.len().saturating_mul(1 + copies)
+}
+
+/// Where the text of a body begins, and what it holds. No more is looked at than of a file, so that
+/// both are cut the same.
+fn body_content(bytes: &[u8]) -> (usize, Content) {
+    let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+    match content(&bytes[mark..bytes.len().min(LOOK_BYTES)]) {
+        // Its records might be more than fit into one block.
+        Content::Messages if bytes.len() > MESSAGES_BYTES_MAX => (mark, Content::Lines),
+        content => (mark, content),
+    }
+}
+
 /// Reads a request body that has been decompressed: a JSON array, or lines, which stay in the
 /// memory of the body.
 pub fn body(bytes: Vec<u8>) -> Records {
-    let mark = if bytes.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
-    // No more is looked at than of a file, so that both are cut the same.
-    match content(&bytes[mark..bytes.len().min(LOOK_BYTES)]) {
-        content @ (Content::JsonArray | Content::Journal) => {
+    let (mark, content) = body_content(&bytes);
+    match content {
+        Content::JsonArray | Content::Journal | Content::Messages => {
             let mut records = Records::new();
             let mut splitter = Splitter::of(content);
-            splitter.feed(&bytes[mark..], &mut |record| records.push(record));
+            // In the same steps as a file, whose first bytes say how it is cut.
+            let (head, rest) = bytes[mark..].split_at(bytes.len().min(LOOK_BYTES) - mark);
+            splitter.feed(head, &mut |record| records.push(record));
+            splitter.feed(rest, &mut |record| records.push(record));
             splitter.finish(&mut |record| records.push(record));
             records
         }
@@ -194,7 +221,10 @@ fn content(head: &[u8]) -> Content {
     if text.starts_with(journal::MAGIC) {
         return Content::Journal;
     }
-    if json::list_at(text).is_some() || cloudwatch::begins(text) {
+    if cloudwatch::begins(text) {
+        return Content::Messages;
+    }
+    if json::list_at(text).is_some() {
         return Content::JsonArray;
     }
     let mut rest = match text.first() {
@@ -289,6 +319,7 @@ impl<R: Read> Read for Limited<R> {
 enum Splitter {
     Lines(lines::Lines),
     Json(json::Objects),
+    Messages(cloudwatch::Messages),
     Journal(journal::Entries),
 }
 
@@ -296,6 +327,7 @@ impl Splitter {
     fn of(content: Content) -> Self {
         match content {
             Content::JsonArray => Splitter::Json(json::Objects::default()),
+            Content::Messages => Splitter::Messages(cloudwatch::Messages::default()),
             Content::Journal => Splitter::Journal(journal::Entries::default()),
             Content::Lines | Content::Evtx => Splitter::Lines(lines::Lines::default()),
         }
@@ -305,6 +337,7 @@ impl Splitter {
         match self {
             Splitter::Lines(lines) => lines.feed(bytes, emit),
             Splitter::Json(objects) => objects.feed(bytes, emit),
+            Splitter::Messages(messages) => messages.feed(bytes, emit),
             Splitter::Journal(entries) => entries.feed(bytes, emit),
         }
     }
@@ -313,6 +346,7 @@ impl Splitter {
         match self {
             Splitter::Lines(lines) => lines.finish(emit),
             Splitter::Json(objects) => objects.finish(emit),
+            Splitter::Messages(messages) => messages.finish(emit),
             Splitter::Journal(entries) => entries.finish(emit),
         }
     }

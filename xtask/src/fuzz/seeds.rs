@@ -69,7 +69,11 @@ pub(super) fn frame() -> Seeds {
         let units: Vec<u16> = pack.lines().encode_utf16().collect();
         [0xfeff].iter().chain(&units).flat_map(|unit| unit.to_le_bytes()).collect()
     });
-    let mut seeds: Vec<Vec<u8>> = lines.chain(arrays).chain(wide).collect();
+    let messages = objects.chunks(4).map(|some| {
+        let head = r#"{"messageType":"DATA_MESSAGE","logGroup":"g","logEvents":["#;
+        format!("{head}{}]}}\nand a line", some.join(", ")).into_bytes()
+    });
+    let mut seeds: Vec<Vec<u8>> = lines.chain(arrays).chain(messages).chain(wide).collect();
     // A header and one chunk.
     seeds.extend(shared("evtx", 68 << 10)?.into_iter().take(EVTX_FILES_MAX));
     seeds.extend(shared("gz", TEXT_BYTES_MAX)?);

@@ -6,7 +6,7 @@
 //! Only brackets and strings are followed; whether an object is sound is for the parser to say.
 //! Text between objects that is neither blank, comma nor bracket is a record too: nothing is lost.
 
-use super::{PIECE_BYTES_MAX, cloudwatch};
+use super::PIECE_BYTES_MAX;
 
 /// Names of lists that clouds put their records into.
 const LISTS: [&str; 9] =
@@ -53,8 +53,6 @@ pub(super) struct Objects {
     in_list: bool,
     /// It has ended: the objects after it, one a line, hold such lists, too.
     has_lists: bool,
-    /// The first object is a message of CloudWatch: others may be, too.
-    has_messages: bool,
 }
 
 impl Objects {
@@ -64,7 +62,6 @@ impl Objects {
             let text = bytes.trim_ascii_start();
             let list = list_at(text);
             self.in_list = list.is_some();
-            self.has_messages = cloudwatch::begins(text);
             bytes = list.map_or(bytes, |at| &text[at..]);
         }
         let mut start = 0;
@@ -150,7 +147,6 @@ impl Objects {
                 inner.feed(&object[at..], emit);
                 clean(&inner.rest, emit);
             }
-            None if self.has_messages && cloudwatch::give_out(object, emit) => {}
             None => clean(record, emit),
         }
     }

@@ -40,8 +40,7 @@ pub(crate) async fn ingest(
         return Err(IngestError::BadSource(source.chars().take(80).collect()).into());
     }
     let Unpacked { bytes, mut lease } = body::read(&app, &headers, body).await?;
-    // Framing may copy the records into a block of their own.
-    lease.hold(bytes.len() * 2)?;
+    lease.hold(frame::body_bytes_max(&bytes))?;
     let framed = tokio::task::spawn_blocking(move || frame::body(bytes));
     let records = framed.await.map_err(ApiError::internal)?;
     let receipt = app.engine.ingest(&source, records, None).await?;
