@@ -299,3 +299,57 @@ fn value_of(form: &Form, value: &[u8], rest: &[u8]) -> Option<usize> {
         Form::Time(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::RangeInclusive;
+
+    use pugmark_event::{BatchBuilder, Value};
+
+    use super::*;
+
+    const TIME: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
+
+    /// A word without digits, unlike all others up to 26^3.
+    fn word(number: usize) -> String {
+        let letter = |place: u32| char::from(b'a' + (number / 26usize.pow(place) % 26) as u8);
+        (0..3).map(letter).collect()
+    }
+
+    /// How many templates records have whose message is one of these in turn, with a new word each
+    /// time for `{}`; `first` come before them. All records have one.
+    #[track_caller]
+    fn check(first: &[&str], messages: &[&str], records: usize, expected: RangeInclusive<usize>) {
+        let mut builder = BatchBuilder::new("s", TIME);
+        let turns = messages.iter().cycle().take(records);
+        for (number, message) in first.iter().chain(turns).enumerate() {
+            let message = message.replace("{}", &word(number));
+            builder.begin(number as i64, message.as_bytes());
+            builder.set(fields::MESSAGE, Value::Text(&message));
+            builder.end(Some(TIME));
+        }
+        let batch = builder.finish().unwrap();
+        let (rows, mut encoder) = (Rows::new(batch.columns()), Encoder::default());
+        for (row, shape) in shapes(&rows).into_iter().enumerate() {
+            assert!(encoder.encode(&rows, shape, row).is_some(), "{:?}", rows.record(row));
+        }
+        let count = encoder.templates.len();
+        assert!(expected.contains(&count), "{count} templates of {messages:?}");
+    }
+
+    #[test]
+    fn words_vary_where_messages_do() {
+        let one = "user {} logged in from the office";
+        check(&[], &[one], 100, 100..=100);
+        check(&[], &[one], 3000, 128..=132);
+        check(&[], &[one, "the upload of {} to the archive failed"], 3000, 128..=134);
+        // A word that was kept as it is, and then varies.
+        check(&["user web1 logged in from the office"], &[one], 3000, 128..=132);
+    }
+
+    #[test]
+    fn what_a_miner_leaves_over_does_not_vary() {
+        let many = format!("job {{}} of {}", "left over words without digits ".repeat(40));
+        check(&[], &[&many], 400, 100..=400);
+    }
+}
