@@ -41,6 +41,8 @@ pub struct BatchBuilder {
     rows: usize,
     rows_expected: usize,
     columns: Vec<Option<Column>>,
+    /// For each column, how many rows have a value or a null by now.
+    filled: Vec<usize>,
     ids: Vec<i64>,
     times: Vec<Micros>,
     original: StringBuilder,
@@ -75,9 +77,8 @@ impl Column {
         }
     }
 
-    /// Fills with nulls up to `rows`.
-    fn pad(&mut self, rows: usize) {
-        let missing = rows - self.len();
+    /// Adds so many nulls.
+    fn pad(&mut self, missing: usize) {
         if missing == 0 {
             // Even no nulls would make the builder keep a bit for every row.
             return;
@@ -90,7 +91,7 @@ impl Column {
     }
 
     fn finish(mut self, rows: usize) -> ArrayRef {
-        self.pad(rows);
+        self.pad(rows - self.len());
         match self {
             Column::Text(mut b) => Arc::new(b.finish()),
             Column::Long(mut b) => Arc::new(b.finish()),
@@ -146,6 +147,7 @@ impl BatchBuilder {
             rows: 0,
             rows_expected: rows,
             columns: FIELDS.iter().map(|_| None).collect(),
+            filled: vec![0; FIELDS.len()],
             ids: Vec::with_capacity(rows),
             times: Vec::with_capacity(rows),
             original: StringBuilder::with_capacity(rows, raw_bytes),
@@ -264,7 +266,7 @@ impl BatchBuilder {
 
     /// True when the open event has a value in this column.
     pub fn has(&self, id: FieldId) -> bool {
-        self.columns[id.0 as usize].as_ref().is_some_and(|c| c.len() > self.rows)
+        self.filled[id.0 as usize] > self.rows
     }
 
     fn place(&mut self, id: FieldId, name: &str, value: Value<'_>) {
@@ -318,6 +320,7 @@ impl BatchBuilder {
     pub fn long(&mut self, id: FieldId, value: i64) {
         if let Some(Column::Long(b)) = self.open(id) {
             b.append_value(value);
+            self.close(id);
         }
     }
 
@@ -325,25 +328,32 @@ impl BatchBuilder {
     pub fn text(&mut self, id: FieldId, value: &str) {
         if let Some(Column::Text(b)) = self.open(id) {
             b.append_value(value);
+            self.close(id);
         }
     }
 
     fn bytes(&mut self, id: FieldId, value: &[u8]) {
         if let Some(Column::Bytes(b)) = self.open(id) {
             b.append_value(value);
+            self.close(id);
         }
     }
 
     /// The column ready for a value of the open event; `None` if it has one already.
     fn open(&mut self, id: FieldId) -> Option<&mut Column> {
-        let (rows, expected) = (self.rows, self.rows_expected);
-        let column = self.columns[id.0 as usize]
-            .get_or_insert_with(|| Column::new(id.field().kind, expected));
-        if column.len() > rows {
+        let (at, rows, expected) = (id.0 as usize, self.rows, self.rows_expected);
+        if self.filled[at] > rows {
             return None;
         }
-        column.pad(rows);
+        let column = self.columns[at].get_or_insert_with(|| Column::new(id.field().kind, expected));
+        column.pad(rows - self.filled[at]);
+        self.filled[at] = rows;
         Some(column)
+    }
+
+    /// Notes that the open event has a value in this column now.
+    fn close(&mut self, id: FieldId) {
+        self.filled[id.0 as usize] = self.rows + 1;
     }
 
     /// Puts a value into the attributes tail.

@@ -61,11 +61,64 @@ struct Sense<'p> {
     is_native: bool,
 }
 
-/// Puts what was found into columns. It remembers where native names go, since records of one kind
-/// have the same ones at the same places.
+/// Puts what was found into columns. It remembers where names go, since records of one kind have
+/// the same ones at the same places.
 #[derive(Debug, Default)]
 pub(crate) struct Writer<'p> {
-    steps: HashMap<Sense<'p>, Vec<Step<'p>>>,
+    plans: HashMap<Sense<'p>, Plan<'p>>,
+}
+
+/// What is known of the records of one kind.
+#[derive(Debug, Default)]
+struct Plan<'p> {
+    /// For the native names, in the order of the record.
+    steps: Vec<Step<'p>>,
+    /// The fields that formats know by themselves, with those that a pack has for their names.
+    fields: Vec<(FieldId, Option<&'p Also>)>,
+}
+
+impl<'p> Plan<'p> {
+    /// What a pack has for the name of a field, which is the `at`-th that the format knows.
+    fn also(&mut self, at: usize, id: FieldId, sense: &Sense<'p>) -> Option<&'p Also> {
+        match self.fields.get(at) {
+            Some((known, also)) if *known == id => return *also,
+            _ => self.fields.truncate(at),
+        }
+        let also = sense.also(id.name());
+        self.fields.push((id, also));
+        also
+    }
+
+    /// Native values: first what a pack takes them for, then its constants, then their own names.
+    fn pairs(
+        &mut self,
+        sense: &Sense<'p>,
+        pairs: &[Pair<'_>],
+        defaults: &[(Target, String)],
+        builder: &mut BatchBuilder,
+    ) {
+        let steps = &mut self.steps;
+        for (at, Pair { name, value }) in pairs.iter().enumerate() {
+            match steps.get_mut(at) {
+                Some(step) if *step.name == **name => {}
+                Some(step) => *step = sense.step(name),
+                None => steps.push(sense.step(name)),
+            }
+            if let Some(also) = steps[at].also {
+                translate(also, value, builder);
+            }
+        }
+        for (target, value) in defaults {
+            constant(target, value, builder);
+        }
+        for (step, Pair { name, value }) in steps.iter().zip(pairs) {
+            match step {
+                Step { also: Some(_), column, .. } => put_own(*column, name, value, builder),
+                Step { column, .. } if sense.is_native => put_native(*column, name, value, builder),
+                Step { column, .. } => builder.place_as(*column, name, value.value()),
+            }
+        }
+    }
 }
 
 impl PartialEq for Sense<'_> {
@@ -134,8 +187,9 @@ impl<'p> Writer<'p> {
         // The names of the W3C are the same in every product.
         let is_native = known || !product.is_empty() || found.format == header::W3C;
         let sense = Sense { lists: meaning.fields, product, is_native };
-        for (id, value) in &found.fields {
-            let also = sense.also(id.name());
+        let plan = self.plan(&sense);
+        for (at, (id, value)) in found.fields.iter().enumerate() {
+            let also = plan.also(at, *id, &sense);
             also.iter().for_each(|also| translate(also, value, builder));
             if also.is_none() || !builder.has(*id) {
                 put(*id, id.name(), value.value(), builder);
@@ -146,7 +200,7 @@ impl<'p> Writer<'p> {
                 translate(also, value, builder);
             }
         }
-        self.pairs(&sense, &found.pairs, meaning.defaults, builder);
+        plan.pairs(&sense, &found.pairs, meaning.defaults, builder);
         for (id, name, value) in &found.envelope {
             // A name that several formats share, such as `host`, may mean another thing to a pack.
             let is_native = !name.is_empty() && !name.starts_with("syslog.");
@@ -171,42 +225,11 @@ impl<'p> Writer<'p> {
         }
     }
 
-    /// Native values: first what a pack takes them for, then its constants, then their own names.
-    fn pairs(
-        &mut self,
-        sense: &Sense<'p>,
-        pairs: &[Pair<'_>],
-        defaults: &[(Target, String)],
-        builder: &mut BatchBuilder,
-    ) {
-        let steps = self.steps(sense);
-        for (at, Pair { name, value }) in pairs.iter().enumerate() {
-            match steps.get_mut(at) {
-                Some(step) if *step.name == **name => {}
-                Some(step) => *step = sense.step(name),
-                None => steps.push(sense.step(name)),
-            }
-            if let Some(also) = steps[at].also {
-                translate(also, value, builder);
-            }
+    fn plan(&mut self, sense: &Sense<'p>) -> &mut Plan<'p> {
+        if self.plans.len() >= SENSES_MAX && !self.plans.contains_key(sense) {
+            self.plans.clear();
         }
-        for (target, value) in defaults {
-            constant(target, value, builder);
-        }
-        for (step, Pair { name, value }) in steps.iter().zip(pairs) {
-            match step {
-                Step { also: Some(_), column, .. } => put_own(*column, name, value, builder),
-                Step { column, .. } if sense.is_native => put_native(*column, name, value, builder),
-                Step { column, .. } => builder.place_as(*column, name, value.value()),
-            }
-        }
-    }
-
-    fn steps(&mut self, sense: &Sense<'p>) -> &mut Vec<Step<'p>> {
-        if self.steps.len() >= SENSES_MAX && !self.steps.contains_key(sense) {
-            self.steps.clear();
-        }
-        self.steps.entry_ref(sense).or_default()
+        self.plans.entry_ref(sense).or_default()
     }
 }
 

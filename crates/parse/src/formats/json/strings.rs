@@ -169,16 +169,16 @@ mod tests {
         fn strings_say_what_serde_reads(
             parts in prop::collection::vec(
                 prop::sample::select(vec![
-                    r"\\", r#"\""#, r"\n", r"\u00e9", r"\ud83d\ude00", r"\/", "Windows", "é", "]", "#", " ",
+                    r"\\", r#"\""#, r"\n", r"\u00e9", r"\ud83d\ude00", r"\/",
+                    "Windows", "é", "]", "#", " ",
                 ]),
                 1..40,
             ),
         ) {
             let inside = parts.concat();
             let text = format!("{inside}\"");
-            let Some(at) = quote_or_escape(text.as_bytes(), 0).filter(|at| *at < inside.len()) else {
-                return Ok(());
-            };
+            let at = quote_or_escape(text.as_bytes(), 0).unwrap();
+            prop_assume!(at < inside.len());
             prop_assert_eq!(end(text.as_bytes(), at), Some(inside.len()));
             let expected: String = serde_json::from_str(&format!("\"{text}")).unwrap();
             prop_assert_eq!(unescaped(&inside, at), Some(expected));
