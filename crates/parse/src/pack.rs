@@ -143,7 +143,10 @@ pub(crate) struct Pack {
     pub(crate) tables: Vec<Table>,
     pub(crate) pairs_from: Option<String>,
     pub(crate) columns: Vec<Columns>,
+    /// Those about the whole message or record first.
     pub(crate) forms: Vec<Forms>,
+    /// How many are about the whole.
+    wholes: usize,
     asked: Asked,
     /// Paths into arrays that any of these names.
     paths: Vec<Path>,
@@ -214,18 +217,24 @@ impl Asked {
 
 impl Places<'_> {
     /// The value of a name, which may also have come later, or from the format.
+    #[inline]
     fn value<'f, 'a>(&self, slot: usize, name: &str, found: &'f Found<'a>) -> Option<&'f Val<'a>> {
         if let Some(at) = self.at[slot] {
             return Some(&found.pairs[at].value);
         }
-        if found.pairs.len() > self.counted || !found.inside.is_empty() {
-            let mut later = found.pairs[self.counted..].iter().chain(&found.inside);
-            if let Some(pair) = later.find(|pair| pair.is(name)) {
-                return Some(&pair.value);
-            }
+        if (found.pairs.len() > self.counted || !found.inside.is_empty())
+            && let Some(value) = self.later(name, found)
+        {
+            return Some(value);
         }
         let field = self.asked.fields[slot]?;
         found.fields.iter().find(|(id, _)| *id == field).map(|(_, value)| value)
+    }
+
+    /// The value of a name that was found since the places were.
+    fn later<'f, 'a>(&self, name: &str, found: &'f Found<'a>) -> Option<&'f Val<'a>> {
+        let mut later = found.pairs[self.counted..].iter().chain(&found.inside);
+        later.find(|pair| pair.is(name)).map(|pair| &pair.value)
     }
 }
 
@@ -499,21 +508,30 @@ impl Pack {
         (places, found): (&Places<'_>, &mut Found<'r>),
         meaning: &mut Meaning<'p, 'r>,
     ) {
-        for forms in self.forms.iter().filter(|forms| forms.about.is_whole() == whole) {
+        let (wholes, values) = self.forms.split_at(self.wholes);
+        for forms in if whole { wholes } else { values } {
             let matched = match &forms.about {
                 About::Message => forms.take(subject.message, found, meaning),
                 About::Record => forms.take(subject.record, found, meaning),
                 About::Value { name, slot } => {
-                    let taken = match places.value(*slot, name, found) {
-                        Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => {
-                            forms.taken(text)
+                    let captured;
+                    let text = match places.value(*slot, name, found) {
+                        Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => text,
+                        _ => {
+                            captured = meaning.captured(name);
+                            let Some(text) = &captured else { continue };
+                            text
                         }
-                        _ => meaning.captured(name).and_then(|text| forms.taken(&text)),
                     };
-                    taken.map(|(pattern, texts)| {
-                        texts.for_each(|(group, text)| meaning.capture(group, text, found));
-                        pattern
-                    })
+                    match text {
+                        Cow::Borrowed(text) => forms.take(text, found, meaning),
+                        Cow::Owned(text) => forms.owned(text).map(|(pattern, texts)| {
+                            for (group, text) in texts {
+                                meaning.capture(group, Cow::Owned(text), found);
+                            }
+                            pattern
+                        }),
+                    }
                 }
             };
             if let Some(pattern) = matched {
@@ -552,22 +570,10 @@ impl Forms {
         Some(pattern)
     }
 
-    /// The first pattern that a value matches, and what its groups hold.
-    fn taken<'p, 'r>(
-        &'p self,
-        value: &Cow<'r, str>,
-    ) -> Option<(&'p Pattern, impl Iterator<Item = (&'p Group, Cow<'r, str>)> + use<'p, 'r>)> {
-        let (pattern, texts): (_, Vec<(&Group, Cow<'r, str>)>) = match value {
-            Cow::Borrowed(text) => {
-                let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
-                (pattern, captures.map(|(group, text)| (group, text.into())).collect())
-            }
-            Cow::Owned(text) => {
-                let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
-                (pattern, captures.map(|(group, text)| (group, text.to_string().into())).collect())
-            }
-        };
-        Some((pattern, texts.into_iter()))
+    /// The first pattern that a text matches which does not last, and what its groups hold.
+    fn owned(&self, text: &str) -> Option<(&Pattern, Vec<(&Group, String)>)> {
+        let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
+        Some((pattern, captures.map(|(group, text)| (group, text.to_string())).collect()))
     }
 }
 
@@ -661,7 +667,8 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         }
     }
     let mut asked = Asked::default();
-    let forms = Forms::of(text.patterns, |name| asked.slot(name));
+    let mut forms = Forms::of(text.patterns, |name| asked.slot(name));
+    forms.sort_by_key(|forms| !forms.about.is_whole());
     let mut slots = |keys: &[String]| keys.iter().map(|key| asked.slot(key)).collect();
     let tables = text.tables.into_iter().map(|t| Table {
         slots: slots(&t.keys),
@@ -686,6 +693,7 @@ fn compile(source: &PackSource) -> Result<Pack, String> {
         tables,
         pairs_from: text.pairs_from,
         columns: text.columns.into_iter().map(Columns::new).collect(),
+        wholes: forms.iter().filter(|forms| forms.about.is_whole()).count(),
         forms,
         asked,
         paths: Vec::new(),

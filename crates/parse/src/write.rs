@@ -374,7 +374,8 @@ fn put(id: FieldId, name: &str, value: Value<'_>, builder: &mut BatchBuilder) {
             Some(number) => builder.long(id, number),
             None => place(id, name, value, builder),
         },
-        _ => place(id, name, value, builder),
+        Kind::Text => builder.text(id, text),
+        Kind::Time | Kind::Bytes => place(id, name, value, builder),
     }
 }
 

@@ -65,12 +65,14 @@ fn number<'a>(id: pugmark_event::FieldId, text: &'a str, found: &mut Found<'a>) 
 fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let (mut clients, mut rest) = chain(head);
     let others = || rest.split(' ').filter(|t| !t.is_empty()).count();
-    if address(clients).is_none() && others() > 2 {
+    let mut client = address(clients);
+    if client.is_none() && others() > 2 {
         virtual_host(clients, found);
         (clients, rest) = chain(rest);
+        client = address(clients);
     }
     let (first, _) = cut_at(clients, b',').unwrap_or((clients, ""));
-    match address(clients) {
+    match client {
         _ if first.is_empty() => return None,
         Some(address) => found.field(fields::SOURCE_IP, address),
         None => found.field(fields::SOURCE_HOST, first),
@@ -78,14 +80,11 @@ fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     if first.len() < clients.len() {
         found.attribute("http.forwarded_for", clients);
     }
-    let mut tokens = rest.split(' ').filter(|t| !t.is_empty());
-    if let Some(ident) = tokens.next() {
-        found.attribute("http.ident", ident);
-    }
-    let Some(user) = tokens.next() else { return Some(()) };
+    let rest = rest.trim_matches(' ');
+    let (ident, user) = cut_at(rest, b' ').unwrap_or((rest, ""));
+    found.attribute("http.ident", ident);
     // Everything to the end: a user name may hold blanks.
-    let start = user.as_ptr() as usize - head.as_ptr() as usize;
-    let user = head[start..].trim_end();
+    let user = user.trim_start_matches(' ').trim_end();
     found.field(fields::USER_NAME, user.trim_matches('"'));
     Some(())
 }
@@ -104,7 +103,7 @@ fn address(clients: &str) -> Option<&str> {
 /// `X-Forwarded-For`; and the rest.
 fn chain(head: &str) -> (&str, &str) {
     let head = head.trim_start_matches(' ');
-    let mut end = head.find(' ').unwrap_or(head.len());
+    let mut end = memchr::memchr(b' ', head.as_bytes()).unwrap_or(head.len());
     while head[..end].ends_with(',') {
         let next = head[end..].trim_start_matches(' ');
         if next.is_empty() {

@@ -13,6 +13,7 @@ use super::{Context, Format};
 use crate::found::{Found, Pair, Val};
 use crate::time::{self, Stamp};
 
+mod gaps;
 mod shape;
 mod shipped;
 mod strings;

@@ -50,7 +50,8 @@ fn looks(record: &[u8]) -> bool {
         [b'0'..=b'9', _, _, _, b'-', ..] => matches!(record.get(10), Some(b'T' | b' ')),
         _ => false,
     };
-    head || memchr::memmem::find(&record[..record.len().min(TAG_BYTES_MAX)], b"]: ").is_some()
+    let tag = &record[..record.len().min(TAG_BYTES_MAX)];
+    head || memchr::memchr_iter(b']', tag).any(|at| tag[at..].starts_with(b"]: "))
 }
 
 fn read<'a>(record: &'a str, context: &Context<'_>) -> Option<Found<'a>> {

@@ -1,16 +1,18 @@
 //! Shapes: how the records of one program look alike.
 //!
 //! A program writes the same names in the same order, again and again; only the values differ. A
-//! [`Shape`] is such an order, learnt from one record that was read the long way: the text between
-//! the values, byte for byte, and what becomes of each value. A record that fits it needs no look
-//! at its names: where no pack has anything to say of them, values go straight to their places;
-//! else a pack gets the names as the long way would have found them. Whatever does not fit in every
-//! respect is read the long way: shapes change the time that reading takes, and nothing else.
+//! shape is such an order, learnt from one record that was read the long way: the text between the
+//! values, byte for byte ([`Gaps`]), and what becomes of each value ([`Reading`]). A record that
+//! fits it needs no look at its names: where no pack has anything to say of them, values go
+//! straight to their places; else a pack gets the names as the long way would have found them.
+//! Whatever does not fit in every respect is read the long way: shapes change the time that reading
+//! takes, and nothing else.
 
 use pugmark_event::time::Micros;
 use pugmark_event::{FieldId, fields};
 
 use super::super::windows::{self, Natives};
+use super::gaps::Gaps;
 use super::shipped::Marks;
 use super::{
     Context, DEPTH_MAX, DOCUMENT, HOSTS, LEVELS, MESSAGES, SHIPPERS, TIMES, Walk, interpreted,
@@ -20,7 +22,7 @@ use crate::found::{Found, Pair, Val};
 use crate::time::{self, Stamp};
 
 /// Shapes kept of one block; a source with more is read the long way, as without any.
-const SHAPES_MAX: usize = 16;
+const SHAPES_MAX: usize = 64;
 /// Values of a record that has a shape.
 const SLOTS_MAX: usize = 128;
 /// Longest record that a shape is learnt from, in bytes: most of it is values, but a hostile one
@@ -33,12 +35,16 @@ const MISSES_MAX: usize = 64;
 /// Arrays nested deeper than this, or in deeper objects, are left to the long way.
 const LEVEL_MAX: usize = DEPTH_MAX / 2;
 
-/// The shapes of one block of records, the last one that fitted first.
+/// The shapes of one block of records.
 #[derive(Debug, Default)]
 pub(crate) struct Shapes<'a> {
-    known: Vec<Shape>,
+    gaps: Gaps,
+    /// What becomes of the values of each shape.
+    readings: Vec<Reading>,
     /// Values of the record at hand, in the order of the slots.
     values: Vec<Val<'a>>,
+    /// Nothing is known yet of records like the one at hand.
+    is_new: bool,
     hits: usize,
     misses: usize,
     closed: bool,
@@ -46,17 +52,7 @@ pub(crate) struct Shapes<'a> {
     is_json: bool,
 }
 
-/// What records of one shape have in common.
-#[derive(Debug)]
-struct Shape {
-    /// The text before each value and after the last one, all in one.
-    gaps: String,
-    /// Where in it the text before each value ends.
-    ends: Vec<usize>,
-    reading: Reading,
-}
-
-/// What becomes of the values.
+/// What becomes of the values of a shape.
 #[derive(Debug)]
 enum Reading {
     /// They go to their places.
@@ -149,20 +145,20 @@ impl<'a> Shapes<'a> {
         if self.closed {
             return None;
         }
-        let values = &mut self.values;
-        let mut shapes = self.known.iter().enumerate();
-        let fitting = shapes.find_map(|(index, shape)| {
-            let stamp = shape.fit(record, received, values)?;
-            Some((index, stamp))
+        self.values.clear();
+        let shape = self.gaps.shape(record, &mut self.values);
+        self.is_new = shape.is_none();
+        let fitting = shape.and_then(|shape| {
+            let stamp = self.readings[shape].takes(&self.values, received)?;
+            Some((&self.readings[shape], stamp))
         });
-        let Some((index, stamp)) = fitting else {
+        let Some((reading, stamp)) = fitting else {
             self.misses += 1;
             self.closed = self.misses >= MISSES_MAX && self.misses > self.hits;
             return None;
         };
         self.hits += 1;
-        self.known.swap(0, index);
-        Some(match &self.known[0].reading {
+        Some(match reading {
             Reading::Places(row) => Fit::Row(Row { row, values: &self.values, stamp }),
             Reading::Json(names) => {
                 let named = names.iter().zip(self.values.drain(..));
@@ -186,77 +182,52 @@ impl<'a> Shapes<'a> {
         is_of_pack: impl Fn(&[&str]) -> bool,
     ) {
         if !self.closed
-            && self.known.len() < SHAPES_MAX
-            && let Some(shape) = Shape::learn(record, received, self.is_json, is_of_pack)
+            && self.is_new
+            && self.readings.len() < SHAPES_MAX
+            && let Some((texts, reading)) = learnt(record, received, self.is_json, is_of_pack)
+            && self.gaps.add(&texts, self.readings.len())
         {
-            self.known.push(shape);
+            self.readings.push(reading);
         }
     }
 }
 
-impl Shape {
-    fn learn(
-        record: &str,
-        received: Micros,
-        is_json: bool,
-        is_of_pack: impl Fn(&[&str]) -> bool,
-    ) -> Option<Shape> {
-        if record.len() > LEARNT_BYTES_MAX {
+/// The texts around the values of a record, and what becomes of these; `None` where others that
+/// look like it may be read in another way.
+fn learnt(
+    record: &str,
+    received: Micros,
+    is_json: bool,
+    is_of_pack: impl Fn(&[&str]) -> bool,
+) -> Option<(Vec<&str>, Reading)> {
+    if record.len() > LEARNT_BYTES_MAX {
+        return None;
+    }
+    let mut found = Found::new(super::FORMAT.name);
+    let mut walk = Walk::new(record);
+    walk.spans = Some(Vec::new());
+    walk.object(&mut found)?;
+    let spans = walk.spans.take()?;
+    let pairs = &found.pairs;
+    if !found.issues.is_empty() || pairs.is_empty() || pairs.len() > SLOTS_MAX {
+        return None;
+    }
+    let mut texts = Vec::with_capacity(spans.len() + 1);
+    let mut end = 0;
+    for (span, level) in spans {
+        // An empty object, which the next record may fill.
+        if record.as_bytes()[span.start] == b'{' || level > LEVEL_MAX {
             return None;
         }
-        let mut found = Found::new(super::FORMAT.name);
-        let mut walk = Walk::new(record);
-        walk.spans = Some(Vec::new());
-        walk.object(&mut found)?;
-        let spans = walk.spans.take()?;
-        let pairs = &found.pairs;
-        if !found.issues.is_empty() || pairs.is_empty() || pairs.len() > SLOTS_MAX {
-            return None;
-        }
-        let (mut gaps, mut ends) = (String::new(), Vec::new());
-        let mut end = 0;
-        for (span, level) in spans {
-            // An empty object, which the next record may fill.
-            if record.as_bytes()[span.start] == b'{' || level > LEVEL_MAX {
-                return None;
-            }
-            gaps.push_str(&record[end..span.start]);
-            ends.push(gaps.len());
-            end = span.end;
-        }
-        gaps.push_str(&record[end..]);
-        if gaps.contains('\\') {
-            return None;
-        }
-        let reading = Reading::of(&gaps, pairs, received, is_json, is_of_pack)?;
-        Some(Shape { gaps, ends, reading })
+        texts.push(&record[end..span.start]);
+        end = span.end;
     }
-
-    /// Takes the values out of a record, and its time if that has its place; `None` when it does
-    /// not fit.
-    fn fit<'a>(
-        &self,
-        record: &'a str,
-        received: Micros,
-        values: &mut Vec<Val<'a>>,
-    ) -> Option<Option<Stamp>> {
-        values.clear();
-        self.values(record, values)?;
-        self.reading.takes(values, received)
+    texts.push(&record[end..]);
+    if texts.iter().any(|text| text.contains('\\')) {
+        return None;
     }
-
-    fn values<'a>(&self, record: &'a str, values: &mut Vec<Val<'a>>) -> Option<()> {
-        let gaps = self.gaps.as_bytes();
-        let mut walk = Walk::new(record);
-        let mut start = 0;
-        for end in &self.ends {
-            walk.text(&gaps[start..*end])?;
-            values.push(walk.plain_value()?);
-            start = *end;
-        }
-        walk.text(&gaps[start..])?;
-        walk.is_at_end().then_some(())
-    }
+    let reading = Reading::of(&texts.concat(), pairs, received, is_json, is_of_pack)?;
+    Some((texts, reading))
 }
 
 impl Reading {
@@ -451,6 +422,20 @@ mod tests {
     fn a_door_for_json_has_no_windows_events() {
         let records = vec![r#"{"EventID":1,"Channel":"Security"}"#.to_string(); 20];
         assert_eq!(compare(&records, "test", Some("json")), 19);
+    }
+
+    #[test]
+    fn records_of_many_kinds_fit_in_any_order() {
+        let kinds: Vec<String> = (0..40)
+            .map(|i| {
+                format!(
+                    "{{\"time\":\"2026-11-23T09:00:00Z\",\"a\":\"x\",\"k{}\":1,\"j{i}\":2}}",
+                    i % 7
+                )
+            })
+            .collect();
+        let records: Vec<String> = kinds.iter().cycle().take(kinds.len() * 5).cloned().collect();
+        assert_eq!(compare(&records, "test", None), records.len() - kinds.len());
     }
 
     #[test]
