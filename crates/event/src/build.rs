@@ -15,6 +15,7 @@ use arrow::datatypes::{DataType, Field as ArrowField, Schema};
 
 use crate::batch::{Batch, BatchError, attributes_type, entry_fields};
 use crate::fields::{self, ATTRIBUTES, FIELDS, FieldId, Kind, SYSTEM};
+use crate::marks::NameMarks;
 use crate::time::{DAY, Micros, SECOND};
 use crate::value::{Value, exact_address, exact_integer};
 
@@ -69,14 +70,6 @@ impl Column {
         }
     }
 
-    fn len(&self) -> usize {
-        match self {
-            Column::Text(b) => b.offsets_slice().len() - 1,
-            Column::Long(b) => b.values_slice().len(),
-            Column::Bytes(b) => b.offsets_slice().len() - 1,
-        }
-    }
-
     /// Adds so many nulls.
     fn pad(&mut self, missing: usize) {
         if missing == 0 {
@@ -90,8 +83,9 @@ impl Column {
         }
     }
 
-    fn finish(mut self, rows: usize) -> ArrayRef {
-        self.pad(rows - self.len());
+    /// The column with so many nulls at its end.
+    fn finish(mut self, missing: usize) -> ArrayRef {
+        self.pad(missing);
         match self {
             Column::Text(mut b) => Arc::new(b.finish()),
             Column::Long(mut b) => Arc::new(b.finish()),
@@ -109,28 +103,8 @@ struct AttributesBuilder {
     first: usize,
     kinds: String,
     count: usize,
+    /// Which names the open event may have had already: most are new, and need no look at others.
     names: NameMarks,
-}
-
-/// Which names the open event may have had already, by a small mark of each that others share:
-/// most names are new, and need no look at all others.
-#[derive(Debug, Default)]
-struct NameMarks([u64; 4]);
-
-impl NameMarks {
-    /// Notes a name; false when it was surely not noted before.
-    #[inline]
-    fn note(&mut self, name: &str) -> bool {
-        let bytes = name.as_bytes();
-        let at = |place: usize| bytes.get(place).copied().unwrap_or(0);
-        let (first, last) = (at(0), at(bytes.len().wrapping_sub(1)));
-        let ends = first.wrapping_mul(5) ^ last.wrapping_mul(3) ^ at(bytes.len() / 2);
-        let mark = (bytes.len() as u8).wrapping_mul(37) ^ ends;
-        let (word, bit) = (&mut self.0[usize::from(mark >> 6)], 1 << (mark & 63));
-        let noted = *word & bit != 0;
-        *word |= bit;
-        noted
-    }
 }
 
 impl BatchBuilder {
@@ -379,7 +353,7 @@ impl BatchBuilder {
         let mut source = StringBuilder::with_capacity(rows, rows * self.source.len());
         source.append_value_n(&self.source, rows);
         let columns = std::mem::take(&mut self.columns);
-        for (field, column) in FIELDS.iter().zip(columns) {
+        for ((field, column), filled) in FIELDS.iter().zip(columns).zip(&self.filled) {
             let array: ArrayRef = match (field.name, column) {
                 ("@timestamp", _) => times(std::mem::take(&mut self.times)),
                 ("event.ingested", _) => times(vec![self.received; rows]),
@@ -389,7 +363,7 @@ impl BatchBuilder {
                 ("event.source", _) => Arc::new(source.finish()),
                 ("event.original", _) => Arc::new(self.original.finish()),
                 ("event.attribute_kinds", _) => Arc::new(self.attributes.kinds_column()),
-                (_, Some(column)) => column.finish(rows),
+                (_, Some(column)) => column.finish(rows - filled),
                 (_, None) => continue,
             };
             schema.push(field.arrow());

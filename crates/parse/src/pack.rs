@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
-use pugmark_event::{FieldId, fields};
+use pugmark_event::{FieldId, NameMarks, fields};
 
 use crate::formats::scan_pairs;
 use crate::found::{Found, Pair, Val};
@@ -159,25 +159,7 @@ struct Asked {
     /// For each slot, the field that a format may know under its name.
     fields: Vec<Option<FieldId>>,
     /// Dismisses most names of a record before they are looked up.
-    filter: NameFilter,
-}
-
-/// A set of names by a small mark of each, which others may share.
-#[derive(Debug)]
-struct NameFilter([bool; 256]);
-
-impl Default for NameFilter {
-    fn default() -> Self {
-        Self([false; 256])
-    }
-}
-
-impl NameFilter {
-    fn mark(name: &str) -> usize {
-        let bytes = name.as_bytes();
-        let (first, last) = (bytes.first().unwrap_or(&0), bytes.last().unwrap_or(&0));
-        usize::from((bytes.len() as u8).wrapping_mul(37) ^ first ^ last.wrapping_mul(3))
-    }
+    marks: NameMarks,
 }
 
 /// Where the values of the names in [`Asked`] stand among the first `counted` pairs of a record.
@@ -193,7 +175,7 @@ impl Asked {
         let next = self.slots.len();
         let slot = *self.slots.entry_ref(name).or_insert(next);
         if slot == next {
-            self.filter.0[NameFilter::mark(name)] = true;
+            self.marks.note(name);
             self.fields.push(fields::by_ecs_name(name));
         }
         slot
@@ -203,7 +185,7 @@ impl Asked {
         let mut at = vec![None; self.slots.len()];
         if !self.slots.is_empty() {
             for (place, pair) in found.pairs.iter().enumerate() {
-                if self.filter.0[NameFilter::mark(&pair.name)]
+                if self.marks.may_hold(&pair.name)
                     && let Some(slot) = self.slots.get(&*pair.name)
                     && at[*slot].is_none()
                 {

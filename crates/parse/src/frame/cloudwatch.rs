@@ -7,7 +7,7 @@
 //! or one behind the other as Firehose puts them into a file; what is none of them is a line.
 
 use super::PIECE_BYTES_MAX;
-use super::json::Objects;
+use super::json::{Objects, string};
 use super::lines::Lines;
 
 /// A list begins within this many bytes.
@@ -185,19 +185,6 @@ fn list_at(text: &[u8]) -> Option<usize> {
         }
         has_type |= name == b"messageType";
         rest = after_value(rest)?.trim_ascii_start().strip_prefix(b",")?;
-    }
-}
-
-/// What a string says, escapes as they stand, and what follows it.
-fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    let inner = text.strip_prefix(b"\"")?;
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', inner.get(at..)?)?;
-        if inner[at] == b'"' {
-            return Some((&inner[..at], &inner[at + 1..]));
-        }
-        at += 2;
     }
 }
 

@@ -31,11 +31,17 @@ pub(super) fn list_at(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// The text in quotes at the start, which holds no escapes, and what follows it.
-fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
+/// What a string says, escapes as they stand, and what follows it.
+pub(super) fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = text.strip_prefix(b"\"")?;
-    let end = memchr::memchr2(b'"', b'\\', inner).filter(|end| inner[*end] == b'"')?;
-    Some((&inner[..end], &inner[end + 1..]))
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', inner.get(at..)?)?;
+        if inner[at] == b'"' {
+            return Some((&inner[..at], &inner[at + 1..]));
+        }
+        at += 2;
+    }
 }
 
 /// Cuts bytes into the outermost objects.
