@@ -320,8 +320,10 @@ impl BatchBuilder {
             return None;
         }
         let column = self.columns[at].get_or_insert_with(|| Column::new(id.field().kind, expected));
-        column.pad(rows - self.filled[at]);
-        self.filled[at] = rows;
+        if self.filled[at] < rows {
+            column.pad(rows - self.filled[at]);
+            self.filled[at] = rows;
+        }
         Some(column)
     }
 

@@ -49,17 +49,25 @@ impl<'a> Value<'a> {
     }
 }
 
+/// So many digits fit into an integer, whatever they are.
+const SHORT_DIGITS_MAX: usize = 18;
+
 /// Reads an integer only where writing it again gives the same text, so that `007` or `+5` is
 /// never silently changed into another value.
 pub fn exact_integer(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let canonical = match digits.as_bytes() {
-        [] => false,
-        [b'0'] => text == "0",
-        [b'0', ..] => false,
-        all => all.iter().all(u8::is_ascii_digit),
+    let (digits, is_negative) = match text.as_bytes() {
+        [b'-', digits @ ..] => (digits, true),
+        digits => (digits, false),
     };
-    if canonical { text.parse().ok() } else { None }
+    let is_odd = matches!(digits, [] | [b'0', _, ..]) || text == "-0";
+    if is_odd || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    if digits.len() > SHORT_DIGITS_MAX {
+        return text.parse().ok();
+    }
+    let number = digits.iter().fold(0, |number, digit| number * 10 + i64::from(digit - b'0'));
+    Some(if is_negative { -number } else { number })
 }
 
 /// Reads an address only where its canonical text is the text itself.
@@ -150,6 +158,13 @@ mod tests {
     }
 
     proptest::proptest! {
+        #[test]
+        fn integers_are_those_that_are_written_the_same_again(text in "-?[0-9]{0,20}|[-+0-9a]{0,4}") {
+            let expected: Option<i64> = text.parse().ok();
+            let expected = expected.filter(|number| number.to_string() == text);
+            proptest::prop_assert_eq!(exact_integer(&text), expected);
+        }
+
         #[test]
         fn dotted_reads_what_the_standard_reads(
             text in "[0-9]{0,4}(\\.[0-9]{0,4}){0,5}|[0-9.a]{0,16}",

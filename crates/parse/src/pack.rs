@@ -496,24 +496,7 @@ impl Pack {
                 About::Message => forms.take(subject.message, found, meaning),
                 About::Record => forms.take(subject.record, found, meaning),
                 About::Value { name, slot } => {
-                    let captured;
-                    let text = match places.value(*slot, name, found) {
-                        Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => text,
-                        _ => {
-                            captured = meaning.captured(name);
-                            let Some(text) = &captured else { continue };
-                            text
-                        }
-                    };
-                    match text {
-                        Cow::Borrowed(text) => forms.take(text, found, meaning),
-                        Cow::Owned(text) => forms.owned(text).map(|(pattern, texts)| {
-                            for (group, text) in texts {
-                                meaning.capture(group, Cow::Owned(text), found);
-                            }
-                            pattern
-                        }),
-                    }
+                    forms.take_value((*slot, name), places, found, meaning)
                 }
             };
             if let Some(pattern) = matched {
@@ -552,10 +535,34 @@ impl Forms {
         Some(pattern)
     }
 
-    /// The first pattern that a text matches which does not last, and what its groups hold.
-    fn owned(&self, text: &str) -> Option<(&Pattern, Vec<(&Group, String)>)> {
-        let (pattern, captures) = self.captures(cut(text, MATCHED_BYTES_MAX))?;
-        Some((pattern, captures.map(|(group, text)| (group, text.to_string())).collect()))
+    /// The same for the value of a native name, or else what a pattern took under that name.
+    fn take_value<'p: 'r, 'r>(
+        &'p self,
+        (slot, name): (usize, &str),
+        places: &Places<'_>,
+        found: &mut Found<'r>,
+        meaning: &mut Meaning<'p, 'r>,
+    ) -> Option<&'p Pattern> {
+        let captured;
+        let text = match places.value(slot, name, found) {
+            Some(Val::Text(text) | Val::Json(text) | Val::Number(text)) => text,
+            _ => {
+                captured = meaning.captured(name)?;
+                &captured
+            }
+        };
+        let text = match text {
+            Cow::Borrowed(text) => return self.take(text, found, meaning),
+            Cow::Owned(text) => cut(text, MATCHED_BYTES_MAX),
+        };
+        let (pattern, captures) = self.captures(text)?;
+        // What it took must outlast the text, which is the record's own.
+        let captures: Vec<(&Group, String)> =
+            captures.map(|(group, text)| (group, text.to_string())).collect();
+        for (group, text) in captures {
+            meaning.capture(group, Cow::Owned(text), found);
+        }
+        Some(pattern)
     }
 }
 
