@@ -556,7 +556,7 @@ impl Forms {
             Cow::Owned(text) => cut(text, MATCHED_BYTES_MAX),
         };
         let (pattern, captures) = self.captures(text)?;
-        // What it took must outlast the text, which is the record's own.
+        // The text is that of a pair or a capture, and need not last as long as what it took.
         let captures: Vec<(&Group, String)> =
             captures.map(|(group, text)| (group, text.to_string())).collect();
         for (group, text) in captures {

@@ -65,14 +65,14 @@ fn number<'a>(id: pugmark_event::FieldId, text: &'a str, found: &mut Found<'a>) 
 fn client<'a>(head: &'a str, found: &mut Found<'a>) -> Option<()> {
     let (mut clients, mut rest) = chain(head);
     let others = || rest.split(' ').filter(|t| !t.is_empty()).count();
-    let mut client = address(clients);
-    if client.is_none() && others() > 2 {
+    let mut known = address(clients);
+    if known.is_none() && others() > 2 {
         virtual_host(clients, found);
         (clients, rest) = chain(rest);
-        client = address(clients);
+        known = address(clients);
     }
     let (first, _) = cut_at(clients, b',').unwrap_or((clients, ""));
-    match client {
+    match known {
         _ if first.is_empty() => return None,
         Some(address) => found.field(fields::SOURCE_IP, address),
         None => found.field(fields::SOURCE_HOST, first),

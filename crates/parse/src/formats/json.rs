@@ -310,12 +310,16 @@ impl<'a> Walk<'a> {
         self.at == self.text.len()
     }
 
-    /// Passes over exactly this text.
+    /// Passes over exactly this text, which stands between values or at the end. Where an object or
+    /// blanks go on, a longer one stands, which may begin with it.
     #[inline]
-    fn text(&mut self, expected: &[u8]) -> Option<()> {
-        self.text.as_bytes().get(self.at..)?.starts_with(expected).then(|| {
-            self.at += expected.len();
-        })
+    fn gap(&mut self, expected: &[u8]) -> Option<()> {
+        let rest = self.text.as_bytes().get(self.at..)?.strip_prefix(expected)?;
+        if matches!(rest.first(), Some(b'{' | b' ' | b'\t' | b'\n' | b'\r')) {
+            return None;
+        }
+        self.at += expected.len();
+        Some(())
     }
 
     /// A scalar, or an array that is not deep. Most are strings.

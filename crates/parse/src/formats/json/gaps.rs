@@ -4,8 +4,9 @@
 use super::Walk;
 use crate::found::Val;
 
-/// Bytes of text that a tree keeps; records that would need more are not learnt.
-const TEXT_BYTES_MAX: usize = 1 << 20;
+/// Bytes of text that a tree keeps; records that would need more are not learnt. A record is
+/// compared with so many at most.
+const TEXT_BYTES_MAX: usize = 128 << 10;
 /// The node before the first text.
 const ROOT: usize = 0;
 
@@ -22,7 +23,7 @@ struct Node {
     /// Where its text stands.
     start: usize,
     end: usize,
-    /// The child that was taken last.
+    /// The child that was added or taken last.
     first: Option<usize>,
     /// The next child of the same parent.
     next: Option<usize>,
@@ -46,7 +47,7 @@ impl Gaps {
         let mut walk = Walk::new(record);
         let mut node = ROOT;
         loop {
-            node = self.child(node, |text| walk.text(text).is_some())?;
+            node = self.child(node, |text| walk.gap(text).is_some())?;
             if self.nodes[node].shape.is_some() {
                 return self.nodes[node].shape.filter(|_| walk.is_at_end());
             }
@@ -57,14 +58,12 @@ impl Gaps {
     /// Adds the shape with these texts, of which the last one ends it; false when it is there
     /// already or there is no more room.
     pub(super) fn add(&mut self, texts: &[&str], shape: usize) -> bool {
-        let bytes: usize = texts.iter().map(|text| text.len()).sum();
-        if self.text.len() + bytes > TEXT_BYTES_MAX {
-            return false;
-        }
-        let node = texts.iter().fold(ROOT, |node, text| {
+        let mut node = ROOT;
+        for text in texts {
             let known = self.child(node, |own| own == text.as_bytes());
-            known.unwrap_or_else(|| self.push(node, text))
-        });
+            let Some(child) = known.or_else(|| self.push(node, text)) else { return false };
+            node = child;
+        }
         let is_new = self.nodes[node].shape.is_none();
         self.nodes[node].shape.get_or_insert(shape);
         is_new
@@ -91,12 +90,16 @@ impl Gaps {
         &self.text.as_bytes()[self.nodes[node].start..self.nodes[node].end]
     }
 
-    fn push(&mut self, parent: usize, text: &str) -> usize {
+    fn push(&mut self, parent: usize, text: &str) -> Option<usize> {
         let (start, node) = (self.text.len(), self.nodes.len());
+        let end = start + text.len();
+        if end > TEXT_BYTES_MAX {
+            return None;
+        }
         self.text.push_str(text);
         let next = self.nodes[parent].first.replace(node);
-        self.nodes.push(Node { start, end: self.text.len(), next, ..Node::default() });
-        node
+        self.nodes.push(Node { start, end, next, ..Node::default() });
+        Some(node)
     }
 }
 
@@ -150,11 +153,35 @@ mod tests {
     }
 
     #[test]
+    fn a_text_that_a_longer_one_begins_with_does_not_hide_it() {
+        check(
+            &[
+                &["{\"a\":", ",\"e\":", "}"],
+                &["{\"a\":", ",\"e\":{\"c\":", "}}"],
+                &["{\"a\":", ",\"e\": ", "}"],
+                &["{\"a\":", ",\"e\":", "}\n"],
+                &["{\"a\":", "}"],
+            ],
+            &[
+                (r#"{"a":1,"e":null}"#, Some(0)),
+                (r#"{"a":1,"e":{"c":5}}"#, Some(1)),
+                (r#"{"a":1,"e": 5}"#, Some(2)),
+                ("{\"a\":1,\"e\":5}\n", Some(3)),
+                (r#"{"a":1}"#, Some(4)),
+                (r#"{"a":1,"e":{}}"#, None),
+            ],
+        );
+    }
+
+    #[test]
     fn room_is_bounded() {
         let mut gaps = Gaps::default();
-        let long = "x".repeat(TEXT_BYTES_MAX);
-        assert!(!gaps.add(&[&long, "}"], 0));
-        assert!(gaps.add(&["{\"a\":", "}"], 0));
-        assert_eq!(gaps.shape("{\"a\":1}", &mut Vec::new()), Some(0));
+        let long = "x".repeat(TEXT_BYTES_MAX - 10);
+        assert!(gaps.add(&[&long, "}"], 0));
+        // What is there already needs no room.
+        assert!(gaps.add(&[&long, "}}"], 1));
+        assert!(!gaps.add(&["{\"long\":", "}"], 2));
+        let record = format!("{long}1}}}}");
+        assert_eq!(gaps.shape(&record, &mut Vec::new()), Some(1));
     }
 }

@@ -25,12 +25,13 @@ use crate::time::{self, Stamp};
 const SHAPES_MAX: usize = 64;
 /// Values of a record that has a shape.
 const SLOTS_MAX: usize = 128;
-/// Longest record that a shape is learnt from, in bytes: most of it is values, but a hostile one
-/// would be all names.
+/// Longest record that a shape is learnt from, in bytes, and the most that its dotted names may
+/// have together: most of a record is values, but a hostile one would be all names.
 const LEARNT_BYTES_MAX: usize = 16 << 10;
 /// A block with fewer records is read before anything learnt would pay.
 const RECORDS_MIN: usize = 8;
-/// After so many records without a shape, and not as many with one, no more is tried.
+/// After so many records that had no shape and taught none, and not as many that had one, no more
+/// is tried.
 const MISSES_MAX: usize = 64;
 /// Arrays nested deeper than this, or in deeper objects, are left to the long way.
 const LEVEL_MAX: usize = DEPTH_MAX / 2;
@@ -43,7 +44,7 @@ pub(crate) struct Shapes<'a> {
     readings: Vec<Reading>,
     /// Values of the record at hand, in the order of the slots.
     values: Vec<Val<'a>>,
-    /// Nothing is known yet of records like the one at hand.
+    /// No known shape has the texts of the record at hand.
     is_new: bool,
     hits: usize,
     misses: usize,
@@ -188,6 +189,7 @@ impl<'a> Shapes<'a> {
             && self.gaps.add(&texts, self.readings.len())
         {
             self.readings.push(reading);
+            self.misses -= 1;
         }
     }
 }
@@ -209,7 +211,12 @@ fn learnt(
     walk.object(&mut found)?;
     let spans = walk.spans.take()?;
     let pairs = &found.pairs;
-    if !found.issues.is_empty() || pairs.is_empty() || pairs.len() > SLOTS_MAX {
+    let name_bytes: usize = pairs.iter().map(|pair| pair.name.len()).sum();
+    if !found.issues.is_empty()
+        || pairs.is_empty()
+        || pairs.len() > SLOTS_MAX
+        || name_bytes > LEARNT_BYTES_MAX
+    {
         return None;
     }
     let mut texts = Vec::with_capacity(spans.len() + 1);
@@ -426,7 +433,7 @@ mod tests {
 
     #[test]
     fn records_of_many_kinds_fit_in_any_order() {
-        let kinds: Vec<String> = (0..40)
+        let kinds: Vec<String> = (0..SHAPES_MAX)
             .map(|i| {
                 format!(
                     "{{\"time\":\"2026-11-23T09:00:00Z\",\"a\":\"x\",\"k{}\":1,\"j{i}\":2}}",
@@ -436,6 +443,15 @@ mod tests {
             .collect();
         let records: Vec<String> = kinds.iter().cycle().take(kinds.len() * 5).cloned().collect();
         assert_eq!(compare(&records, "test", None), records.len() - kinds.len());
+    }
+
+    #[test]
+    fn a_value_that_is_now_null_and_now_an_object_parts_two_shapes() {
+        let nothing = r#"{"time":"2026-11-23T09:00:00Z","error":null,"a":1}"#;
+        let error = r#"{"time":"2026-11-23T09:00:00Z","error":{"code":5},"a":1}"#;
+        let records: Vec<String> =
+            [nothing, error].repeat(100).into_iter().map(String::from).collect();
+        assert_eq!(compare(&records, "test", None), records.len() - 2);
     }
 
     #[test]
