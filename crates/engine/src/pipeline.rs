@@ -103,7 +103,7 @@ impl Pipeline {
                     }
                     // The next step of rules that are far behind must not wait for a tick.
                     let more = watch.throttle_if_due();
-                    if !more.is_none_or(|found| self.raise_behind(found, &mut book)) {
+                    if !more.into_iter().all(|found| self.raise_behind(found, &mut book)) {
                         return;
                     }
                     self.counters.set_throttled(watch.throttled());
@@ -111,7 +111,7 @@ impl Pipeline {
                 recv(ticks) -> _ => {
                     watch.review_if_due();
                     let more = watch.throttle_if_due();
-                    if !more.is_none_or(|found| self.raise_behind(found, &mut book)) {
+                    if !more.into_iter().all(|found| self.raise_behind(found, &mut book)) {
                         return;
                     }
                     self.counters.set_throttled(watch.throttled());

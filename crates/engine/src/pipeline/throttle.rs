@@ -327,18 +327,49 @@ impl Throttle {
         self.under_way.iter_mut().for_each(|(_, version, _)| version.clear());
     }
 
-    /// What a rule knows that returns and is so near that what is missing can be looked at at once.
-    pub(super) fn returning(&self, end: i64) -> Option<Behind> {
-        let near = |behind: &&Behind| behind.returns && end - behind.next <= STEP_EVENTS;
+    /// What a rule knows that returns, and what its heirs know: all are so near that what is missing
+    /// can be looked at at once.
+    pub(super) fn returning(&self, end: i64) -> Option<(Behind, Vec<Behind>)> {
+        let near = |behind: &Behind| end - behind.next <= STEP_EVENTS;
+        let returns = self.behind.iter().filter(|behind| behind.returns && near(behind));
+        let mut with_heirs = returns.map(|behind| (behind.clone(), self.heirs(behind)));
         let idle = self.under_way.is_none();
-        self.behind.iter().find(near).filter(|_| idle).cloned()
+        with_heirs.find(|(_, heirs)| heirs.iter().all(near)).filter(|_| idle)
     }
 
-    /// The rule is on the stream again.
-    pub(super) fn returned(&mut self, behind: &Behind, book: &RuleBook) {
+    /// Those that share rules of which this one has the say, and one of which has it afterwards.
+    fn heirs(&self, of: &Behind) -> Vec<Behind> {
+        let shares = |other: &&Behind| {
+            other.rule != of.rule && other.ids.iter().any(|id| of.speak.contains(id))
+        };
+        self.behind.iter().filter(shares).cloned().collect()
+    }
+
+    /// The rule is on the stream again. Its heirs, which have come to the same event, go on with
+    /// what it knew of the rules that they share: what they know of those themselves began later.
+    ///
+    /// # Errors
+    /// When what one of them knows cannot be read; then nothing has changed.
+    pub(super) fn returned(
+        &mut self,
+        behind: &Behind,
+        heirs: Vec<Behind>,
+        book: &RuleBook,
+    ) -> Result<(), CheckpointError> {
+        let heirs = heirs.into_iter().map(|heir| {
+            let detector = behind.known()?.join(heir.known()?).to_bytes()?;
+            Ok(Behind { detector, ..heir })
+        });
+        for heir in heirs.collect::<Result<Vec<_>, CheckpointError>>()? {
+            let mut all = self.behind.iter_mut();
+            if let Some(known) = all.find(|known| known.rule == heir.rule) {
+                *known = heir;
+            }
+        }
         self.behind.retain(|known| known.rule != behind.rule);
         self.turns.remove(&behind.rule);
         self.share_out(book);
+        Ok(())
     }
 
     /// Looks at the next stored events with the rules that are furthest behind of those whose turn

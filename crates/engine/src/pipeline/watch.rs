@@ -20,7 +20,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::history::{History, HistoryError, SortedHits};
 use crate::pipeline::late::Late;
-use crate::pipeline::throttle::{Behind, CostLimit, StepResult, Stepped, Throttle, Work};
+use crate::pipeline::throttle::{
+    Behind, CostLimit, StepError, StepResult, Stepped, Throttle, Work,
+};
 use crate::rulebook::RuleBook;
 use crate::status::{Forgotten, Throttled};
 
@@ -176,7 +178,7 @@ impl Watch {
 
     /// Takes the rule off the stream that cost too much lately, lets those that are off it go on,
     /// and takes one back that returns: with what it found.
-    pub(super) fn throttle_if_due(&mut self) -> Option<Stepped> {
+    pub(super) fn throttle_if_due(&mut self) -> Vec<Stepped> {
         if let Some((rule, core_share)) = self.throttle.meter.too_costly() {
             let info = self.detector.rules().rules()[rule as usize].clone();
             self.take_off(&info, core_share);
@@ -209,34 +211,42 @@ impl Watch {
     }
 
     /// Takes a rule back that has seen nearly all that the stream has; it sees the rest at once.
-    fn return_if_near(&mut self) -> Option<Stepped> {
+    fn return_if_near(&mut self) -> Vec<Stepped> {
         let end = self.next;
-        let behind = self.throttle.returning(end).filter(|_| self.visible >= end)?;
+        let returning = self.throttle.returning(end).filter(|_| self.visible >= end);
+        let Some((behind, heirs)) = returning else { return Vec::new() };
         let rule = behind.rule().to_string();
         let work = Work { snapshot: self.store.snapshot(), book: self.book.clone(), end };
-        match catch_unwind(AssertUnwindSafe(|| behind.step(&work))) {
-            Ok(Ok(stepped)) => {
-                let known = self.detector.checkpoint(end);
-                self.throttle.returned(&stepped.behind, &self.book);
-                self.take_up_rules(match stepped.behind.known() {
-                    Ok(more) => known.join(more),
-                    Err(_) => known,
-                });
-                self.unkept = true;
+        let all = std::iter::once(behind).chain(heirs);
+        let steps = || all.map(|one| one.step(&work)).collect::<Result<Vec<_>, _>>();
+        let Ok(stepped) = catch_unwind(AssertUnwindSafe(steps)) else {
+            tracing::error!(rule, "BUG: a rule that returns to the stream panicked");
+            self.throttle.later(&rule, true);
+            return Vec::new();
+        };
+        match stepped.and_then(|stepped| self.take_back(stepped)) {
+            Ok(stepped) => {
                 tracing::info!(rule, "the rule watches the stream again");
-                Some(stepped)
+                stepped
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 tracing::warn!(rule, %error, "the rule returns to the stream later");
                 self.throttle.later(&rule, false);
-                None
-            }
-            Err(_) => {
-                tracing::error!(rule, "BUG: a rule that returns to the stream panicked");
-                self.throttle.later(&rule, true);
-                None
+                Vec::new()
             }
         }
+    }
+
+    /// Goes on with what the first one knows; the others, its heirs, stay behind the stream.
+    fn take_back(&mut self, stepped: Vec<Stepped>) -> Result<Vec<Stepped>, StepError> {
+        let mut all = stepped.iter().map(|one| one.behind.clone());
+        if let Some(behind) = all.next() {
+            let known = self.detector.checkpoint(self.next).join(behind.known()?);
+            self.throttle.returned(&behind, all.collect(), &self.book)?;
+            self.take_up_rules(known);
+            self.unkept = true;
+        }
+        Ok(stepped)
     }
 
     /// Where rules behind the stream say what they found.
