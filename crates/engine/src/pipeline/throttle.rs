@@ -327,8 +327,8 @@ impl Throttle {
         self.under_way.iter_mut().for_each(|(_, version, _)| version.clear());
     }
 
-    /// What a rule knows that returns, and what its heirs know: all are so near that what is missing
-    /// can be looked at at once.
+    /// What a rule knows that returns, and what its heirs know: all are so near that what is
+    /// missing can be looked at at once.
     pub(super) fn returning(&self, end: i64) -> Option<(Behind, Vec<Behind>)> {
         let near = |behind: &Behind| end - behind.next <= STEP_EVENTS;
         let returns = self.behind.iter().filter(|behind| behind.returns && near(behind));
