@@ -330,19 +330,20 @@ impl Throttle {
     /// What a rule knows that returns, and what its heirs know: all are so near that what is
     /// missing can be looked at at once.
     pub(super) fn returning(&self, end: i64) -> Option<(Behind, Vec<Behind>)> {
+        if self.under_way.is_some() {
+            return None;
+        }
         let near = |behind: &Behind| end - behind.next <= STEP_EVENTS;
-        let returns = self.behind.iter().filter(|behind| behind.returns && near(behind));
-        let mut with_heirs = returns.map(|behind| (behind.clone(), self.heirs(behind)));
-        let idle = self.under_way.is_none();
-        with_heirs.find(|(_, heirs)| heirs.iter().all(near)).filter(|_| idle)
+        let may = |behind: &&Behind| behind.returns && near(behind) && self.heirs(behind).all(near);
+        let behind = self.behind.iter().find(may)?;
+        Some((behind.clone(), self.heirs(behind).cloned().collect()))
     }
 
     /// Those that share rules of which this one has the say, and one of which has it afterwards.
-    fn heirs(&self, of: &Behind) -> Vec<Behind> {
-        let shares = |other: &&Behind| {
+    fn heirs<'a>(&'a self, of: &'a Behind) -> impl Iterator<Item = &'a Behind> {
+        self.behind.iter().filter(|other| {
             other.rule != of.rule && other.ids.iter().any(|id| of.speak.contains(id))
-        };
-        self.behind.iter().filter(shares).cloned().collect()
+        })
     }
 
     /// The rule is on the stream again. Its heirs, which have come to the same event, go on with
