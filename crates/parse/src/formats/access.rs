@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use pugmark_event::fields;
 use pugmark_event::value::exact_address;
 
-use super::{Context, Format, cut_at, cut_at_last};
+use super::{Context, Format, closing_quote, cut_at, cut_at_last};
 use crate::found::{Found, Val};
 use crate::time;
 
@@ -128,15 +128,8 @@ fn virtual_host<'a>(name: &'a str, found: &mut Found<'a>) {
 /// A quoted text in which `\` hides the next byte; returns it still escaped, and the rest.
 fn quoted(text: &str) -> Option<(&str, &str)> {
     let inner = text.strip_prefix('"')?;
-    let bytes = inner.as_bytes();
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            return Some((&inner[..at], &inner[at + 1..]));
-        }
-        at += 2;
-    }
+    let end = closing_quote(inner.as_bytes())?;
+    Some((&inner[..end], &inner[end + 1..]))
 }
 
 /// `GET /path?query HTTP/1.1`; what is no request line is kept as it is.

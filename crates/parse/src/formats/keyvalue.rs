@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Context, Format, json};
+use super::{Context, Format, closing_quote, json};
 use crate::found::{Found, Pair, Val};
 use crate::time;
 
@@ -85,18 +85,11 @@ fn value(text: &str) -> (Cow<'_, str>, &str) {
         let end = until(text, |b| is_gap(b) || matches!(b, b'\r' | b'\n'));
         return (Cow::Borrowed(text[..end].trim_end_matches([',', ';'])), &text[end..]);
     };
-    let bytes = inner.as_bytes();
-    let mut at = 0;
-    while let Some(next) =
-        bytes.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)).map(|n| n + at)
-    {
-        if bytes[next] == b'"' {
-            return (unescape(&inner[..next]), &inner[next + 1..]);
-        }
-        at = next + 2;
+    match closing_quote(inner.as_bytes()) {
+        Some(end) => (unescape(&inner[..end]), &inner[end + 1..]),
+        // The quote never closes: the rest of the line is the value.
+        None => (unescape(inner), ""),
     }
-    // The quote never closes: the rest of the line is the value.
-    (unescape(inner), "")
 }
 
 /// Only quotes and backslashes are escapes; `C:\new` keeps its backslash.

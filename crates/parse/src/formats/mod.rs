@@ -125,6 +125,18 @@ pub(crate) fn cut_at_last(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
+/// The place of the first quote that no `\` before it hides.
+pub(crate) fn closing_quote(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
 /// Formats that stand inside a syslog envelope.
 const INNER: &[Format] = &[
     windows::FORMAT,

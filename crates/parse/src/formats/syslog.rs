@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use pugmark_event::{Severity, fields};
 
 use super::json::severity_field;
-use super::{Context, Format, audit, cut_at, keyvalue};
+use super::{Context, Format, audit, closing_quote, cut_at, keyvalue};
 use crate::found::{Found, Pair, Val};
 use crate::time;
 
@@ -210,16 +210,8 @@ fn parameter(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
     if name.len() > TAG_BYTES_MAX || name.contains([' ', ']', '"']) {
         return None;
     }
-    let bytes = rest.as_bytes();
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
-            break;
-        }
-        at += 2;
-    }
-    let value = &rest[..at];
+    let end = closing_quote(rest.as_bytes())?;
+    let value = &rest[..end];
     let value = match value.contains('\\') {
         true => {
             let value = value.replace("\\\"", "\"").replace("\\]", "]");
@@ -227,7 +219,7 @@ fn parameter(text: &str) -> Option<(&str, Cow<'_, str>, &str)> {
         }
         false => Cow::Borrowed(value),
     };
-    Some((name, value, &rest[at + 1..]))
+    Some((name, value, &rest[end + 1..]))
 }
 
 /// `TIME [HOST] TAG[PID]: MSG`; returns the message. Without a priority the shape must be sure.

@@ -7,6 +7,7 @@
 //! Text between objects that is neither blank, comma nor bracket is a record too: nothing is lost.
 
 use super::PIECE_BYTES_MAX;
+use crate::formats::closing_quote;
 
 /// Names of lists that clouds put their records into.
 const LISTS: [&str; 9] =
@@ -34,14 +35,8 @@ pub(super) fn list_at(text: &[u8]) -> Option<usize> {
 /// What a string says, escapes as they stand, and what follows it.
 pub(super) fn string(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = text.strip_prefix(b"\"")?;
-    let mut at = 0;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', inner.get(at..)?)?;
-        if inner[at] == b'"' {
-            return Some((&inner[..at], &inner[at + 1..]));
-        }
-        at += 2;
-    }
+    let end = closing_quote(inner)?;
+    Some((&inner[..end], &inner[end + 1..]))
 }
 
 /// Cuts bytes into the outermost objects.
