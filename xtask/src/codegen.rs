@@ -15,6 +15,7 @@ const GENERATED: &[(&str, &[&str])] = &[
     ("docs/reference/cli.md", &["docs", "cli"]),
     ("docs/reference/settings.md", &["docs", "settings"]),
     ("docs/reference/rules.md", &["docs", "rules"]),
+    ("docs/reference/pql.md", &["docs", "pql"]),
     ("docs/reference/openapi.json", &["docs", "openapi"]),
 ];
 

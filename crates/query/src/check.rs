@@ -85,7 +85,7 @@ impl Number {
         }
     }
 
-    fn order(self, other: Self) -> std::cmp::Ordering {
+    pub(crate) fn order(self, other: Self) -> std::cmp::Ordering {
         match (self, other) {
             (Number::Long(a), Number::Long(b)) => a.cmp(&b),
             (a, b) => a.float().total_cmp(&b.float()),
@@ -329,7 +329,8 @@ fn address_check(id: FieldId, test: &Test) -> Result<TextCheck, String> {
     }))
 }
 
-fn address(text: &str) -> Option<IpAddr> {
+/// The address that a text is.
+pub(crate) fn address(text: &str) -> Option<IpAddr> {
     (2..=45).contains(&text.len()).then(|| text.parse().ok()).flatten()
 }
 
@@ -404,7 +405,7 @@ fn compile(regex: &str) -> Result<Regex, String> {
 }
 
 /// Compiles what a person wrote.
-fn build(regex: &str) -> Result<Regex, String> {
+pub(crate) fn build(regex: &str) -> Result<Regex, String> {
     RegexBuilder::new(regex)
         .size_limit(REGEX_BYTES_MAX)
         .nest_limit(REGEX_DEPTH_MAX)

@@ -4,8 +4,9 @@ use pugmark_event::fields::FIELDS;
 use serde::Serialize;
 
 use crate::cursor::is_name_char;
-use crate::pipes::COMMANDS;
-use crate::plan::Function;
+use crate::figures::FIGURES;
+use crate::functions;
+use crate::pipes::{COMMANDS, Command, Takes};
 
 /// Proposals for a place in the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -59,61 +60,106 @@ pub fn complete(text: &str, pos: usize) -> Completion {
     let start = start + usize::from(before[start..].starts_with('-'));
     let word = &before[start..];
     let end = text[pos..].find(|c| !is_name_char(c)).map_or(text.len(), |i| pos + i);
-    let (stage, command) = stage(&before[..start]);
-    if let (true, Some((field, value))) = (stage == Stage::Filter, word.split_once(':')) {
+    let stage = stage(&before[..start]);
+    let is_test = matches!(stage, Stage::Filter | Stage::Condition);
+    if let (true, Some((field, value))) = (is_test, word.split_once(':')) {
         let from = pos - value.len();
         let to = text[pos..].find(|c: char| c.is_whitespace() || "()|".contains(c));
         let to = to.map_or(text.len(), |i| pos + i);
         return Completion { from, to, items: Vec::new(), value_of: Some(field.to_string()) };
     }
-    let items = match stage {
-        Stage::Command => commands(),
-        Stage::Filter => [fields(":"), keywords(&["and", "or", "not"])].concat(),
-        Stage::Aggregates => [functions(), keywords(&["by", "as"])].concat(),
-        Stage::Names => match command {
-            "sort" => fields(""),
-            _ => [fields(""), keywords(&["by"])].concat(),
-        },
-    };
-    Completion { from: start, to: end, items: best(items, word), value_of: None }
+    Completion { from: start, to: end, items: best(stage.items(), word), value_of: None }
 }
 
+/// What may stand next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// Words and tests.
     Filter,
+    /// The name of a command.
     Command,
-    Aggregates,
-    Names,
+    /// Tests and comparisons.
+    Condition,
+    /// Values to compute with, and words.
+    Expressions(&'static [&'static str]),
+    /// Figures, and words.
+    Figures(&'static [&'static str]),
+    /// Fields, and words.
+    Fields(&'static [&'static str]),
+    /// Words alone.
+    Words(&'static [&'static str]),
 }
 
-/// What the text so far leads to, and the command it is in.
-fn stage(before: &str) -> (Stage, &str) {
+impl Stage {
+    fn items(self) -> Vec<Item> {
+        match self {
+            Stage::Filter => [fields(":"), keywords(&["and", "or", "not"])].concat(),
+            Stage::Command => commands(),
+            Stage::Condition => {
+                let words = keywords(&["and", "or", "not", "in", "like", "matches"]);
+                [fields(":"), functions(), words].concat()
+            }
+            Stage::Expressions(words) => [fields(""), functions(), keywords(words)].concat(),
+            Stage::Figures(words) => [figures(), keywords(words)].concat(),
+            Stage::Fields(words) => [fields(""), keywords(words)].concat(),
+            Stage::Words(words) => keywords(words),
+        }
+    }
+}
+
+/// What the text so far leads to.
+fn stage(before: &str) -> Stage {
+    let Some((nested, step)) = last_step(before) else { return Stage::Filter };
+    if nested {
+        return Stage::Filter;
+    }
+    let rest = step.trim_start();
+    let name = rest.split(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
+    if name.is_empty() {
+        return Stage::Command;
+    }
+    let after = &rest[name.len()..];
+    let command = COMMANDS.iter().find(|command| command.name.eq_ignore_ascii_case(name));
+    command.map_or(Stage::Fields(&[]), |command| inside(command, after))
+}
+
+/// What may stand next inside of a command.
+fn inside(command: &Command, after: &str) -> Stage {
+    let open = after.matches('(').count() > after.matches(')').count();
+    let by = after.split_whitespace().any(|word| word.eq_ignore_ascii_case("by"));
+    match command.takes {
+        Takes::Number => Stage::Words(&[]),
+        Takes::Fields(words) => Stage::Fields(words),
+        Takes::Figures(words) if by => Stage::Expressions(words),
+        Takes::Figures(_) if open => Stage::Expressions(&[]),
+        Takes::Figures(words) => Stage::Figures(words),
+        Takes::Condition => Stage::Condition,
+        Takes::Expressions(words) => Stage::Expressions(words),
+        Takes::Table(_) if after.split_whitespace().count() == 0 => Stage::Words(&[]),
+        Takes::Table(words) => Stage::Fields(words),
+        Takes::Words(words) => Stage::Words(words),
+    }
+}
+
+/// The text behind the last pipe, if there is one; and whether it is the start of a question in
+/// square brackets, which no pipe has ended yet.
+fn last_step(before: &str) -> Option<(bool, &str)> {
     let mut quoted = false;
-    let mut pipe = None;
+    let mut last = None;
     let mut chars = before.char_indices();
     while let Some((i, c)) = chars.next() {
         match c {
             '\\' => drop(chars.next()),
             '"' => quoted = !quoted,
-            '|' if !quoted => pipe = Some(i + 1),
+            '|' if !quoted => last = Some((false, i + 1)),
+            // A bracket behind a blank begins another question; one behind a colon is a range.
+            '[' if !quoted && last.is_some() && before[..i].ends_with(char::is_whitespace) => {
+                last = Some((true, i + 1));
+            }
             _ => {}
         }
     }
-    let Some(pipe) = pipe else { return (Stage::Filter, "") };
-    let rest = before[pipe..].trim_start();
-    let command = rest.split(|c: char| c.is_whitespace() || c == '(').next().unwrap_or_default();
-    let after = &rest[command.len()..];
-    let stage = match command {
-        "" => Stage::Command,
-        "where" => Stage::Filter,
-        "stats" | "timechart" => {
-            let by = after.split_whitespace().any(|w| w.eq_ignore_ascii_case("by"));
-            let inside = after.rfind('(') > after.rfind(')');
-            if by || inside { Stage::Names } else { Stage::Aggregates }
-        }
-        _ => Stage::Names,
-    };
-    (stage, command)
+    last.map(|(nested, at)| (nested, &before[at..]))
 }
 
 fn item(label: impl Into<String>, kind: ItemKind, detail: impl Into<String>) -> Item {
@@ -126,21 +172,24 @@ fn fields(end: &str) -> Vec<Item> {
 }
 
 fn commands() -> Vec<Item> {
-    COMMANDS.iter().map(|c| item(c.name, ItemKind::Command, c.usage)).collect()
+    let of = |c: &Command| {
+        item(c.name, ItemKind::Command, format!("{} For example: {}", c.about, c.usage))
+    };
+    COMMANDS.iter().map(of).collect()
+}
+
+fn figures() -> Vec<Item> {
+    let of = |f: &crate::figures::Figure| {
+        item(format!("{}(", f.name), ItemKind::Function, format!("{}: {}", f.usage, f.about))
+    };
+    FIGURES.iter().map(of).collect()
 }
 
 fn functions() -> Vec<Item> {
-    let detail = |name: &str| match name {
-        "count" => "rows, or rows that have the field",
-        "dc" => "number of distinct values",
-        "first" | "last" => "value of the oldest or newest event",
-        p if p.starts_with('p') => "value below which so many percent lie",
-        _ => "of the numbers",
+    let of = |f: &functions::Function| {
+        item(format!("{}(", f.name), ItemKind::Function, format!("{}: {}", f.usage, f.about))
     };
-    Function::NAMES
-        .iter()
-        .map(|name| item(format!("{name}("), ItemKind::Function, detail(name)))
-        .collect()
+    functions::named().map(of).collect()
 }
 
 fn keywords(words: &[&str]) -> Vec<Item> {
@@ -177,8 +226,13 @@ mod tests {
         check("sour¦", "[sour] source.ip: source.port:");
         check("a -user.n¦ b", "[user.n] user.name:");
         check("user.name:ro¦ot x", "[root]  values of user.name");
-        check("x | st¦", "[st] stats");
+        check("x | st¦", "[st] stats cast");
         check("x | stats c¦", "[c] count( dc(");
+        check("x | eval y = low¦", "[low] lower(");
+        check("x | eval y = lower(user.n¦", "[user.n] user.name");
+        check("x | join source.ip [ user.na¦", "[user.na] user.name:");
+        check("x | join source.ip [ a | stat¦", "[stat] stats");
+        check("x | transaction by user.na¦", "[user.na] user.name");
         check("x | stats sum(source.b¦", "[source.b] source.bytes");
         check("x | stats count() by user.n¦", "[user.n] user.name");
         check("x | sort -source.p¦", "[source.p] source.port logsource.product");

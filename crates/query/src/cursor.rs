@@ -84,6 +84,24 @@ impl<'a> Cursor<'a> {
         found
     }
 
+    /// The end of the text.
+    pub(crate) fn end(&self) -> usize {
+        self.text.len()
+    }
+
+    /// The text from `from` to here.
+    pub(crate) fn since(&self, from: usize) -> &'a str {
+        &self.text[from..self.at]
+    }
+
+    /// Whether a name and its opening bracket are next.
+    pub(crate) fn is_call(&self) -> bool {
+        let rest = self.rest();
+        let end = rest.find(|c| !is_expr_name_char(c)).unwrap_or(rest.len());
+        let is_name = is_expr_name(&rest[..end]) || crate::functions::is_named(&rest[..end]);
+        is_name && rest[end..].starts_with('(')
+    }
+
     /// Steps over blanks.
     pub(crate) fn blanks(&mut self) {
         self.at = self.text.len() - self.rest().trim_start().len();
@@ -107,7 +125,7 @@ impl<'a> Cursor<'a> {
             match c {
                 '"' => {
                     quoted = true;
-                    pattern.push_text(&self.quoted()?);
+                    pattern.push_text(&self.quoted('"')?);
                 }
                 _ if c.is_whitespace() || ends.contains(c) => break,
                 '*' | '?' => {
@@ -129,21 +147,21 @@ impl<'a> Cursor<'a> {
     }
 
     /// Text in quotes; the quote is next.
-    fn quoted(&mut self) -> Result<String, Diagnostic> {
+    pub(crate) fn quoted(&mut self, quote: char) -> Result<String, Diagnostic> {
         let from = self.at;
-        self.eat('"');
+        self.eat(quote);
         let mut text = String::new();
         while let Some(c) = self.peek() {
             self.at += c.len_utf8();
             match c {
-                '"' => return Ok(text),
-                '\\' => text.push(self.escaped("\\\"")),
+                _ if c == quote => return Ok(text),
+                '\\' => text.push(self.escaped(if quote == '"' { "\\\"" } else { "\\'" })),
                 _ => text.push(c),
             }
         }
         Err(self
             .fault(from, "this quote is never closed")
-            .hint("write a closing \", and \\\\ for a backslash before it"))
+            .hint(format!("write a closing {quote}, and \\\\ for a backslash before it")))
     }
 
     /// The character after a backslash if it is one of `special`; else the backslash stands for
@@ -162,7 +180,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn key(&mut self) -> Result<Option<String>, Diagnostic> {
         let start = self.at;
         let name = if self.peek() == Some('"') {
-            self.quoted()?
+            self.quoted('"')?
         } else {
             let end = self.rest().find(|c| !is_name_char(c)).unwrap_or(self.rest().len());
             self.at += end;
@@ -187,8 +205,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// A regular expression between slashes, if one is next: the closing slash is followed by a
-    /// blank, a bracket, a pipe or the end, so `/etc/passwd` is text.
-    pub(crate) fn regex(&mut self) -> Option<String> {
+    /// blank, one of `ends` or the end, so `/etc/passwd` is text.
+    pub(crate) fn regex(&mut self, ends: &str) -> Option<String> {
         let body = self.rest().strip_prefix('/')?;
         let mut pattern = String::new();
         let mut chars = body.char_indices().peekable();
@@ -205,7 +223,7 @@ impl<'a> Cursor<'a> {
                 '/' => {
                     let after = body[i + 1..].chars().next();
                     if pattern.is_empty()
-                        || !after.is_none_or(|c| c.is_whitespace() || ")|".contains(c))
+                        || !after.is_none_or(|c| c.is_whitespace() || ends.contains(c))
                     {
                         return None;
                     }
@@ -222,4 +240,17 @@ impl<'a> Cursor<'a> {
 /// Characters of a field's name that need no quotes.
 pub(crate) fn is_name_char(c: char) -> bool {
     c.is_alphanumeric() || "_.@-#$".contains(c)
+}
+
+/// Characters of a field's name that need no quotes in an expression, where a dash is a minus.
+pub(crate) fn is_expr_name_char(c: char) -> bool {
+    is_name_char(c) && c != '-'
+}
+
+/// Whether a name needs no quotes in an expression.
+pub(crate) fn is_expr_name(name: &str) -> bool {
+    let starts_well = name.starts_with(|c: char| c.is_alphabetic() || "_@".contains(c));
+    let word = ["and", "or", "not", "in", "like", "matches", "null", "true", "false", "by", "as"];
+    let is_word = word.iter().any(|word| word.eq_ignore_ascii_case(name));
+    starts_well && !is_word && name.chars().all(is_expr_name_char)
 }

@@ -2,8 +2,12 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
+use crate::cell::Cell;
 use crate::cursor::{JOINERS, is_name_char};
-use crate::plan::{Aggregate, Bound, FieldRef, Filter, Pattern, Piece, Pipe, Plan, SortKey, Test};
+use crate::expr::Expr;
+use crate::plan::{
+    Aggregate, Bound, FieldRef, Filter, Named, Pattern, Piece, Pipe, Plan, SortKey, Test,
+};
 
 impl Display for Plan {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -27,6 +31,7 @@ impl Display for Filter {
             }
             Filter::Words(pattern) => write!(f, "{pattern}"),
             Filter::Field(field, test) => write!(f, "{}:{test}", Key(field)),
+            Filter::Holds(expr) => write!(f, "{expr}"),
         }
     }
 }
@@ -43,7 +48,7 @@ fn join(f: &mut Formatter<'_>, parts: &[Filter], between: &str) -> Result {
 
 fn nested(f: &mut Formatter<'_>, part: &Filter) -> Result {
     match part {
-        Filter::And(_) | Filter::Or(_) => write!(f, "({part})"),
+        Filter::And(_) | Filter::Or(_) | Filter::Holds(_) => write!(f, "({part})"),
         _ => write!(f, "{part}"),
     }
 }
@@ -94,7 +99,7 @@ fn one_sided(f: &mut Formatter<'_>, sign: char, bound: Option<&Bound>) -> Result
     write!(f, "{sign}{}{}", if bound.inclusive { "=" } else { "" }, Value(&bound.value))
 }
 
-fn write_regex(f: &mut Formatter<'_>, regex: &str) -> Result {
+pub(crate) fn write_regex(f: &mut Formatter<'_>, regex: &str) -> Result {
     f.write_char('/')?;
     let mut chars = regex.chars();
     while let Some(c) = chars.next() {
@@ -115,25 +120,61 @@ fn write_regex(f: &mut Formatter<'_>, regex: &str) -> Result {
 impl Display for Pipe {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
-            Pipe::Stats { aggregates, by } => {
-                write!(f, "stats {}", List(aggregates))?;
-                if by.is_empty() { Ok(()) } else { write!(f, " by {}", List(by)) }
-            }
-            Pipe::Timechart { span, aggregates, by } => {
-                f.write_str("timechart ")?;
-                if let Some(span) = span {
-                    write!(f, "span={} ", span_text(*span))?;
-                }
-                write!(f, "{}", List(aggregates))?;
-                by.as_ref().map_or(Ok(()), |field| write!(f, " by {field}"))
-            }
-            Pipe::Top { rows, fields, rare } => {
-                write!(f, "{} {rows} {}", if *rare { "rare" } else { "top" }, List(fields))
-            }
-            Pipe::Sort(keys) => write!(f, "sort {}", List(keys)),
-            Pipe::Head(rows) => write!(f, "head {rows}"),
-            Pipe::Fields(fields) => write!(f, "fields {}", List(fields)),
             Pipe::Where(filter) => write!(f, "where {filter}"),
+            Pipe::Extend(list) => {
+                f.write_str("eval ")?;
+                join_with(f, list, |f, named| write!(f, "{} = {}", Name(&named.name), named.value))
+            }
+            Pipe::Select(list) => {
+                f.write_str("fields ")?;
+                join_with(f, list, |f, named| write!(f, "{named}"))
+            }
+            Pipe::Stats(stats) => stats.fmt(f),
+            Pipe::Sort(keys) => {
+                f.write_str("sort ")?;
+                join_with(f, keys, |f, key| write!(f, "{key}"))
+            }
+            Pipe::Head(rows) => write!(f, "head {rows}"),
+            Pipe::Tail(rows) => write!(f, "tail {rows}"),
+            Pipe::Dedup { by, rows } => {
+                write!(f, "dedup {rows} ")?;
+                join_with(f, by, |f, field| write!(f, "{field}"))
+            }
+            Pipe::Expand(field) => write!(f, "expand {field}"),
+            Pipe::Sample { share } => write!(f, "sample {share}"),
+            Pipe::Lookup(lookup) => lookup.fmt(f),
+            Pipe::Join(join) => join.fmt(f),
+            Pipe::Union(plan) => write!(f, "union [ {plan} ]"),
+            Pipe::Transaction(transaction) => transaction.fmt(f),
+            Pipe::Sequence(sequence) => sequence.fmt(f),
+            Pipe::Patterns(patterns) => patterns.fmt(f),
+            Pipe::Compare(compare) => write!(f, "compare {}", span_text(compare.shift)),
+            Pipe::Baseline(baseline) => baseline.fmt(f),
+            Pipe::Outlier(outlier) => outlier.fmt(f),
+        }
+    }
+}
+
+fn join_with<T>(
+    f: &mut Formatter<'_>,
+    list: &[T],
+    write: impl Fn(&mut Formatter<'_>, &T) -> Result,
+) -> Result {
+    for (place, item) in list.iter().enumerate() {
+        if place > 0 {
+            f.write_str(", ")?;
+        }
+        write(f, item)?;
+    }
+    Ok(())
+}
+
+impl Display for Named {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match &self.value {
+            Expr::Field(field) if field.typed == self.name => field.fmt(f),
+            Expr::Field(field) => write!(f, "{field} as {}", Name(&self.name)),
+            value => write!(f, "{value} as {}", Name(&self.name)),
         }
     }
 }
@@ -146,25 +187,16 @@ pub(crate) fn span_text(span: i64) -> String {
     format!("{}{name}", span / unit)
 }
 
-struct List<'a, T>(&'a [T]);
-
-impl<T: Display> Display for List<'_, T> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        for (i, item) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            item.fmt(f)?;
-        }
-        Ok(())
-    }
-}
-
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "{}(", self.function.name())?;
-        if let Some(field) = &self.field {
-            write!(f, "{field}")?;
+        match &self.of {
+            // Alone it would be a field.
+            Some(of @ Expr::Literal(Cell::Text(_) | Cell::Null | Cell::Bool(_))) => {
+                write!(f, "({of})")?;
+            }
+            Some(of) => write!(f, "{of}")?,
+            None => {}
         }
         f.write_char(')')?;
         self.alias.as_ref().map_or(Ok(()), |alias| write!(f, " as {}", Name(alias)))
@@ -184,12 +216,14 @@ impl Display for FieldRef {
 }
 
 /// A name in a pipe.
-struct Name<'a>(&'a str);
+pub(crate) struct Name<'a>(pub(crate) &'a str);
 
 impl Display for Name<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let starts_well = self.0.starts_with(|c: char| c.is_alphabetic() || "_@".contains(c));
-        let keyword = ["by", "as", "asc", "desc"].iter().any(|k| k.eq_ignore_ascii_case(self.0));
+        let keyword = ["by", "as", "asc", "desc", "from", "output", "left", "inner", "json", "kv"]
+            .iter()
+            .any(|k| k.eq_ignore_ascii_case(self.0));
         if starts_well && !keyword && self.0.chars().all(is_name_char) {
             f.write_str(self.0)
         } else {
@@ -213,6 +247,9 @@ impl Display for Key<'_> {
     }
 }
 
+/// Words that compare in an expression.
+const COMPARERS: [&str; 3] = ["in", "like", "matches"];
+
 /// A value or free word.
 struct Value<'a>(&'a str);
 
@@ -220,13 +257,15 @@ impl Display for Value<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let text = self.0;
         let plain = |c: char| c.is_alphanumeric() || "_-.@%+,".contains(c);
-        let keyword = JOINERS.iter().any(|k| k.eq_ignore_ascii_case(text));
-        let safe = text.chars().all(plain) && !text.starts_with('-') && !text.contains("..");
+        let keyword = JOINERS.iter().chain(&COMPARERS).any(|k| k.eq_ignore_ascii_case(text));
+        // A sign at the start could join what stands before it.
+        let starts_well = text.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let safe = text.chars().all(plain) && starts_well && !text.contains("..");
         if safe && !text.is_empty() && !keyword { f.write_str(text) } else { quote(f, text) }
     }
 }
 
-fn quote(f: &mut Formatter<'_>, text: &str) -> Result {
+pub(crate) fn quote(f: &mut Formatter<'_>, text: &str) -> Result {
     f.write_char('"')?;
     for c in text.chars() {
         if matches!(c, '"' | '\\') {

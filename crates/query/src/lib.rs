@@ -3,23 +3,33 @@
 //! Floor 1: knows no clock, no file, no engine. [`parse`] turns text into a [`Plan`] of plain
 //! types; whoever implements [`Search`] answers it, and [`eval`] says what the answer must be.
 
+pub mod cell;
 pub mod check;
 pub mod complete;
+mod condition;
 mod cursor;
 pub mod diagnostic;
 mod display;
 pub mod eval;
+pub mod expr;
+pub mod figures;
 mod finder;
+pub mod functions;
 mod parse;
-mod pipes;
+pub mod pipes;
 pub mod plan;
+pub mod reference;
+pub mod sample;
+pub mod scope;
 pub mod search;
+mod wildcard;
 pub mod words;
 
 pub use diagnostic::Diagnostic;
-pub use parse::{DEPTH_MAX, TESTS_MAX, TEXT_BYTES_MAX, parse};
+pub use expr::Expr;
+pub use parse::{DEPTH_MAX, TESTS_MAX, TEXT_BYTES_MAX, parse, parse_expr};
 pub use plan::{
-    Aggregate, Bound, FieldRef, Filter, Function, Kind, Pattern, Piece, Pipe, Plan, SortKey,
+    Aggregate, Bound, FieldRef, Filter, Function, Kind, Named, Pattern, Piece, Pipe, Plan, SortKey,
     Target, Test, span_for,
 };
 pub use search::{Answer, Request, Search, SearchError};

@@ -2,11 +2,15 @@
 
 use pugmark_event::fields::Kind;
 
+use crate::cell::Cell;
 use crate::check::{Check, TextCheck};
+use crate::condition;
 use crate::cursor::{Cursor, JOINERS, Word};
 use crate::diagnostic::Diagnostic;
+use crate::expr::{COMPARISONS, Compared, Expr};
 use crate::pipes;
 use crate::plan::{Bound, FieldRef, Filter, Piece, Plan, Target, Test};
+use crate::scope::{Place, Scope};
 
 /// Longest text of a question.
 pub const TEXT_BYTES_MAX: usize = 64 << 10;
@@ -24,20 +28,37 @@ pub fn parse(text: &str) -> Result<Plan, Vec<Diagnostic>> {
     if text.len() > TEXT_BYTES_MAX {
         let message =
             format!("a query has at most {TEXT_BYTES_MAX} bytes; this has {}", text.len());
-        return Err(vec![Diagnostic::new(0, text.len(), message)]);
+        return Err(vec![Diagnostic::new(0, text.len(), message).hint(LONG_HINT)]);
     }
-    let mut parser =
-        Parser { cursor: Cursor::new(text), depth: 0, tests: 0, regexes: 0, table: None };
-    let filter = match parser.whole_filter() {
-        Ok(filter) => filter,
-        Err(fault) => return Err(vec![fault]),
-    };
-    let pipes = pipes::read(&mut parser)?;
-    Ok(Plan { filter, pipes })
+    let mut parser = Parser::new(text);
+    let plan = parser.plan()?;
+    parser.cursor.blanks();
+    match parser.cursor.peek() {
+        None => Ok(plan),
+        Some(_) => Err(vec![parser.unexpected()]),
+    }
+}
+
+/// Reads an expression of fields of events, as `eval` and `where` take them.
+///
+/// # Errors
+/// With what is wrong, where, and what to write instead.
+pub fn parse_expr(text: &str) -> Result<Expr, Diagnostic> {
+    let mut parser = Parser::new(text);
+    let expr = parser.expr()?;
+    parser.cursor.blanks();
+    match parser.cursor.peek() {
+        None => Ok(expr),
+        Some(_) => Err(parser.unexpected()),
+    }
 }
 
 /// Regular expressions in one question: each may take memory far beyond its text.
 const REGEXES_MAX: usize = 32;
+/// What to do about a query that is too long.
+const LONG_HINT: &str = "shorten it, or keep its values in a lookup table";
+/// Questions inside of questions.
+const NESTED_MAX: usize = 3;
 
 /// Where the reading stands.
 pub(crate) struct Parser<'a> {
@@ -45,30 +66,162 @@ pub(crate) struct Parser<'a> {
     depth: usize,
     tests: usize,
     regexes: usize,
-    /// Columns of the table that the pipes so far make; `None` while the rows are events.
-    pub(crate) table: Option<Vec<String>>,
+    /// Questions inside of questions, in square brackets.
+    nested: usize,
+    /// Whether expressions may stand among the conditions: only behind a pipe, since words of a
+    /// record may look like one.
+    conditions: bool,
+    /// What names stand for here.
+    pub(crate) scope: Scope,
 }
 
-/// Characters that end a word of a filter.
-const WORD_ENDS: &str = "()|";
-
 impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            cursor: Cursor::new(text),
+            depth: 0,
+            tests: 0,
+            regexes: 0,
+            nested: 0,
+            conditions: false,
+            scope: Scope::events(),
+        }
+    }
+
+    /// A filter and its pipes.
+    fn plan(&mut self) -> Result<Plan, Vec<Diagnostic>> {
+        let filter = self.whole_filter().map_err(|fault| vec![fault])?;
+        let pipes = pipes::read(self)?;
+        Ok(Plan { filter, pipes })
+    }
+
+    /// Another question in square brackets, about events again.
+    pub(crate) fn sub_plan(&mut self) -> Result<Plan, Vec<Diagnostic>> {
+        self.cursor.blanks();
+        let from = self.cursor.at;
+        if !self.cursor.eat('[') {
+            let fault = self.cursor.fault(from, "another query in square brackets is missing here");
+            return Err(vec![
+                fault.hint("write [ event.outcome:failure | stats count() by user.name ]"),
+            ]);
+        }
+        if self.nested == NESTED_MAX {
+            let message = format!("queries in brackets go at most {NESTED_MAX} deep");
+            let hint = "ask one of them by itself";
+            return Err(vec![self.cursor.fault(from, message).hint(hint)]);
+        }
+        self.nested += 1;
+        let outer = std::mem::replace(&mut self.scope, Scope::events());
+        let conditions = std::mem::take(&mut self.conditions);
+        let plan = self.plan()?;
+        self.conditions = conditions;
+        self.scope = outer;
+        self.nested -= 1;
+        self.cursor.blanks();
+        if !self.cursor.eat(']') {
+            let fault = Diagnostic::new(from, from + 1, "this bracket is never closed");
+            return Err(vec![fault.hint("add a ]")]);
+        }
+        Ok(plan)
+    }
+
+    /// A condition in square brackets, with or without `where` before it.
+    pub(crate) fn step(&mut self) -> Result<Filter, Diagnostic> {
+        let from = self.cursor.at;
+        self.cursor.eat('[');
+        self.nested += 1;
+        self.keyword("where");
+        let filter = self.condition();
+        self.nested -= 1;
+        let filter = filter?;
+        self.cursor.blanks();
+        if !self.cursor.eat(']') {
+            return Err(
+                Diagnostic::new(from, from + 1, "this bracket is never closed").hint("add a ]")
+            );
+        }
+        Ok(filter)
+    }
+
+    /// Steps over `name=` if it is next.
+    pub(crate) fn option(&mut self, name: &str) -> bool {
+        self.cursor.blanks();
+        if !self.sees_option(name) {
+            return false;
+        }
+        self.cursor.at += name.len();
+        self.cursor.blanks();
+        self.cursor.eat('=')
+    }
+
+    /// True when `name=` is next.
+    pub(crate) fn sees_option(&self, name: &str) -> bool {
+        let rest = self.cursor.rest();
+        rest.get(..name.len()).is_some_and(|word| word.eq_ignore_ascii_case(name))
+            && rest[name.len()..].trim_start().starts_with('=')
+    }
+
+    /// How deep the reading is.
+    pub(crate) fn marks(&self) -> (usize, usize) {
+        (self.depth, self.nested)
+    }
+
+    /// Goes on after a fault, as deep as it was before.
+    pub(crate) fn reset(&mut self, (depth, nested): (usize, usize)) {
+        (self.depth, self.nested, self.conditions) = (depth, nested, false);
+    }
+
+    /// Goes to the next step.
+    pub(crate) fn skip_step(&mut self) {
+        let rest = self.cursor.rest();
+        self.cursor.at += rest.find('|').unwrap_or(rest.len());
+    }
+
+    /// Characters that end a word of a filter.
+    fn word_ends(&self) -> &'static str {
+        if self.nested > 0 { "()|]" } else { "()|" }
+    }
+
+    /// Whether a step ends here.
+    pub(crate) fn at_end(&self) -> bool {
+        match self.cursor.peek() {
+            None | Some('|') => true,
+            Some(']') => self.nested > 0,
+            Some(_) => false,
+        }
+    }
+
+    /// A fault about what stands here and cannot.
+    fn unexpected(&mut self) -> Diagnostic {
+        let from = self.cursor.at;
+        let bracket = matches!(self.cursor.peek(), Some(')' | ']'));
+        if bracket {
+            let fault = self.cursor.fault(from, "this closing bracket was never opened");
+            return fault.hint("remove it, or put the text in quotes");
+        }
+        let _ = self.cursor.word("|");
+        self.cursor
+            .fault(from, "this cannot stand here")
+            .hint("join values with + - * / or a comparison, and steps with |")
+    }
+
     /// A filter up to a pipe or the end; nothing at all is everything.
     pub(crate) fn whole_filter(&mut self) -> Result<Filter, Diagnostic> {
         self.cursor.blanks();
-        if matches!(self.cursor.peek(), None | Some('|')) {
+        if self.at_end() {
             return Ok(Filter::All);
         }
         let filter = self.any()?;
         self.cursor.blanks();
-        let from = self.cursor.at;
-        match self.cursor.peek() {
-            None | Some('|') => Ok(filter),
-            Some(_) => Err(self
-                .cursor
-                .fault(from, "this closing bracket was never opened")
-                .hint("remove it, or put the text in quotes")),
-        }
+        if self.at_end() { Ok(filter) } else { Err(self.unexpected()) }
+    }
+
+    /// A filter in which expressions may stand: what `where` takes.
+    pub(crate) fn condition(&mut self) -> Result<Filter, Diagnostic> {
+        self.conditions = true;
+        let filter = self.whole_filter();
+        self.conditions = false;
+        filter
     }
 
     /// Alternatives joined by `or`.
@@ -85,7 +238,7 @@ impl<'a> Parser<'a> {
         let mut parts = vec![self.one()?];
         loop {
             self.cursor.blanks();
-            if matches!(self.cursor.peek(), None | Some(')' | '|')) || self.sees("or") {
+            if self.at_end() || self.cursor.peek() == Some(')') || self.sees("or") {
                 return Ok(flat(parts, Filter::And));
             }
             self.keyword("and");
@@ -98,6 +251,12 @@ impl<'a> Parser<'a> {
         self.cursor.blanks();
         let from = self.cursor.at;
         self.enter(from)?;
+        if self.conditions
+            && let Some(filter) = self.holds()?
+        {
+            self.leave();
+            return Ok(filter);
+        }
         let minus = self.cursor.rest().strip_prefix('-').is_some_and(|rest| {
             rest.starts_with(|c: char| !c.is_whitespace() && !")|".contains(c))
         });
@@ -113,20 +272,69 @@ impl<'a> Parser<'a> {
         } else {
             self.leaf()?
         };
-        self.depth -= 1;
+        self.leave();
         Ok(filter)
     }
 
-    fn enter(&mut self, from: usize) -> Result<(), Diagnostic> {
+    /// A comparison or a function that says yes or no, if one is next.
+    fn holds(&mut self) -> Result<Option<Filter>, Diagnostic> {
+        let start = self.cursor.clone();
+        let counts = (self.depth, self.tests, self.regexes);
+        let found = match self.sum() {
+            Ok(left) => self.compared(left)?,
+            Err(fault) if start.is_call() || start.peek() == Some('\'') => return Err(fault),
+            Err(_) => Compared::No(Expr::Literal(Cell::Null)),
+        };
+        match found {
+            Compared::Yes(expr) => Ok(Some(condition::filter(expr, &self.scope))),
+            Compared::No(expr) if condition::is_one(&expr, &self.scope) => {
+                Ok(Some(condition::filter(expr, &self.scope)))
+            }
+            Compared::No(_) => {
+                self.cursor = start;
+                (self.depth, self.tests, self.regexes) = counts;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Goes down one bracket or negation.
+    pub(crate) fn enter(&mut self, from: usize) -> Result<(), Diagnostic> {
         self.depth += 1;
         if self.depth > DEPTH_MAX {
             let message = format!("brackets and negations go at most {DEPTH_MAX} deep");
-            return Err(self.cursor.fault(from, message));
+            return Err(self.cursor.fault(from, message).hint("leave brackets out"));
         }
         Ok(())
     }
 
-    fn close(&mut self, from: usize) -> Result<(), Diagnostic> {
+    /// Comes back up.
+    pub(crate) fn leave(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Counts a word or a test.
+    pub(crate) fn count_test(&mut self, from: usize) -> Result<(), Diagnostic> {
+        self.tests += 1;
+        if self.tests <= TESTS_MAX {
+            return Ok(());
+        }
+        let message = format!("a query has at most {TESTS_MAX} words and tests");
+        Err(self.cursor.fault(from, message).hint(LONG_HINT))
+    }
+
+    /// Counts a regular expression.
+    pub(crate) fn count_regex(&mut self, from: usize) -> Result<(), Diagnostic> {
+        self.regexes += 1;
+        if self.regexes <= REGEXES_MAX {
+            return Ok(());
+        }
+        let message = format!("a query has at most {REGEXES_MAX} regular expressions");
+        Err(self.cursor.fault(from, message).hint("join some with |"))
+    }
+
+    /// Steps over the bracket that closes the one at `from`.
+    pub(crate) fn close(&mut self, from: usize) -> Result<(), Diagnostic> {
         self.cursor.blanks();
         if self.cursor.eat(')') {
             return Ok(());
@@ -137,18 +345,29 @@ impl<'a> Parser<'a> {
     /// A word, or a field and its test.
     fn leaf(&mut self) -> Result<Filter, Diagnostic> {
         let from = self.cursor.at;
-        self.tests += 1;
-        if self.tests > TESTS_MAX {
-            let message = format!("a query has at most {TESTS_MAX} words and tests");
-            return Err(self.cursor.fault(from, message));
+        self.count_test(from)?;
+        let column = self.column_with_brackets();
+        if let Some(length) = column.filter(|at| self.cursor.rest()[*at..].starts_with(':')) {
+            let name = self.cursor.rest()[..length].to_string();
+            self.cursor.at += length + 1;
+            let field = self.field(&name, from)?;
+            return self.value(&field, from);
         }
         if let Some(name) = self.cursor.key()? {
             let field = self.field(&name, from)?;
             return self.value(&field, from);
         }
-        let Some(word) = self.cursor.word(WORD_ENDS)? else {
-            return Err(self.cursor.fault(from, "a word or a test is missing here"));
+        let Some(word) = self.cursor.word(self.word_ends())? else {
+            return Err(self
+                .cursor
+                .fault(from, "a word or a test is missing here")
+                .hint("write a word, a \"phrase\" or field:value"));
         };
+        if self.conditions && !word.quoted && COMPARISONS.contains(&word.raw) {
+            let message = format!("a value is missing before `{}`", word.raw);
+            return Err(Diagnostic::new(word.from, word.to, message)
+                .hint("write a comparison such as tries > 20"));
+        }
         if !word.quoted && JOINERS.iter().any(|k| word.is(k)) {
             return Err(Diagnostic::new(
                 word.from,
@@ -157,9 +376,9 @@ impl<'a> Parser<'a> {
             )
             .hint(format!("to look for the word itself write \"{}\"", word.raw)));
         }
-        if self.table.is_some() && word.pattern.0 != [Piece::Any] {
+        if !self.scope.events && word.pattern.0 != [Piece::Any] {
             return Err(Diagnostic::new(word.from, word.to, "a table has no text to look in")
-                .hint("name a column, as in count:>5"));
+                .hint("name a column, as in count > 5 or user.name:root"));
         }
         Ok(match word.pattern.0.as_slice() {
             [] | [Piece::Any] => Filter::All,
@@ -174,13 +393,21 @@ impl<'a> Parser<'a> {
     /// What a name stands for here: a field of events, or a column of the table.
     pub(crate) fn field(&self, name: &str, from: usize) -> Result<FieldRef, Diagnostic> {
         let field = FieldRef::new(name);
-        let Some(columns) = &self.table else { return Ok(field) };
-        if field.find(columns).is_some() {
+        if self.scope.find(&field) != Place::Nowhere {
             return Ok(field);
         }
-        let known: Vec<&str> = columns.iter().map(String::as_str).collect();
-        Err(Diagnostic::new(from, from + name.len(), format!("the table has no column `{name}`"))
+        let known: Vec<&str> = self.scope.columns.iter().map(|c| c.name.as_str()).collect();
+        let to = if self.cursor.at > from { self.cursor.at } else { from + name.len() };
+        let to = to.min(self.cursor.end());
+        Err(Diagnostic::new(from, to, format!("the table has no column `{name}`"))
             .nearest(name, &known))
+    }
+
+    /// The length of a column's name that has brackets, such as `sum(x)`, if it is next.
+    pub(crate) fn column_with_brackets(&self) -> Option<usize> {
+        let rest = self.cursor.rest();
+        let columns = self.scope.columns.iter().map(|column| column.name.as_str());
+        columns.filter(|c| c.contains('(') && rest.starts_with(c)).map(str::len).max()
     }
 
     /// What follows `field:`.
@@ -199,13 +426,13 @@ impl<'a> Parser<'a> {
 
     /// The filter, once it is known that the field can hold such a value.
     fn checked(&self, field: &FieldRef, test: Test, from: usize) -> Result<Filter, Diagnostic> {
-        let made = match &self.table {
-            Some(_) => TextCheck::new(&test).map(drop),
-            None => Check::new(&field.target, &test).map(drop),
+        let made = match self.scope.find(field) {
+            Place::Event(target) => Check::new(target, &test).map(drop),
+            Place::Column(_) | Place::Nowhere => TextCheck::new(&test).map(drop),
         };
         match made {
             Ok(()) => Ok(Filter::Field(field.clone(), test)),
-            Err(message) => Err(self.cursor.fault(from, message)),
+            Err(message) => Err(self.cursor.fault(from, message).hint(hint_for(field, &test))),
         }
     }
 
@@ -227,7 +454,8 @@ impl<'a> Parser<'a> {
         self.cursor.blanks();
         match self.cursor.peek() {
             Some(')') => {}
-            None | Some('|') => self.close(open)?,
+            _ if self.at_end() => self.close(open)?,
+            None => {}
             Some(_) if self.sees("or") => {}
             Some(_) => {
                 let from = self.cursor.at;
@@ -251,11 +479,7 @@ impl<'a> Parser<'a> {
             self.close(from)?;
             inner
         } else {
-            self.tests += 1;
-            if self.tests > TESTS_MAX {
-                let message = format!("a query has at most {TESTS_MAX} words and tests");
-                return Err(self.cursor.fault(from, message));
-            }
+            self.count_test(from)?;
             let test = self.test(field)?;
             self.checked(field, test, from)?
         };
@@ -266,12 +490,8 @@ impl<'a> Parser<'a> {
     /// One value with its operator.
     fn test(&mut self, field: &FieldRef) -> Result<Test, Diagnostic> {
         let from = self.cursor.at;
-        if let Some(regex) = self.cursor.regex() {
-            self.regexes += 1;
-            if self.regexes > REGEXES_MAX {
-                let message = format!("a query has at most {REGEXES_MAX} regular expressions");
-                return Err(self.cursor.fault(from, message).hint("join some with |"));
-            }
+        if let Some(regex) = self.cursor.regex(if self.nested > 0 { ")|]" } else { ")|" }) {
+            self.count_regex(from)?;
             return Ok(Test::Regex(regex));
         }
         if matches!(self.cursor.peek(), Some('[' | '{')) {
@@ -281,7 +501,7 @@ impl<'a> Parser<'a> {
             [(">=", true, true), ("<=", false, true), (">", true, false), ("<", false, false)]
         {
             if self.cursor.eat_str(sign) {
-                let value = self.bound_word(WORD_ENDS)?.text();
+                let value = self.bound_word(self.word_ends())?.text();
                 let bound = Some(Bound { value, inclusive });
                 return Ok(match low {
                     true => Test::Range { low: bound, high: None },
@@ -290,7 +510,7 @@ impl<'a> Parser<'a> {
             }
         }
         self.cursor.eat('=');
-        let word = self.bound_word(WORD_ENDS)?;
+        let word = self.bound_word(self.word_ends())?;
         Ok(plain(field, word))
     }
 
@@ -343,7 +563,7 @@ impl<'a> Parser<'a> {
     }
 
     /// Steps over the bare word `keyword` if it is next.
-    fn keyword(&mut self, keyword: &str) -> bool {
+    pub(crate) fn keyword(&mut self, keyword: &str) -> bool {
         self.cursor.blanks();
         let sees = self.sees(keyword);
         if sees {
@@ -359,7 +579,28 @@ impl<'a> Parser<'a> {
             && rest[keyword.len()..]
                 .chars()
                 .next()
-                .is_none_or(|c| c.is_whitespace() || "()|".contains(c))
+                .is_none_or(|c| c.is_whitespace() || "()|[]".contains(c))
+    }
+}
+
+/// What can be asked of a field, where a test cannot.
+fn hint_for(field: &FieldRef, test: &Test) -> String {
+    let name = &field.typed;
+    let kind = match &field.target {
+        Target::Column(id) => Some(id.field().kind),
+        Target::Attribute(_) => None,
+    };
+    match (test, kind) {
+        (Test::Regex(_), Some(Kind::Text | Kind::Ip | Kind::Long) | None) => {
+            "check its brackets; a backslash makes a sign the sign itself, as in /\\(x\\)/".into()
+        }
+        (_, Some(Kind::Ip)) => format!("write {name}:10.0.0.1, {name}:10.0.0.0/8 or {name}:*"),
+        (_, Some(Kind::Long)) => format!("write {name}:22, {name}:>=22 or {name}:[1 TO 5]"),
+        (_, Some(Kind::Time)) => {
+            format!("write {name}:2026-11-23 or {name}:>=2026-11-23T10:00:00Z")
+        }
+        (_, Some(Kind::Bytes)) => format!("write {name}:*, or look for words without a field"),
+        (_, Some(Kind::Text) | None) => format!("write {name}:value, {name}:val* or {name}:*"),
     }
 }
 
@@ -483,24 +724,36 @@ mod tests {
             "    ^^",
             "this quote is never closed; write a closing \", and \\\\ for a backslash before it",
         );
-        fault("a or", "    ", "a word or a test is missing here");
+        fault(
+            "a or",
+            "    ",
+            "a word or a test is missing here; write a word, a \"phrase\" or field:value",
+        );
         fault("or a", "^^", "`or` joins two conditions; to look for the word itself write \"or\"");
         fault(
             "user: root",
             "     ^",
-            "a value is missing after the colon; write field:value without a blank, or quote the text to look for it",
+            "a value is missing after the colon; write field:value without a blank, or quote the \
+            text to look for it",
         );
         fault(
             "source.port:>abc",
             "^^^^^^^^^^^^^^^^",
-            "source.port is a number, but \"abc\" is not",
+            "source.port is a number, but \"abc\" is not; write source.port:22, source.port:>=22 or \
+             source.port:[1 TO 5]",
         );
         fault(
             "source.ip:10.0.0.0/99",
             "^^^^^^^^^^^^^^^^^^^^^",
-            "10.0.0.0/99 is no network such as 10.0.0.0/8",
+            "10.0.0.0/99 is no network such as 10.0.0.0/8; write source.ip:10.0.0.1, \
+             source.ip:10.0.0.0/8 or source.ip:*",
         );
-        fault("a:/(/", "^^^^^", "this regular expression is broken: unclosed group");
+        fault(
+            "a:/(/",
+            "^^^^^",
+            "this regular expression is broken: unclosed group; check its brackets; a backslash \
+             makes a sign the sign itself, as in /\\(x\\)/",
+        );
         fault(
             "user:(a b)",
             "        ^",

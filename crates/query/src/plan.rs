@@ -2,7 +2,17 @@
 
 use pugmark_event::FieldId;
 use pugmark_event::fields;
-use pugmark_event::time::Micros;
+use pugmark_event::time::{Micros, SECOND};
+
+use crate::cell::{Cell, Shape};
+use crate::expr::Expr;
+pub use crate::figures::Function;
+use crate::functions::{NOW, SPAN};
+use crate::pipes::Change;
+pub use crate::pipes::{
+    Baseline, Compare, Join, Lookup, Outlier, Patterns, Sequence, Stats, Transaction,
+};
+use crate::scope::{Column, Place, Scope};
 
 /// Prefix that names an attribute even where a column has the same name.
 pub const ATTRIBUTES_PREFIX: &str = "attributes.";
@@ -52,12 +62,37 @@ impl Plan {
 
     /// Whether the rows of the answer are events or rows that a pipe made.
     pub fn kind(&self) -> Kind {
-        if self.pipes.iter().any(Pipe::makes_table) { Kind::Table } else { Kind::Events }
+        if self.scope().events { Kind::Events } else { Kind::Table }
+    }
+
+    /// The rows of the answer.
+    pub fn scope(&self) -> Scope {
+        self.pipes.iter().fold(Scope::events(), |scope, pipe| pipe.scope(scope))
+    }
+
+    /// The same with everything known that was left to the time at which it is asked: `now`, and
+    /// widths and rates that go by the range, of which the first and the last moment are given.
+    pub fn bound(&self, now: Micros, (first, last): (Micros, Micros)) -> Plan {
+        let width = span_for(first, last.saturating_add(1));
+        let seconds = last.saturating_sub(first).saturating_add(1) as f64 / SECOND as f64;
+        let expr = |expr: &Expr| {
+            let Expr::Call(function, args) = expr else { return None };
+            match (function.name, args.as_slice()) {
+                (NOW, []) => Some(Expr::Literal(Cell::Time(now))),
+                (SPAN, [of]) => Expr::call(
+                    SPAN,
+                    vec![of.clone(), Expr::Literal(Cell::Float(width as f64 / SECOND as f64))],
+                ),
+                _ => None,
+            }
+        };
+        Change { expr: &expr, seconds }.plan(self)
     }
 
     /// Names of the columns of a table; `None` when the answer is events.
     pub fn table_columns(&self) -> Option<Vec<String>> {
-        self.pipes.iter().fold(None, |columns, pipe| pipe.columns(columns))
+        let scope = self.scope();
+        (!scope.events).then(|| scope.names())
     }
 }
 
@@ -76,6 +111,8 @@ pub enum Filter {
     Words(Pattern),
     /// The field passes the test.
     Field(FieldRef, Test),
+    /// The expression is true.
+    Holds(Expr),
 }
 
 /// A field as the question names it.
@@ -106,15 +143,6 @@ impl FieldRef {
             _ => Target::Attribute(typed.to_string()),
         };
         Self { typed: typed.to_string(), target }
-    }
-
-    /// The place of the table column that this names: the same text, or another name of the same
-    /// field.
-    pub fn find(&self, columns: &[String]) -> Option<usize> {
-        columns
-            .iter()
-            .position(|c| *c == self.typed)
-            .or_else(|| columns.iter().position(|c| FieldRef::new(c).target == self.target))
     }
 }
 
@@ -192,42 +220,90 @@ pub struct Bound {
     pub inclusive: bool,
 }
 
-/// One step after the filter.
+/// One step after the filter. What is typed may be another command: `top` is [`Pipe::Stats`],
+/// [`Pipe::Sort`] and [`Pipe::Head`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Pipe {
+    /// The rows that pass; after a table-making pipe its fields are the columns of the table.
+    Where(Filter),
+    /// Columns computed beside those that are there, one after the other.
+    Extend(Vec<Named>),
+    /// A table of these columns only.
+    Select(Vec<Named>),
     /// Figures for each group.
-    Stats {
-        /// The figures.
-        aggregates: Vec<Aggregate>,
-        /// The groups; none means one row for everything.
-        by: Vec<FieldRef>,
-    },
-    /// Figures for each stretch of time, and each value of one field.
-    Timechart {
-        /// Width of a bucket; `None` is chosen from the range by [`span_for`].
-        span: Option<Micros>,
-        /// The figures.
-        aggregates: Vec<Aggregate>,
-        /// Splits each bucket.
-        by: Option<FieldRef>,
-    },
-    /// The most (or least) frequent values.
-    Top {
-        /// How many.
-        rows: usize,
-        /// The fields whose values are counted together.
-        fields: Vec<FieldRef>,
-        /// The least frequent first.
-        rare: bool,
-    },
+    Stats(Stats),
     /// Another order. Absent values come last.
     Sort(Vec<SortKey>),
     /// The first rows.
     Head(usize),
-    /// These columns only.
-    Fields(Vec<FieldRef>),
-    /// The rows that pass; after a table-making pipe its fields are the columns of the table.
-    Where(Filter),
+    /// The last rows, in their order.
+    Tail(usize),
+    /// The first rows that have the same values in these fields.
+    Dedup {
+        /// What is the same.
+        by: Vec<FieldRef>,
+        /// How many are kept.
+        rows: usize,
+    },
+    /// A row for each value of a list.
+    Expand(FieldRef),
+    /// Some of the rows, always the same: those whose hash falls below the share.
+    Sample {
+        /// Between 0 and 1.
+        share: f64,
+    },
+    /// Columns from a table that is kept under a name.
+    Lookup(Lookup),
+    /// Columns from the rows of another question.
+    Join(Join),
+    /// The rows of another question after those that are there.
+    Union(Box<Plan>),
+    /// Rows put together that lie close to each other in time.
+    Transaction(Transaction),
+    /// Rows that follow each other in an order.
+    Sequence(Sequence),
+    /// Messages by their templates.
+    Patterns(Patterns),
+    /// The table beside that of an earlier window.
+    Compare(Compare),
+    /// Each value beside what is usual for it.
+    Baseline(Baseline),
+    /// How far each value lies from the others.
+    Outlier(Outlier),
+}
+
+/// A value with the name of its column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// The name that is shown.
+    pub name: String,
+    /// The value.
+    pub value: Expr,
+}
+
+impl Named {
+    /// The start of the stretch of `width` microseconds in which a time lies, under the name of
+    /// its field.
+    pub fn span(field: FieldRef, width: Micros) -> Self {
+        let name = field.typed.clone();
+        let seconds = match width % SECOND {
+            0 => Cell::Long(width / SECOND),
+            _ => Cell::Float(width as f64 / SECOND as f64),
+        };
+        let args = vec![Expr::Field(field), Expr::Literal(seconds)];
+        Self { name, value: Expr::Call(crate::functions::span(), args) }
+    }
+
+    /// The same with a width that [`Plan::bound`] chooses from the range of the question.
+    pub(crate) fn auto_span(field: FieldRef) -> Self {
+        let name = field.typed.clone();
+        Self { name, value: Expr::Call(crate::functions::span(), vec![Expr::Field(field)]) }
+    }
+
+    /// A field under the name that was typed.
+    pub fn field(field: FieldRef) -> Self {
+        Self { name: field.typed.clone(), value: Expr::Field(field) }
+    }
 }
 
 /// One figure of a group.
@@ -235,84 +311,45 @@ pub enum Pipe {
 pub struct Aggregate {
     /// What is computed.
     pub function: Function,
-    /// Of what; only a count goes without.
-    pub field: Option<FieldRef>,
+    /// Of what; only some go without.
+    pub of: Option<Expr>,
     /// The column's name, where the person gave one.
     pub alias: Option<String>,
 }
 
 impl Aggregate {
+    /// The count of rows.
+    pub fn count() -> Self {
+        Self { function: Function::Count, of: None, alias: None }
+    }
+
     /// The name of the column.
     pub fn name(&self) -> String {
-        match (&self.alias, &self.field) {
+        match (&self.alias, &self.of) {
             (Some(alias), _) => alias.clone(),
-            (None, Some(field)) => format!("{}({})", self.function.name(), field.typed),
+            (None, Some(Expr::Field(field))) => {
+                format!("{}({})", self.function.name(), field.typed)
+            }
+            (None, Some(of)) => format!("{}({of})", self.function.name()),
             (None, None) => self.function.name(),
         }
     }
+
+    /// The column of the table.
+    pub fn column(&self, scope: &Scope) -> Column {
+        let shape = match &self.of {
+            Some(of) => self.function.shape(of.shape(scope), is_attribute(of, scope)),
+            None => self.function.shape(Shape::Long, false),
+        };
+        Column::new(self.name(), shape)
+    }
 }
 
-/// What is computed of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Function {
-    /// Rows, or rows that have the field.
-    Count,
-    /// Sum of the numbers.
-    Sum,
-    /// Mean of the numbers.
-    Avg,
-    /// Least value.
-    Min,
-    /// Greatest value.
-    Max,
-    /// Number of distinct values.
-    Distinct,
-    /// The value below which so many percent of the numbers lie: 1 to 99. Estimated.
-    Percentile(u8),
-    /// Value of the oldest event that has one.
-    First,
-    /// Value of the newest event that has one.
-    Last,
-}
-
-impl Function {
-    /// Names of all functions, for completion and hints.
-    pub const NAMES: &[&str] =
-        &["count", "sum", "avg", "min", "max", "dc", "p50", "p90", "p95", "p99", "first", "last"];
-
-    /// Reads a name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Some(match name.to_ascii_lowercase().as_str() {
-            "count" => Function::Count,
-            "sum" => Function::Sum,
-            "avg" | "mean" => Function::Avg,
-            "min" => Function::Min,
-            "max" => Function::Max,
-            "dc" | "distinct_count" => Function::Distinct,
-            "median" => Function::Percentile(50),
-            "first" => Function::First,
-            "last" => Function::Last,
-            other => {
-                let percent: u8 = other.strip_prefix('p')?.parse().ok()?;
-                return (1..=99).contains(&percent).then_some(Function::Percentile(percent));
-            }
-        })
-    }
-
-    /// The name.
-    pub fn name(self) -> String {
-        match self {
-            Function::Count => "count".into(),
-            Function::Sum => "sum".into(),
-            Function::Avg => "avg".into(),
-            Function::Min => "min".into(),
-            Function::Max => "max".into(),
-            Function::Distinct => "dc".into(),
-            Function::Percentile(percent) => format!("p{percent}"),
-            Function::First => "first".into(),
-            Function::Last => "last".into(),
-        }
-    }
+/// Whether a value is of an attribute, whose texts may be numbers.
+pub fn is_attribute(value: &Expr, scope: &Scope) -> bool {
+    value
+        .field()
+        .is_some_and(|field| matches!(scope.find(field), Place::Event(Target::Attribute(_))))
 }
 
 /// One part of an order.
@@ -322,38 +359,6 @@ pub struct SortKey {
     pub field: FieldRef,
     /// Greatest first.
     pub descending: bool,
-}
-
-impl Pipe {
-    /// True when rows after this pipe are no longer events.
-    pub fn makes_table(&self) -> bool {
-        !matches!(self, Pipe::Sort(_) | Pipe::Head(_) | Pipe::Where(_))
-    }
-
-    /// The columns after this pipe, given those before it; `None` means events.
-    pub fn columns(&self, before: Option<Vec<String>>) -> Option<Vec<String>> {
-        let typed = |fields: &[FieldRef]| fields.iter().map(|f| f.typed.clone()).collect();
-        match self {
-            Pipe::Sort(_) | Pipe::Head(_) | Pipe::Where(_) => before,
-            Pipe::Fields(fields) => Some(typed(fields)),
-            Pipe::Stats { aggregates, by } => {
-                let mut columns: Vec<String> = typed(by);
-                columns.extend(aggregates.iter().map(Aggregate::name));
-                Some(columns)
-            }
-            Pipe::Timechart { aggregates, by, .. } => {
-                let mut columns = vec![TIMECHART_COLUMN.to_string()];
-                columns.extend(by.iter().map(|f| f.typed.clone()));
-                columns.extend(aggregates.iter().map(Aggregate::name));
-                Some(columns)
-            }
-            Pipe::Top { fields, .. } => {
-                let mut columns: Vec<String> = typed(fields);
-                columns.push("count".into());
-                Some(columns)
-            }
-        }
-    }
 }
 
 /// Bucket width for a chart over `from .. to`: the narrowest round width that makes at most 120

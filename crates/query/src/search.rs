@@ -17,9 +17,18 @@ pub struct Request {
     pub from: Option<Micros>,
     /// First event time after the range, in microseconds since the epoch.
     pub to: Option<Micros>,
+    /// When it is asked, in microseconds since the epoch: what `now()` is.
+    pub now: Micros,
     /// Rows at most. With a limit events come newest first; without one they stream from the
     /// newest segment on, each in its own order.
     pub limit: Option<usize>,
+}
+
+impl Request {
+    /// A question over everything, without a limit.
+    pub fn new(plan: Plan, now: Micros) -> Self {
+        Self { plan, from: None, to: None, now, limit: None }
+    }
 }
 
 /// An answer that arrives piece by piece. Dropping it stops the work.

@@ -36,7 +36,9 @@ pub fn required(filter: &Filter) -> Vec<String> {
     match filter {
         Filter::Words(pattern) => words(pattern),
         Filter::And(parts) => parts.iter().flat_map(required).collect(),
-        Filter::All | Filter::Or(_) | Filter::Not(_) | Filter::Field(..) => Vec::new(),
+        Filter::All | Filter::Or(_) | Filter::Not(_) | Filter::Field(..) | Filter::Holds(_) => {
+            Vec::new()
+        }
     }
 }
 

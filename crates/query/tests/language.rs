@@ -47,12 +47,65 @@ fn query() -> impl Strategy<Value = String> {
         word().prop_map(|w| format!("| timechart span=90s sum({w})| head 3 | fields @timestamp")),
         word().prop_map(|w| format!("| sort -{w}, b asc | where {w}")),
         word().prop_map(|w| format!("| top {w} | sort count")),
+        expr().prop_map(|e| format!("| eval x = {e} | where {e} or x:1 | sort x")),
+        expr().prop_map(|e| format!("| where {e} | stats sum({e}), count() by lower(x)")),
+        (expr(), word()).prop_map(|(e, w)| format!("| where {e} and not ({e} or {w})")),
+        (word(), word()).prop_map(|(v, w)| format!("| rename {v} as {w} | dedup {w} | expand {w}")),
+        (leaf(), word()).prop_map(|(l, w)| format!(
+            "| join left {w} [ {l} | stats count() as \"n 1\" by {w} ] | tail 3"
+        )),
+        (leaf(), expr()).prop_map(|(l, e)| format!(
+            "| sequence by user within=5m [ {l} ] [ where {e} ] | transaction by user pause=90s"
+        )),
+        word().prop_map(|w| format!("| parse \"{w} * x\" as y from {w} | extract kv {w}")),
+        word().prop_map(|w| format!(
+            "| timechart span=1h avg({w}) as a | baseline a | outlier a | compare 7d"
+        )),
     ];
     (filter, pipes).prop_map(|(f, p)| format!("{f} {p}"))
 }
 
+fn expr() -> impl Strategy<Value = String> {
+    let value = prop_oneof![
+        "-?[0-9]{1,4}(\\.[0-9])?",
+        "[0-9]{1,2}[smhd]",
+        "[a-z]{1,3}",
+        Just("user.name".to_string()),
+        Just("'a-b c'".to_string()),
+        Just("\"a\\\"b \\\\\"".to_string()),
+        Just("null".to_string()),
+        Just("now()".to_string()),
+    ];
+    value.prop_recursive(4, 16, 3, |inner| {
+        let sign = prop_oneof![
+            Just("+"),
+            Just("-"),
+            Just("*"),
+            Just("/"),
+            Just("%"),
+            Just("="),
+            Just("=="),
+            Just("!="),
+            Just("<"),
+            Just(">="),
+            Just("and"),
+            Just("or"),
+        ];
+        prop_oneof![
+            (inner.clone(), sign, inner.clone()).prop_map(|(a, s, b)| format!("{a} {s} {b}")),
+            inner.clone().prop_map(|a| format!("({a})")),
+            inner.clone().prop_map(|a| format!("-{a}")),
+            inner.clone().prop_map(|a| format!("not {a}")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("if({a}, {b})")),
+            (inner.clone(), inner.clone()).prop_map(|(a, b)| format!("{a} in ({b}, 5)")),
+            inner.clone().prop_map(|a| format!("{a} like \"x*\"")),
+            inner.prop_map(|a| format!("matches({a}, /x\\/y|z/)")),
+        ]
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC{0,60}", pos in 0usize..80) {

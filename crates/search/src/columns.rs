@@ -9,7 +9,8 @@ use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME, ORIGINAL};
 use pugmark_query::check::TextCheck;
 use pugmark_query::plan::ATTRIBUTES_PREFIX;
-use pugmark_query::{FieldRef, Filter, Kind, Pipe, Plan, Target, Test};
+use pugmark_query::scope::{Place, Scope};
+use pugmark_query::{Aggregate, Expr, FieldRef, Filter, Kind, Named, Pipe, Plan, Target, Test};
 
 /// The column that holds the values of a field.
 pub(crate) fn name(target: &Target) -> String {
@@ -28,7 +29,7 @@ pub(crate) fn conflicts(id: FieldId, target: &Target, test: &Test) -> Option<(St
 
 /// All that the answer to `plan` is made of, once the store has applied the filter.
 pub(crate) fn of_plan(plan: &Plan) -> SchemaRef {
-    let mut columns = Columns::default();
+    let mut columns = Columns { fields: Vec::new(), scope: Scope::events() };
     if plan.kind() == Kind::Events {
         columns.fields = schema().fields().to_vec();
     }
@@ -36,16 +37,18 @@ pub(crate) fn of_plan(plan: &Plan) -> SchemaRef {
     columns.add(&Target::Column(EVENT_ID));
     for pipe in &plan.pipes {
         columns.pipe(pipe);
-        if pipe.makes_table() {
+        columns.scope = pipe.scope(columns.scope);
+        if !columns.scope.events {
             break;
         }
     }
     Arc::new(Schema::new(columns.fields))
 }
 
-#[derive(Default)]
 struct Columns {
     fields: Vec<Arc<Field>>,
+    /// What names stand for before the pipe.
+    scope: Scope,
 }
 
 impl Columns {
@@ -62,8 +65,28 @@ impl Columns {
         });
     }
 
+    fn field(&mut self, field: &FieldRef) {
+        if let Place::Event(target) = self.scope.find(field) {
+            self.add(target);
+        }
+    }
+
     fn all(&mut self, fields: &[FieldRef]) {
-        fields.iter().for_each(|field| self.add(&field.target));
+        fields.iter().for_each(|field| self.field(field));
+    }
+
+    fn expr(&mut self, expr: &Expr) {
+        let mut fields = Vec::new();
+        expr.fields(&mut fields);
+        fields.into_iter().for_each(|field| self.field(field));
+    }
+
+    fn named(&mut self, list: &[Named]) {
+        list.iter().for_each(|named| self.expr(&named.value));
+    }
+
+    fn figures(&mut self, figures: &[Aggregate]) {
+        figures.iter().flat_map(|figure| &figure.of).for_each(|of| self.expr(of));
     }
 
     fn filter(&mut self, filter: &Filter) {
@@ -73,11 +96,12 @@ impl Columns {
                 parts.iter().for_each(|part| self.filter(part));
             }
             Filter::Not(part) => self.filter(part),
-            Filter::Words(_) => self.add(&Target::Column(ORIGINAL)),
+            Filter::Words(_) => self.field(&FieldRef::new(ORIGINAL.name())),
+            Filter::Holds(expr) => self.expr(expr),
             Filter::Field(field, test) => {
-                self.add(&field.target);
-                if let Target::Column(id) = field.target
-                    && let Some((column, _)) = conflicts(id, &field.target, test)
+                self.field(field);
+                if let Place::Event(target @ Target::Column(id)) = self.scope.find(field)
+                    && let Some((column, _)) = conflicts(*id, target, test)
                 {
                     self.push(column, conflict::data_type);
                 }
@@ -88,17 +112,42 @@ impl Columns {
     fn pipe(&mut self, pipe: &Pipe) {
         match pipe {
             Pipe::Where(filter) => self.filter(filter),
-            Pipe::Head(_) => {}
-            Pipe::Sort(keys) => keys.iter().for_each(|key| self.add(&key.field.target)),
-            Pipe::Fields(fields) | Pipe::Top { fields, .. } => self.all(fields),
-            Pipe::Stats { aggregates, by } => {
-                self.all(by);
-                aggregates.iter().flat_map(|a| &a.field).for_each(|f| self.add(&f.target));
+            Pipe::Extend(list) => {
+                // Each is computed of what those before it left.
+                let before = self.scope.clone();
+                for named in list {
+                    self.expr(&named.value);
+                    let one = Pipe::Extend(vec![named.clone()]);
+                    self.scope = one.scope(self.scope.clone());
+                }
+                self.scope = before;
             }
-            Pipe::Timechart { aggregates, by, .. } => {
-                by.iter().for_each(|field| self.add(&field.target));
-                aggregates.iter().flat_map(|a| &a.field).for_each(|f| self.add(&f.target));
+            Pipe::Select(list) => self.named(list),
+            Pipe::Stats(stats) => {
+                self.named(&stats.by);
+                self.figures(&stats.figures);
             }
+            Pipe::Sort(keys) => keys.iter().for_each(|key| self.field(&key.field)),
+            Pipe::Dedup { by, .. } => self.all(by),
+            Pipe::Expand(field) => self.field(field),
+            Pipe::Lookup(lookup) => self.field(&lookup.key),
+            Pipe::Join(join) => join.on.iter().for_each(|(here, _)| self.field(here)),
+            Pipe::Transaction(transaction) => {
+                self.all(&transaction.by);
+                self.figures(&transaction.figures);
+            }
+            Pipe::Sequence(sequence) => {
+                self.all(&sequence.by);
+                sequence.steps.iter().for_each(|step| self.filter(step));
+            }
+            Pipe::Patterns(patterns) => self.all(&patterns.fields()),
+            Pipe::Head(_)
+            | Pipe::Tail(_)
+            | Pipe::Sample { .. }
+            | Pipe::Union(_)
+            | Pipe::Compare(_)
+            | Pipe::Baseline(_)
+            | Pipe::Outlier(_) => {}
         }
     }
 }
@@ -125,6 +174,14 @@ mod tests {
              attributes.y attributes.z",
         );
         check("* | timechart max(a) by b", "event_time event_id attributes.b attributes.a");
+        check(
+            "* | eval a = b + 1, c = a * 2 | where c > d | stats sum(a)",
+            "event_time event_id attributes.b attributes.d",
+        );
+        check(
+            "* | transaction values(x) by y | where duration > 1 | fields y",
+            "event_time event_id attributes.y attributes.x",
+        );
         let plan = pugmark_query::parse("x:1 | where y:1 source.port:22").unwrap();
         assert_eq!(of_plan(&plan).fields().len(), schema().fields().len() + 2);
     }

@@ -10,10 +10,14 @@ use arrow::buffer::BooleanBuffer;
 use pugmark_event::fields::ORIGINAL;
 use pugmark_event::time;
 use pugmark_query::check::{Check, TextCheck};
+use pugmark_query::eval::Cell;
+use pugmark_query::expr::Program;
+use pugmark_query::scope::Scope;
 use pugmark_query::words::{is_word, words};
-use pugmark_query::{Filter, Pattern, Target, Test};
+use pugmark_query::{Expr, Filter, Pattern, Target, Test};
 use pugmark_store::{AnyOf, Keep, Prune, PruneOp, PruneValue, RecordTest, Scan};
 
+use crate::cells::Cells;
 use crate::columns;
 use crate::prune::Conditions;
 use crate::values::Values;
@@ -94,6 +98,32 @@ enum Node {
     Or(Vec<Node>),
     Not(Box<Node>),
     Leaf(Leaf),
+    Holds(Holds),
+}
+
+/// An expression that is true.
+#[derive(Debug)]
+struct Holds {
+    program: Program,
+    /// The columns of its fields, in the order of their numbers.
+    columns: Vec<String>,
+}
+
+impl Holds {
+    fn new(expr: &Expr) -> Result<Self, String> {
+        let program = Program::new(expr, &Scope::events())?;
+        let columns = program.fields().iter().map(|field| columns::name(&field.target)).collect();
+        Ok(Self { program, columns })
+    }
+
+    fn passes(&self, batch: &RecordBatch, open: &BooleanBuffer) -> BooleanBuffer {
+        let column = |name: &String| batch.column_by_name(name).map_or(Cells::Other, Cells::of);
+        let columns: Vec<Cells<'_>> = self.columns.iter().map(column).collect();
+        rows_of(open, |row| {
+            let cell = |field: usize| columns.get(field).map_or(Cell::Null, |c| c.cell(row));
+            self.program.run(&cell).is_true()
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -136,6 +166,7 @@ impl Node {
                 conflicts: None,
             }),
             Filter::Field(field, test) => Node::Leaf(Leaf::new(&field.target, test)?),
+            Filter::Holds(expr) => Node::Holds(Holds::new(expr)?),
         })
     }
 
@@ -152,14 +183,19 @@ impl Node {
             }
             Node::Not(part) => part.cost(),
             Node::Leaf(leaf) => leaf.cost(),
+            Node::Holds(_) => 3,
         }
     }
 
-    fn leaves<'a>(&'a self, found: &mut Vec<&'a Leaf>) {
+    fn names(&self, found: &mut Vec<String>) {
         match self {
-            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|p| p.leaves(found)),
-            Node::Not(part) => part.leaves(found),
-            Node::Leaf(leaf) => found.push(leaf),
+            Node::And(parts) | Node::Or(parts) => parts.iter().for_each(|p| p.names(found)),
+            Node::Not(part) => part.names(found),
+            Node::Leaf(leaf) => {
+                found.push(leaf.column.clone());
+                found.extend(leaf.conflicts.iter().map(|(column, _)| column.clone()));
+            }
+            Node::Holds(holds) => found.extend(holds.columns.iter().cloned()),
         }
     }
 
@@ -189,21 +225,15 @@ impl Node {
             }
             Node::Not(part) => open & &!&part.passes(batch, open),
             Node::Leaf(leaf) => leaf.passes(batch, open),
+            Node::Holds(holds) => holds.passes(batch, open),
         }
     }
 }
 
 impl Keep for Node {
     fn columns(&self) -> Vec<String> {
-        let mut leaves = Vec::new();
-        self.leaves(&mut leaves);
-        let mut names: Vec<String> = leaves
-            .into_iter()
-            .flat_map(|leaf| {
-                let conflicts = leaf.conflicts.iter().map(|(column, _)| column.clone());
-                std::iter::once(leaf.column.clone()).chain(conflicts)
-            })
-            .collect();
+        let mut names = Vec::new();
+        self.names(&mut names);
         names.sort_unstable();
         names.dedup();
         names
@@ -301,7 +331,7 @@ fn tested(check: &Check, column: &ArrayRef, open: &BooleanBuffer) -> BooleanBuff
 /// What every event has that passes.
 fn conditions(filter: &Filter) -> Result<Conditions, String> {
     Ok(match filter {
-        Filter::All | Filter::Not(_) => Conditions::default(),
+        Filter::All | Filter::Not(_) | Filter::Holds(_) => Conditions::default(),
         Filter::And(parts) => {
             let mut all = Conditions::default();
             for part in parts {

@@ -14,6 +14,7 @@ use datafusion::logical_expr::{
 };
 use pugmark_event::time::{self, Micros};
 use pugmark_query::check::{Number, TextCheck};
+use pugmark_query::functions::{UTC, start_of};
 
 fn signature() -> Signature {
     Signature::any(1, Volatility::Immutable)
@@ -110,6 +111,10 @@ impl ScalarUDFImpl for TextTest {
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 let times = values.as_primitive::<TimestampMicrosecondType>();
                 passes(&|row| check.matches(&time::format(times.value(row))))
+            }
+            DataType::Boolean => {
+                let bools = values.as_boolean();
+                passes(&|row| check.matches(if bools.value(row) { "true" } else { "false" }))
             }
             other => return exec_err!("a {other} value has no text to test"),
         };
@@ -221,6 +226,12 @@ impl ScalarUDFImpl for AsNumber {
                     numbers.append_option(long.map(|l| l as f64));
                 }
             }
+            DataType::Float64 => return Ok(ColumnarValue::Array(values)),
+            DataType::Boolean => {
+                for bool in values.as_boolean() {
+                    numbers.append_option(bool.map(|b| f64::from(u8::from(b))));
+                }
+            }
             _ => numbers.append_nulls(values.len()),
         }
         Ok(ColumnarValue::Array(Arc::new(numbers.finish())))
@@ -257,7 +268,7 @@ impl ScalarUDFImpl for Bucket {
             return exec_err!("a bucket is of a time, not of {}", values.data_type());
         };
         let starts: PrimitiveArray<TimestampMicrosecondType> =
-            times.unary(|t| t.div_euclid(self.span).saturating_mul(self.span));
+            times.unary(|t| start_of(t, self.span, UTC));
         Ok(ColumnarValue::Array(Arc::new(starts.with_timezone("UTC"))))
     }
 }

@@ -1,32 +1,28 @@
 //! Tables of groups without DataFusion: the pipe that groups, and what follows it.
 
-use std::sync::Arc;
-
-use arrow::array::Array;
-use arrow::array::{
-    ArrayRef, Float64Array, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
-    TimestampMicrosecondArray,
-};
-use arrow::datatypes::{Field, Schema};
-use arrow::error::ArrowError;
+use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::fields::EVENT_ID;
 use pugmark_event::time::Micros;
-use pugmark_query::eval::{self, Cell, Table};
-use pugmark_query::{Filter, Pipe, Request, SearchError, span_for};
+use pugmark_query::eval::{self, Known, Rows, Table};
+use pugmark_query::scope::Scope;
+use pugmark_query::{Filter, Pipe, Plan, Request, SearchError};
 use pugmark_store::{Scan, ScanPart, Snapshot};
 
+use crate::cells;
 use crate::filter::Predicate;
-use crate::groups::{Grouping, Groups, Shape};
-use crate::table::range;
+use crate::groups::{Grouping, Groups};
+use crate::others::Others;
 use crate::workers::{self, Room, Waiting, failed};
 
 /// A question for a table of groups.
-#[derive(Debug)]
 pub(crate) struct Grouped {
     predicate: Predicate,
-    pipe: Pipe,
-    after: Vec<Pipe>,
+    grouping: Grouping,
+    plan: Plan,
+    /// The number of the pipe that groups.
+    place: usize,
+    others: Others,
     from: Option<Micros>,
     to: Option<Micros>,
     limit: Option<usize>,
@@ -52,21 +48,24 @@ impl Share {
 }
 
 impl Grouped {
-    /// `None` for any other question.
-    pub(crate) fn new(request: &Request) -> Option<Self> {
+    /// `None` for any other question. The plan has everything bound.
+    pub(crate) fn new(request: &Request, others: &Others) -> Option<Self> {
         let mut filters = vec![request.plan.filter.clone()];
-        let mut pipes = request.plan.pipes.iter();
-        let pipe = loop {
+        let mut pipes = request.plan.pipes.iter().enumerate();
+        let (place, stats) = loop {
             match pipes.next()? {
-                Pipe::Where(filter) => filters.push(filter.clone()),
-                pipe => break pipe,
+                (_, Pipe::Where(filter)) => filters.push(filter.clone()),
+                (place, Pipe::Stats(stats)) => break (place, stats),
+                _ => return None,
             }
         };
-        Grouping::new(pipe, 1)?;
+        let grouping = Grouping::new(stats, &request.plan.pipes[place + 1..])?;
         Some(Self {
             predicate: Predicate::new(&Filter::And(filters)).ok()?,
-            pipe: pipe.clone(),
-            after: pipes.cloned().collect(),
+            grouping,
+            plan: request.plan.clone(),
+            place,
+            others: others.clone(),
             from: request.from,
             to: request.to,
             limit: request.limit,
@@ -76,16 +75,13 @@ impl Grouped {
     /// The answer; `None` when there are too many groups for this way.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or a table that is asked for is not there.
     pub(crate) async fn run(
         &self,
         snapshot: &Snapshot,
         room: &Room,
     ) -> Result<Option<RecordBatch>, SearchError> {
-        let (first, last) = range(snapshot, self.from, self.to).unwrap_or_default();
-        let span = span_for(first, last.saturating_add(1));
-        let Some(grouping) = Grouping::new(&self.pipe, span) else { return Ok(None) };
-        let mut columns = grouping.columns();
+        let mut columns = self.grouping.columns();
         if columns.is_empty() {
             columns.push(EVENT_ID.column().to_string());
         }
@@ -97,31 +93,26 @@ impl Grouped {
             ..Scan::default()
         };
         self.predicate.apply(&mut scan);
-        let start = || Share { groups: Some(Groups::new(&grouping)), memory: room.reserve() };
-        let step = step(grouping.clone());
+        let start = || Share { groups: Some(Groups::new(&self.grouping)), memory: room.reserve() };
+        let step = step(self.grouping.clone());
         let parts = snapshot.scan(scan);
         let shares = workers::each(parts, room.threads, start, step).await?;
-        let Some(Share { groups: Some(groups), memory: _memory }) = merge(&grouping, shares) else {
-            return Ok(None);
-        };
-        let table = Table {
-            columns: self.pipe.columns(None).unwrap_or_default(),
-            rows: groups.finish(&grouping),
-        };
-        let batch = self.shown(table, grouping.shapes());
+        let Some(share) = merge(&self.grouping, shares) else { return Ok(None) };
+        let Share { groups: Some(groups), memory: _memory } = share else { return Ok(None) };
+        let table = self.shown(groups.finish(&self.grouping))?;
+        let batch = cells::batch(&table);
         batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
     }
 
-    fn shown(&self, mut table: Table, mut shapes: Vec<Shape>) -> Result<RecordBatch, ArrowError> {
-        for pipe in &self.after {
-            if let Pipe::Fields(fields) = pipe {
-                let places = fields.iter().map(|field| field.find(&table.columns));
-                shapes = places.map(|at| at.map_or(Shape::Text, |at| shapes[at])).collect();
-            }
-            table = eval::on_table(pipe, table);
-        }
+    /// The groups taken through the pipes that follow.
+    fn shown(&self, groups: Vec<Vec<eval::Cell>>) -> Result<Table, SearchError> {
+        let scope = self.plan.pipes[self.place].scope(Scope::events());
+        let rows = Rows::of_table(scope.columns, groups);
+        let known: &dyn Known = &self.others;
+        let table = eval::after(&self.plan, self.place + 1, rows, known);
+        let mut table = table.map_err(SearchError::Failed)?;
         table.rows.truncate(self.limit.unwrap_or(usize::MAX));
-        batch(&table, &shapes)
+        Ok(table)
     }
 }
 
@@ -168,54 +159,5 @@ fn step(
             }
         }
         Ok(())
-    }
-}
-
-/// Cells as columns.
-fn batch(table: &Table, shapes: &[Shape]) -> Result<RecordBatch, ArrowError> {
-    let mut fields = Vec::new();
-    let mut arrays: Vec<ArrayRef> = Vec::new();
-    for (place, (name, shape)) in table.columns.iter().zip(shapes).enumerate() {
-        let array = column(&table.rows, place, *shape);
-        fields.push(Field::new(name, array.data_type().clone(), true));
-        arrays.push(array);
-    }
-    let options = RecordBatchOptions::new().with_row_count(Some(table.rows.len()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)
-}
-
-fn column(rows: &[Vec<Cell>], place: usize, shape: Shape) -> ArrayRef {
-    let cells = rows.iter().map(|row| row.get(place));
-    let longs = |cells: &dyn Fn(&Cell) -> Option<i64>| -> Vec<Option<i64>> {
-        rows.iter().map(|row| row.get(place).and_then(cells)).collect()
-    };
-    match shape {
-        Shape::Text => Arc::new(
-            cells
-                .map(|cell| match cell {
-                    Some(Cell::Text(text)) => Some(text.as_str()),
-                    _ => None,
-                })
-                .collect::<StringArray>(),
-        ),
-        Shape::Long => Arc::new(Int64Array::from(longs(&|cell| match cell {
-            Cell::Long(long) => Some(*long),
-            _ => None,
-        }))),
-        Shape::Float => Arc::new(
-            cells
-                .map(|cell| match cell {
-                    Some(Cell::Float(float)) => Some(*float),
-                    _ => None,
-                })
-                .collect::<Float64Array>(),
-        ),
-        Shape::Time => {
-            let times = longs(&|cell| match cell {
-                Cell::Time(time) => Some(*time),
-                _ => None,
-            });
-            Arc::new(TimestampMicrosecondArray::from(times).with_timezone("UTC"))
-        }
     }
 }

@@ -14,11 +14,15 @@ use pugmark_event::fields::{EVENT_TIME, Kind};
 use pugmark_event::time::Micros;
 use pugmark_query::check::Number;
 use pugmark_query::eval::{Cell, order};
-use pugmark_query::{Aggregate, FieldRef, Function, Pipe, Target};
+use pugmark_query::functions::{UTC, start_of};
+use pugmark_query::pipes::Stats;
+use pugmark_query::scope::Scope;
+use pugmark_query::{Aggregate, Expr, Filter, Function, Named, Pipe, Target, Test};
 use pugmark_store::Counts;
 
 use crate::columns;
 use crate::intern::{Interner, NULL, Of};
+use crate::plan::span_of;
 use crate::values::Values;
 
 /// The most frequent groups are merged by themselves when they are at most one in so many.
@@ -29,9 +33,49 @@ const CANDIDATES_SHARE: usize = 4;
 pub(crate) struct Grouping {
     keys: Vec<Key>,
     figures: Vec<Figure>,
-    /// Of [`Pipe::Top`]: how many groups, and whether the rarest. Groups without a key are left
-    /// out.
-    top: Option<(usize, bool)>,
+    /// How many of the most frequent groups are wanted, or of the rarest, where that is all.
+    top: Option<Top>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Top {
+    rows: usize,
+    rare: bool,
+    /// Whether groups without a key are left out.
+    present: bool,
+}
+
+impl Top {
+    /// What the pipes after the groups leave of them.
+    fn of(stats: &Stats, after: &[Pipe]) -> Option<Self> {
+        let (present, after) = match after {
+            [Pipe::Where(filter), after @ ..] => (Top::is_present(stats, filter)?, after),
+            after => (false, after),
+        };
+        let [Pipe::Sort(keys), Pipe::Head(rows), ..] = after else { return None };
+        let [key] = keys.as_slice() else { return None };
+        let counts = |figure: &Aggregate| {
+            figure.function == Function::Count
+                && figure.of.is_none()
+                && figure.name() == key.field.typed
+        };
+        let counted = stats.figures.iter().any(counts);
+        counted.then_some(Top { rows: *rows, rare: !key.descending, present })
+    }
+
+    /// True when a filter asks for the keys and nothing else.
+    fn is_present(stats: &Stats, filter: &Filter) -> Option<bool> {
+        let parts = match filter {
+            Filter::And(parts) => parts.as_slice(),
+            one => std::slice::from_ref(one),
+        };
+        let asks = |key: &Named| {
+            parts.iter().any(|part| {
+                matches!(part, Filter::Field(field, Test::Exists) if field.typed == key.name)
+            })
+        };
+        (parts.len() == stats.by.len() && stats.by.iter().all(asks)).then_some(true)
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -66,28 +110,13 @@ enum Figure {
 }
 
 impl Grouping {
-    /// That of a pipe over events, if it is one that can be done here; `span` is the width of
-    /// buckets where the pipe says none.
-    pub(crate) fn new(pipe: &Pipe, span: Micros) -> Option<Self> {
-        let all_keys = |fields: &[FieldRef]| fields.iter().map(Key::of).collect::<Option<Vec<_>>>();
-        let figures = |list: &[Aggregate]| list.iter().map(Figure::of).collect::<Option<Vec<_>>>();
-        Some(match pipe {
-            Pipe::Stats { aggregates, by } => {
-                Self { keys: all_keys(by)?, figures: figures(aggregates)?, top: None }
-            }
-            Pipe::Timechart { span: given, aggregates, by } => {
-                let mut keys = vec![Key::Bucket(given.unwrap_or(span).max(1))];
-                if let Some(field) = by {
-                    keys.push(Key::of(field)?);
-                }
-                Self { keys, figures: figures(aggregates)?, top: None }
-            }
-            Pipe::Top { rows, fields, rare } => Self {
-                keys: all_keys(fields)?,
-                figures: vec![Figure::Rows],
-                top: Some((*rows, *rare)),
-            },
-            Pipe::Sort(_) | Pipe::Head(_) | Pipe::Fields(_) | Pipe::Where(_) => return None,
+    /// That of a pipe over events, if it is one that can be done here; `after` are the pipes
+    /// behind it.
+    pub(crate) fn new(stats: &Stats, after: &[Pipe]) -> Option<Self> {
+        Some(Self {
+            keys: stats.by.iter().map(|key| Key::of(&key.value)).collect::<Option<_>>()?,
+            figures: stats.figures.iter().map(Figure::of).collect::<Option<_>>()?,
+            top: Top::of(stats, after),
         })
     }
 
@@ -117,39 +146,6 @@ impl Grouping {
             _ => None,
         }
     }
-
-    /// The shape of each column of the table.
-    pub(crate) fn shapes(&self) -> Vec<Shape> {
-        let keys = self.keys.iter().map(|key| match key {
-            Key::Column(_, of) => Shape::of(*of),
-            Key::Bucket(_) => Shape::Time,
-        });
-        let figures = self.figures.iter().map(|figure| match figure {
-            Figure::Rows | Figure::Present(_) | Figure::Distinct { .. } => Shape::Long,
-            Figure::Sum { .. } | Figure::Number { .. } => Shape::Float,
-            Figure::Value { of, .. } => Shape::of(*of),
-        });
-        keys.chain(figures).collect()
-    }
-}
-
-/// What a column of an answer holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
-    Text,
-    Long,
-    Float,
-    Time,
-}
-
-impl Shape {
-    fn of(of: Of) -> Self {
-        match of {
-            Of::Text => Shape::Text,
-            Of::Long => Shape::Long,
-            Of::Time => Shape::Time,
-        }
-    }
 }
 
 /// What the cells of a field are; bytes are left to the general path.
@@ -166,27 +162,40 @@ fn of_target(target: &Target) -> Option<Of> {
 }
 
 impl Key {
-    fn of(field: &FieldRef) -> Option<Self> {
+    fn of(value: &Expr) -> Option<Self> {
+        if let Some((field, span)) = span_of(value, &Scope::events()) {
+            let is_time = field.target == Target::Column(EVENT_TIME);
+            return is_time.then_some(Key::Bucket(span));
+        }
+        let field = value.field()?;
         Some(Key::Column(columns::name(&field.target), of_target(&field.target)?))
     }
 }
 
 impl Figure {
-    fn of(aggregate: &Aggregate) -> Option<Self> {
-        let Some(field) = &aggregate.field else { return Some(Figure::Rows) };
+    fn of(figure: &Aggregate) -> Option<Self> {
+        let Some(of) = &figure.of else {
+            return (figure.function == Function::Count).then_some(Figure::Rows);
+        };
+        let field = of.field()?;
         let (column, of) = (columns::name(&field.target), of_target(&field.target)?);
         let number = matches!(field.target, Target::Attribute(_));
-        let greatest = aggregate.function == Function::Max;
-        Some(match aggregate.function {
+        let greatest = figure.function == Function::Max;
+        Some(match figure.function {
             Function::Count => Figure::Present(column),
             Function::Sum => Figure::Sum { column, mean: false },
             Function::Avg => Figure::Sum { column, mean: true },
             Function::Min | Function::Max if number => Figure::Number { column, greatest },
             Function::Min | Function::Max => Figure::Value { column, of, greatest },
             Function::Distinct => Figure::Distinct { column, of },
-            // Exact percentiles hold all values; the general path estimates. Order by time is
-            // kept there too.
-            Function::Percentile(_) | Function::First | Function::Last => return None,
+            // Exact percentiles and lists hold all values; the general path estimates, or may use
+            // temporary files. Order by time is kept there too.
+            Function::Percentile(_)
+            | Function::First
+            | Function::Last
+            | Function::Stdev
+            | Function::Values
+            | Function::Rate(_) => return None,
         })
     }
 
@@ -443,7 +452,10 @@ impl Groups {
     /// groups need not be looked up in other shares (Cao and Wang, Efficient top-K query
     /// calculation in distributed networks, PODC 2004).
     pub(crate) fn most_frequent(grouping: &Grouping, shares: &[&Groups]) -> Option<Groups> {
-        let (Some((first, false)), Some(_)) = (grouping.top, grouping.counted()) else {
+        // Which groups are among the first is known of those with a key alone.
+        let (Some(Top { rows: first, rare: false, present: true }), Some(_)) =
+            (grouping.top, grouping.counted())
+        else {
             return None;
         };
         let last = shares.iter().map(|share| share.last_of_first(first)).max()?;
@@ -494,8 +506,8 @@ impl Groups {
         let mut found: Vec<u32> = (0..self.rows.len() as u32)
             .filter(|g| self.rows[*g as usize] > 0 || grouping.keys.is_empty())
             .collect();
-        if let Some((rows, rare)) = grouping.top {
-            found.retain(|group| !self.lacks_key(*group));
+        if let Some(Top { rows, rare, present }) = grouping.top {
+            found.retain(|group| !present || !self.lacks_key(*group));
             self.cut(&mut found, rows, rare);
         }
         let ranks: Vec<Ranks<'_>> =
@@ -506,17 +518,7 @@ impl Groups {
             let each = ranks.iter().zip(a.iter().zip(b)).map(|(rank, (a, b))| rank.order(*a, *b));
             each.fold(Ordering::Equal, Ordering::then)
         };
-        match grouping.top {
-            None => groups.sort_unstable_by(|a, b| by_keys(&a.1, &b.1)),
-            Some((rows, rare)) => {
-                groups.sort_unstable_by(|a, b| {
-                    let counts = self.rows[a.0 as usize].cmp(&self.rows[b.0 as usize]);
-                    let counts = if rare { counts } else { counts.reverse() };
-                    counts.then_with(|| by_keys(&a.1, &b.1))
-                });
-                groups.truncate(rows);
-            }
-        }
+        groups.sort_unstable_by(|a, b| by_keys(&a.1, &b.1));
         let mut distinct: Vec<Option<Vec<i64>>> = Vec::new();
         for state in &self.states {
             distinct.push(state.distinct(self.rows.len()));
@@ -550,7 +552,7 @@ fn number_rows(key: &Key, interner: &mut Interner, batch: &RecordBatch, numbers:
             let starts = times.values().iter().map(|time| {
                 let start = match bucket {
                     Some(start) if *time >= start && time.saturating_sub(start) < *span => start,
-                    _ => time.div_euclid(*span).saturating_mul(*span),
+                    _ => start_of(*time, *span, UTC),
                 };
                 bucket = Some(start);
                 Some(start)
@@ -769,7 +771,8 @@ mod tests {
     use arrow::compute::cast;
     use arrow::datatypes::{DataType, Field, Schema};
     use pugmark_event::{Batch, BatchBuilder, Value};
-    use pugmark_query::eval;
+    use pugmark_query::Plan;
+    use pugmark_query::eval::{self, Nothing, Rows, World};
     use std::sync::Arc;
 
     const NOW: Micros = 1_795_428_000_000_000;
@@ -812,13 +815,21 @@ mod tests {
         RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
     }
 
+    fn grouping(plan: &Plan) -> Option<Grouping> {
+        match plan.pipes.as_slice() {
+            [Pipe::Stats(stats), after @ ..] => Grouping::new(stats, after),
+            _ => None,
+        }
+    }
+
     /// Plain text, dictionaries, one thread and two all answer as the evaluator does.
     #[track_caller]
     fn check(query: &str) {
         let plan = pugmark_query::parse(query).unwrap_or_else(|e| panic!("{query}: {e:?}"));
         let batches: Vec<Batch> = (0..4).map(events).collect();
-        let expected = eval::run(&plan, &batches, None).rows;
-        let grouping = Grouping::new(&plan.pipes[0], 60_000_000).unwrap();
+        let world = World { batches: &batches, tables: &Nothing, from: None, to: None, now: 0 };
+        let expected = eval::run(&plan, &world, None).unwrap().rows;
+        let grouping = grouping(&plan).unwrap();
         let (mut one, mut two) = (Groups::new(&grouping), Groups::new(&grouping));
         for (i, batch) in batches.iter().enumerate() {
             let columns = batch.columns();
@@ -827,7 +838,10 @@ mod tests {
         }
         one.merge(&grouping, &two);
         assert!(one.bytes() > 0);
-        assert_eq!(one.finish(&grouping), expected, "{query}");
+        let rows =
+            Rows::of_table(plan.pipes[0].scope(Scope::events()).columns, one.finish(&grouping));
+        let found = eval::after(&plan, 1, rows, &Nothing).unwrap();
+        assert_eq!(found.rows, expected, "{query}");
     }
 
     #[test]
@@ -862,7 +876,7 @@ mod tests {
         // Three threads, and one that had nothing to do.
         let check = |query: &str, values: u64, rows: u64, few: bool| {
             let plan = pugmark_query::parse(query).unwrap();
-            let grouping = Grouping::new(&plan.pipes[0], 1).unwrap();
+            let grouping = grouping(&plan).unwrap();
             let shares = || (0..3).map(|i| share(&grouping, values + i, rows, 7919 * i + 1));
             let mut all = Groups::new(&grouping);
             shares().for_each(|share| all.merge(&grouping, &share));
@@ -890,7 +904,7 @@ mod tests {
     fn nothing_is_one_row_only_without_keys() {
         for (query, rows) in [("* | stats count(), max(x)", 1), ("* | stats count() by x", 0)] {
             let plan = pugmark_query::parse(query).unwrap();
-            let grouping = Grouping::new(&plan.pipes[0], 1).unwrap();
+            let grouping = grouping(&plan).unwrap();
             assert_eq!(Groups::new(&grouping).finish(&grouping).len(), rows, "{query}");
         }
     }
@@ -899,7 +913,7 @@ mod tests {
     fn what_is_left_to_the_general_way() {
         for query in ["* | stats p95(x)", "* | stats first(x)", "* | head 3", "* | fields x"] {
             let plan = pugmark_query::parse(query).unwrap();
-            assert!(Grouping::new(&plan.pipes[0], 1).is_none(), "{query}");
+            assert!(grouping(&plan).is_none(), "{query}");
         }
     }
 }

@@ -5,7 +5,9 @@
 //!
 //! Floor 4, and the only crate that names datafusion: none of its types leaves this crate.
 
+mod cells;
 mod columns;
+mod computed;
 mod error;
 mod filter;
 mod functions;
@@ -13,12 +15,14 @@ mod grouped;
 mod groups;
 mod intern;
 mod newest;
+mod others;
 mod plan;
 mod prune;
 mod scan;
 mod sql;
 mod table;
 mod values;
+mod whole;
 mod workers;
 
 use std::sync::Arc;
@@ -34,12 +38,16 @@ use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use pugmark_event::batch::schema;
 use pugmark_event::json;
-use pugmark_query::{Answer, Kind, Request, Search, SearchError};
+use pugmark_event::time::Micros;
+use pugmark_query::eval::{NoTables, Table, Tables};
+use pugmark_query::scope::Scope;
+use pugmark_query::{Answer, Kind, Pipe, Request, Search, SearchError};
 use pugmark_store::{Snapshot, Store};
 
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
 use crate::newest::Newest;
+use crate::others::Others;
 use crate::table::EventsTable;
 use crate::workers::Room;
 
@@ -68,8 +76,13 @@ pub struct StoreSearch {
     /// What all questions share of DataFusion: functions, rules and memory. Made once, since
     /// making it takes longer than most questions do.
     state: Arc<SessionState>,
+    /// Tables that `lookup` asks.
+    tables: Arc<dyn Tables>,
     room: Room,
 }
+
+/// Rows of a question inside of another.
+const INNER_ROWS_MAX: usize = 1_000_000;
 
 impl std::fmt::Debug for StoreSearch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -80,7 +93,7 @@ impl std::fmt::Debug for StoreSearch {
 /// A question that needs no DataFusion.
 enum Direct {
     Newest(Newest),
-    Grouped(Grouped),
+    Grouped(Box<Grouped>),
 }
 
 impl StoreSearch {
@@ -102,7 +115,12 @@ impl StoreSearch {
             .with_default_features()
             .build();
         let room = Room { threads, pool: runtime.memory_pool.clone() };
-        Self { store, state: Arc::new(state), room }
+        Self { store, state: Arc::new(state), tables: Arc::new(NoTables), room }
+    }
+
+    /// The same with tables for `lookup`.
+    pub fn with_tables(self, tables: Arc<dyn Tables>) -> Self {
+        Self { tables, ..self }
     }
 
     /// A context of its own for every question: tables and settings never mix.
@@ -112,23 +130,16 @@ impl StoreSearch {
         SessionContext::new_with_state(state.with_catalog_list(catalogs).build())
     }
 
-    /// Answers with DataFusion.
-    async fn general(&self, request: &Request) -> Result<Answer, SearchError> {
-        let columns = columns::of_plan(&request.plan);
-        let table = EventsTable::new(self.store.snapshot(), request.from, request.to, columns);
-        let frame = plan::frame(&self.context(), table, request)?;
-        answer(frame, request.plan.kind(), Asked::Plan).await
-    }
-
-    async fn direct(
-        self,
-        request: Request,
-        direct: Direct,
-        snapshot: Snapshot,
-    ) -> Result<BoxStream<'static, Result<RecordBatch, SearchError>>, SearchError> {
+    /// The rows that answer `request`, whose plan has everything bound.
+    async fn rows(&self, request: &Request, snapshot: &Snapshot) -> Result<Found, SearchError> {
+        let others = self.others(request, snapshot).await?;
+        let newest = Newest::new(request).map(Direct::Newest);
+        let direct =
+            newest.or_else(|| Grouped::new(request, &others).map(|g| Direct::Grouped(Box::new(g))));
         let found = match direct {
-            Direct::Newest(newest) => newest.run(&snapshot, &self.room).await?,
-            Direct::Grouped(grouped) => grouped.run(&snapshot, &self.room).await?,
+            Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room).await?,
+            Some(Direct::Grouped(grouped)) => grouped.run(snapshot, &self.room).await?,
+            None => None,
         };
         match found {
             // A table has a batch even without rows, a list of events has none.
@@ -136,38 +147,101 @@ impl StoreSearch {
                 Ok(stream::empty().boxed())
             }
             Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
-            None => Ok(self.general(&request).await?.rows),
+            None => self.general(request, snapshot, &others).await,
         }
     }
+
+    /// Answers with DataFusion, and with the plain evaluator from a pipe on that needs all rows.
+    async fn general(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        others: &Others,
+    ) -> Result<Found, SearchError> {
+        let plan = &request.plan;
+        let columns = columns::of_plan(plan);
+        let table = EventsTable::new(snapshot.clone(), request.from, request.to, columns);
+        let whole = plan.pipes.iter().position(Pipe::is_whole);
+        let pipes = &plan.pipes[..whole.unwrap_or(plan.pipes.len())];
+        let mut rows = plan::events(&self.context(), table, plan)?;
+        for pipe in pipes {
+            rows = rows.pipe(pipe, others)?;
+        }
+        let Some(place) = whole else {
+            let frame = rows.finish(request.limit)?;
+            return stream_of(frame, Asked::Plan).await.map(|(_, rows)| rows);
+        };
+        let mut table = whole::run(rows, plan, place, others, self.room.reserve()).await?;
+        table.rows.truncate(request.limit.unwrap_or(usize::MAX));
+        let batch = cells::batch(&table).map_err(|e| SearchError::Failed(e.to_string()))?;
+        Ok(stream::iter([Ok(batch)]).boxed())
+    }
+
+    /// Asks the questions inside of `request`, over the same snapshot.
+    async fn others(&self, request: &Request, snapshot: &Snapshot) -> Result<Others, SearchError> {
+        let mut answers = Vec::new();
+        for (plan, shift) in others::inner(&request.plan) {
+            if shift > 0 && (request.from.is_none() || request.to.is_none()) {
+                let message = "`compare` needs a time range with a start and an end";
+                return Err(plan::bad_query(message.to_string()));
+            }
+            let moved = |bound: Option<Micros>| bound.map(|bound| bound.saturating_sub(shift));
+            let asked = Request {
+                plan,
+                from: moved(request.from),
+                to: moved(request.to),
+                limit: Some(INNER_ROWS_MAX + 1),
+                now: request.now,
+            };
+            let columns = asked.plan.scope().columns;
+            let found = Box::pin(self.rows(&asked, snapshot)).await?;
+            let mut memory = self.room.reserve();
+            let rows = whole::collect(found, &mut memory).await?;
+            answers.push(((asked.plan, shift), Table { columns, rows }));
+        }
+        Ok(Others::new(&request.plan, &*self.tables, answers))
+    }
 }
+
+/// The rows of an answer as they are found.
+type Found = BoxStream<'static, Result<RecordBatch, SearchError>>;
 
 #[async_trait]
 impl Search for StoreSearch {
     async fn search(&self, request: Request) -> Result<Answer, SearchError> {
-        let newest = Newest::new(&request).map(Direct::Newest);
-        let direct = newest.or_else(|| Grouped::new(&request).map(Direct::Grouped));
-        let Some(direct) = direct else { return self.general(&request).await };
+        let snapshot = self.store.snapshot();
+        let range = table::range(&snapshot, request.from, request.to).unwrap_or_default();
+        let request = Request { plan: request.plan.bound(request.now, range), ..request };
         let kind = request.plan.kind();
-        let columns = match request.plan.table_columns() {
-            Some(columns) => columns.iter().map(|c| json::name(c).to_string()).collect(),
-            None => schema().fields().iter().map(|f| json::name(f.name()).to_string()).collect(),
-        };
-        let found = self.clone().direct(request, direct, self.store.snapshot());
+        let names = shown(&request.plan.scope());
+        let this = self.clone();
+        let found = async move { this.rows(&request, &snapshot).await };
         let rows = stream::once(found).try_flatten().boxed();
-        Ok(Answer { kind, columns, rows })
+        Ok(Answer { kind, columns: names, rows })
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
         let table = EventsTable::new(self.store.snapshot(), None, None, schema());
         let frame = sql::frame(&self.context(), table, sql, limit).await?;
-        answer(frame, Kind::Table, Asked::Sql).await
+        let (columns, rows) = stream_of(frame, Asked::Sql).await?;
+        Ok(Answer { kind: Kind::Table, columns, rows })
     }
 }
 
-async fn answer(frame: DataFrame, kind: Kind, asked: Asked) -> Result<Answer, SearchError> {
+/// The names of the columns as they are shown.
+fn shown(scope: &Scope) -> Vec<String> {
+    let names = scope.names();
+    let stored = if scope.events { plan::stored(scope) } else { Vec::new() };
+    let mut columns: Vec<String> =
+        stored.iter().map(|column| json::name(column).to_string()).collect();
+    columns.extend(names.iter().map(|name| json::name(name).to_string()));
+    columns
+}
+
+/// The rows of a frame, and the names of their columns.
+async fn stream_of(frame: DataFrame, asked: Asked) -> Result<(Vec<String>, Found), SearchError> {
     let stream = frame.execute_stream().await.map_err(|e| search_error(&e, asked))?;
     let empty = RecordBatch::new_empty(stream.schema());
     let columns = json::names(&empty).into_iter().map(str::to_string).collect();
-    let rows = stream.map(move |batch| batch.map_err(|e| search_error(&e, asked))).boxed();
-    Ok(Answer { kind, columns, rows })
+    Ok((columns, stream.map(move |batch| batch.map_err(|e| search_error(&e, asked))).boxed()))
 }

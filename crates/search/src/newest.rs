@@ -17,7 +17,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::batch::schema;
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME};
 use pugmark_event::time::Micros;
-use pugmark_query::{FieldRef, Filter, Pipe, Request, SearchError, Target};
+use pugmark_query::{FieldRef, Filter, Named, Pipe, Request, SearchError, Target};
 use pugmark_store::{ROW, Scan, ScanPart, Snapshot};
 
 use crate::columns;
@@ -33,7 +33,8 @@ const ROWS_MAX: usize = 10_000;
 pub(crate) struct Newest {
     predicate: Predicate,
     rows: usize,
-    fields: Option<Vec<FieldRef>>,
+    /// The fields of a table, and what they are called there.
+    fields: Option<Vec<(FieldRef, String)>>,
     from: Option<Micros>,
     to: Option<Micros>,
 }
@@ -65,7 +66,10 @@ impl Newest {
                     cut = true;
                     rows = Some(rows.map_or(*count, |rows| rows.min(*count)));
                 }
-                Pipe::Fields(list) if fields.is_none() => fields = Some(list.clone()),
+                Pipe::Select(list) if fields.is_none() => {
+                    let named = |n: &Named| Some((n.value.field()?.clone(), n.name.clone()));
+                    fields = Some(list.iter().map(named).collect::<Option<Vec<_>>>()?);
+                }
                 _ => return None,
             }
         }
@@ -142,7 +146,7 @@ impl Newest {
     fn schema(&self) -> SchemaRef {
         let Some(fields) = &self.fields else { return schema() };
         let mut read: Vec<Field> = vec![EVENT_TIME.field().arrow(), EVENT_ID.field().arrow()];
-        for field in fields {
+        for (field, _) in fields {
             let column = match &field.target {
                 Target::Column(id) => id.field().arrow(),
                 target => Field::new(columns::name(target), DataType::Utf8, true),
@@ -168,12 +172,13 @@ impl Newest {
         let Some(fields) = &self.fields else { return Ok(all) };
         let places = fields
             .iter()
-            .map(|field| all.schema_ref().index_of(&columns::name(&field.target)))
+            .map(|(field, _)| all.schema_ref().index_of(&columns::name(&field.target)))
             .collect::<Result<Vec<_>, _>>()?;
         let shown = all.project(&places)?;
-        let named = fields.iter().zip(shown.columns()).map(|(field, column)| {
-            Field::new(field.typed.clone(), column.data_type().clone(), true)
-        });
+        let named = fields
+            .iter()
+            .zip(shown.columns())
+            .map(|((_, name), column)| Field::new(name.clone(), column.data_type().clone(), true));
         let named = Arc::new(Schema::new(named.collect::<Vec<_>>()));
         RecordBatch::try_new(named, shown.columns().to_vec())
     }

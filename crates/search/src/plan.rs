@@ -3,59 +3,76 @@
 use std::sync::Arc;
 
 use arrow::datatypes::DataType;
-use datafusion::common::DataFusionError;
+use datafusion::common::{DataFusionError, UnnestOptions};
 use datafusion::functions_aggregate::expr_fn::{
-    approx_percentile_cont, avg, count, count_distinct, first_value, max, min, sum,
+    approx_percentile_cont, array_agg, avg, count, count_distinct, first_value, max, min, stddev,
+    sum,
 };
-use datafusion::logical_expr::{Expr, ExprSchemable, SortExpr, ident, lit};
+use datafusion::functions_window::expr_fn::row_number;
+use datafusion::logical_expr::{Expr, ExprFunctionExt, ExprSchemable, SortExpr, cast, ident, lit};
 use datafusion::prelude::{DataFrame, SessionContext};
 use pugmark_event::batch::schema;
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME, Kind, ORIGINAL};
-use pugmark_event::time::Micros;
+use pugmark_event::json;
 use pugmark_query::check::{Check, TextCheck};
+use pugmark_query::eval::{Cell, Known, Shape};
+use pugmark_query::expr::Program;
+use pugmark_query::functions::SPAN;
+use pugmark_query::pipes::{Join, Lookup, Matches, Stats, is_chosen};
+use pugmark_query::plan::is_attribute;
+use pugmark_query::scope::{Column, Place, Scope};
 use pugmark_query::words::words;
 use pugmark_query::{
-    Aggregate, Diagnostic, FieldRef, Filter, Function, Pipe, Request, SearchError, SortKey, Target,
-    Test, span_for,
+    Aggregate, Diagnostic, Expr as Value, FieldRef, Filter, Function, Named, Pipe, Plan,
+    SearchError, SortKey, Target, Test,
 };
 
+use crate::cells::data_type;
 use crate::columns;
+use crate::computed::{computed, items_of, list_text};
 use crate::error::{Asked, search_error};
 use crate::filter::Predicate;
 use crate::functions::{bucket, conflict_test, number, record_test, text_test, time_literal};
 use crate::table::EventsTable;
 
-/// The answer to `request` over `table`, not yet run.
+/// Values of a list that are shown.
+const VALUES_MAX: usize = pugmark_query::figures::VALUES_MAX;
+
+/// The events of `table` that the filter of `plan` passes.
 ///
 /// # Errors
 /// When the plan holds what the parser would have refused, or DataFusion cannot plan it.
-pub(crate) fn frame(
+pub(crate) fn events(
     context: &SessionContext,
     table: EventsTable,
-    request: &Request,
-) -> Result<DataFrame, SearchError> {
-    let range = table.range();
+    plan: &Plan,
+) -> Result<Rows, SearchError> {
     // The store itself applies the filter.
-    let table = table.only(Predicate::new(&request.plan.filter).map_err(bad_query)?);
+    let table = table.only(Predicate::new(&plan.filter).map_err(bad_query)?);
     let frame = context.read_table(Arc::new(table)).map_err(failed)?;
-    let mut rows = Rows { frame, columns: None, order: newest_first(), ordered: false, range };
-    for pipe in &request.plan.pipes {
-        rows = rows.pipe(pipe)?;
-    }
-    rows.finish(request.limit)
+    Ok(Rows {
+        frame,
+        scope: Scope::events(),
+        values: Vec::new(),
+        order: newest_first(),
+        ordered: false,
+        made: 0,
+    })
 }
 
 /// What the pipes so far lead to.
-struct Rows {
-    frame: DataFrame,
-    /// Columns of a table: the name shown, and how it is computed. `None` while rows are events.
-    columns: Option<Vec<(String, Expr)>>,
+pub(crate) struct Rows {
+    pub(crate) frame: DataFrame,
+    /// What names stand for.
+    pub(crate) scope: Scope,
+    /// How the columns of the scope are computed.
+    values: Vec<Expr>,
     /// The order that the rows have, or would have if it mattered.
     order: Vec<SortExpr>,
     /// Whether it matters.
     ordered: bool,
-    /// First and last event time that may occur.
-    range: Option<(Micros, Micros)>,
+    /// Columns made so far, for their names.
+    made: usize,
 }
 
 impl Rows {
@@ -75,36 +92,179 @@ impl Rows {
         Ok(self)
     }
 
-    fn pipe(mut self, pipe: &Pipe) -> Result<Self, SearchError> {
+    /// Does what a pipe says, if it is not one that needs all rows at once.
+    pub(crate) fn pipe(self, pipe: &Pipe, known: &dyn Known) -> Result<Self, SearchError> {
         match pipe {
             Pipe::Where(filter) => self.filter(filter),
-            Pipe::Head(count) => {
-                self.ordered = true;
-                let order = self.order.clone();
-                self.map(|frame| frame.sort(order)?.limit(0, Some(*count)))
-            }
+            Pipe::Extend(list) => list.iter().try_fold(self, |rows, named| {
+                let value = rows.compute(&named.value)?;
+                let shape = named.value.shape(&rows.scope);
+                rows.put(Column::new(&named.name, shape), value)
+            }),
+            Pipe::Select(list) => self.select(pipe, list),
+            Pipe::Stats(stats) => self.group(stats),
             Pipe::Sort(keys) => self.sort(keys),
-            Pipe::Fields(fields) => {
-                let columns: Result<Vec<_>, SearchError> =
-                    fields.iter().map(|f| Ok((f.typed.clone(), self.value(f)?))).collect();
-                self.columns = Some(columns?);
-                Ok(self)
-            }
-            Pipe::Stats { aggregates, by } => {
-                let keys: Result<Vec<_>, _> = by.iter().map(|f| self.value(f)).collect();
-                self.group(pipe, keys?, aggregates)
-            }
-            Pipe::Timechart { span, aggregates, by } => {
-                let (from, to) = self.range.unwrap_or_default();
-                let span = span.unwrap_or_else(|| span_for(from, to.saturating_add(1)));
-                let mut keys = vec![bucket(ident(EVENT_TIME.column()), span)];
-                if let Some(field) = by {
-                    keys.push(self.value(field)?);
-                }
-                self.group(pipe, keys, aggregates)
-            }
-            Pipe::Top { rows, fields, rare } => self.top(pipe, *rows, fields, *rare),
+            Pipe::Head(count) => self.first(*count),
+            Pipe::Tail(count) => self.last(*count),
+            Pipe::Dedup { by, rows } => self.dedup(by, *rows),
+            Pipe::Expand(field) => self.expand(field),
+            Pipe::Sample { share } => self.sample(*share),
+            Pipe::Lookup(lookup) => self.lookup(lookup, known),
+            Pipe::Join(join) => self.join(join, known),
+            Pipe::Union(_)
+            | Pipe::Transaction(_)
+            | Pipe::Sequence(_)
+            | Pipe::Patterns(_)
+            | Pipe::Compare(_)
+            | Pipe::Baseline(_)
+            | Pipe::Outlier(_) => Err(SearchError::Failed(format!("`{pipe}` needs all rows"))),
         }
+    }
+
+    /// A column computed once, beside all others.
+    fn materialise(mut self, value: Expr) -> Result<(Self, Expr), SearchError> {
+        let name = format!("x{}", self.made);
+        self.made += 1;
+        let mut all: Vec<Expr> =
+            self.frame.schema().fields().iter().map(|field| ident(field.name())).collect();
+        all.push(value.alias(&name));
+        Ok((self.map(|frame| frame.select(all))?, ident(name)))
+    }
+
+    /// A column of the scope, in the place of one that has its name.
+    pub(crate) fn put(self, column: Column, value: Expr) -> Result<Self, SearchError> {
+        let (mut rows, value) = self.materialise(value)?;
+        let place = rows.scope.columns.iter().position(|known| known.name == column.name);
+        rows.scope.put(column);
+        match place {
+            Some(place) => rows.values[place] = value,
+            None => rows.values.push(value),
+        }
+        Ok(rows)
+    }
+
+    fn select(mut self, pipe: &Pipe, list: &[Named]) -> Result<Self, SearchError> {
+        let values: Result<Vec<_>, _> = list.iter().map(|n| self.compute(&n.value)).collect();
+        self.values = values?;
+        self.scope = pipe.scope(self.scope);
+        Ok(self)
+    }
+
+    fn first(mut self, count: usize) -> Result<Self, SearchError> {
+        self.ordered = true;
+        let order = self.order.clone();
+        self.sorted(order)?.map(|frame| frame.limit(0, Some(count)))
+    }
+
+    fn last(mut self, count: usize) -> Result<Self, SearchError> {
+        self.ordered = true;
+        let turned = |key: &SortExpr| SortExpr {
+            asc: !key.asc,
+            nulls_first: !key.nulls_first,
+            ..key.clone()
+        };
+        let order = self.order.iter().map(turned).collect();
+        self.sorted(order)?.map(|frame| frame.limit(0, Some(count)))
+    }
+
+    /// The rows in an order. Only a single row has none.
+    fn sorted(self, order: Vec<SortExpr>) -> Result<Self, SearchError> {
+        if order.is_empty() { Ok(self) } else { self.map(|frame| frame.sort(order)) }
+    }
+
+    fn dedup(self, by: &[FieldRef], count: usize) -> Result<Self, SearchError> {
+        // Only a single row has no order.
+        if self.order.is_empty() {
+            return Ok(self);
+        }
+        let keys: Result<Vec<_>, _> = by.iter().map(|field| self.value(field)).collect();
+        let number = row_number().partition_by(keys?).order_by(self.order.clone()).build();
+        let (mut rows, number) = self.materialise(number.map_err(failed)?)?;
+        rows.ordered = true;
+        rows.map(|frame| frame.filter(number.lt_eq(lit(count as u64))))
+    }
+
+    fn expand(self, field: &FieldRef) -> Result<Self, SearchError> {
+        let [values, places] = items_of(self.value(field)?);
+        let (rows, values) = self.materialise(values)?;
+        let (mut rows, places) = rows.materialise(places)?;
+        let names = [&values, &places].map(|column| column.schema_name().to_string());
+        let options = UnnestOptions::new().with_preserve_nulls(true);
+        rows = rows.map(|frame| {
+            frame.unnest_columns_with_options(&names.each_ref().map(String::as_str), options)
+        })?;
+        rows.order.push(places.sort(true, false));
+        rows.ordered = true;
+        let scope = Pipe::Expand(field.clone()).scope(rows.scope.clone());
+        let Place::Column(place) = scope.find(field) else { return Ok(rows) };
+        rows.scope = scope;
+        match rows.values.get_mut(place) {
+            Some(value) => *value = values,
+            None => rows.values.push(values),
+        }
+        Ok(rows)
+    }
+
+    fn sample(self, share: f64) -> Result<Self, SearchError> {
+        let identity = match self.scope.events {
+            true => vec![ident(EVENT_ID.column())],
+            false => self.values.clone(),
+        };
+        let chosen = Arc::new(move |cells: &[Cell]| Cell::Bool(is_chosen(cells, share)));
+        let chosen = computed(identity, Shape::Bool, format!("sample {share}"), chosen);
+        self.map(|frame| frame.filter(chosen))
+    }
+
+    fn lookup(self, lookup: &Lookup, known: &dyn Known) -> Result<Self, SearchError> {
+        let table = known.table(&lookup.table).map_err(bad_query)?;
+        lookup.check(&*table).map_err(bad_query)?;
+        let time = FieldRef::new(EVENT_TIME.name());
+        let time = match self.scope.find(&time) {
+            Place::Nowhere => None,
+            _ => Some(self.value(&time)?),
+        };
+        let args: Vec<Expr> = std::iter::once(self.value(&lookup.key)?).chain(time).collect();
+        let mut rows = self;
+        for (column, name) in &lookup.columns {
+            let (table, from) = (table.clone(), column.clone());
+            let find = move |cells: &[Cell]| {
+                let [key, time @ ..] = cells else { return Cell::Null };
+                let time = time.first().and_then(Cell::time);
+                let found = key.is_some().then(|| table.value(&key.text(), time, &from)).flatten();
+                found.map_or(Cell::Null, Cell::Text)
+            };
+            let identity = format!("{lookup} {column}");
+            let value = computed(args.clone(), Shape::Text, identity, Arc::new(find));
+            rows = rows.put(Column::new(name, Shape::Text), value)?;
+        }
+        Ok(rows)
+    }
+
+    fn join(self, join: &Join, known: &dyn Known) -> Result<Self, SearchError> {
+        let table = known.rows(&join.plan, 0).map_err(SearchError::Failed)?;
+        let matches = Arc::new(Matches::new(join, table).map_err(SearchError::TooBig)?);
+        let keys: Result<Vec<_>, _> = join.on.iter().map(|(here, _)| self.value(here)).collect();
+        let keys = keys?;
+        let mut rows = self;
+        if !join.left {
+            let matches = matches.clone();
+            let there = Arc::new(move |key: &[Cell]| Cell::Bool(matches.find(key).is_some()));
+            let there = computed(keys.clone(), Shape::Bool, format!("{join} there"), there);
+            rows = rows.map(|frame| frame.filter(there))?;
+        }
+        for (place, (_, column)) in join.added().into_iter().enumerate() {
+            let matches = matches.clone();
+            let find = move |key: &[Cell]| {
+                matches.find(key).and_then(|row| row.get(place)).cloned().unwrap_or(Cell::Null)
+            };
+            let identity = format!("{join} {place}");
+            let value = computed(keys.clone(), column.shape, identity, Arc::new(find));
+            let (mut next, value) = rows.materialise(value)?;
+            next.scope.columns.push(column);
+            next.values.push(value);
+            rows = next;
+        }
+        Ok(rows)
     }
 
     fn sort(mut self, keys: &[SortKey]) -> Result<Self, SearchError> {
@@ -114,12 +274,11 @@ impl Rows {
             order.extend(self.by(&value, key.descending)?);
         }
         // Equal rows: events stay as they were, rows of a table go by all their columns.
-        match &self.columns {
-            None => order.append(&mut self.order),
-            Some(columns) => {
-                for (_, value) in columns {
-                    order.extend(self.by(value, false)?);
-                }
+        if self.scope.events {
+            order.append(&mut self.order);
+        } else {
+            for value in &self.values {
+                order.extend(self.by(value, false)?);
             }
         }
         self.order = order;
@@ -135,50 +294,30 @@ impl Rows {
         Ok(keys.map(|key| key.sort(!descending, false)).collect())
     }
 
-    fn top(
-        self,
-        pipe: &Pipe,
-        rows: usize,
-        fields: &[FieldRef],
-        rare: bool,
-    ) -> Result<Self, SearchError> {
-        let keys: Result<Vec<_>, SearchError> = fields.iter().map(|f| self.value(f)).collect();
-        let keys = keys?;
-        let present = balanced(keys.iter().map(|k| k.clone().is_not_null()).collect(), Expr::and);
-        let count = Aggregate { function: Function::Count, field: None, alias: None };
-        let mut grouped = self.map(|frame| frame.filter(present))?.group(pipe, keys, &[count])?;
-        let counts = ident(inner(fields.len())).sort(rare, false);
-        grouped.order.insert(0, counts);
-        grouped.pipe(&Pipe::Head(rows))
-    }
-
     /// One row per key. Keys and arguments become plain columns first, so that nothing is
     /// computed twice and no name that a person chose can be mistaken.
-    fn group(
-        mut self,
-        pipe: &Pipe,
-        keys: Vec<Expr>,
-        aggregates: &[Aggregate],
-    ) -> Result<Self, SearchError> {
-        let mut inputs =
-            vec![ident(EVENT_TIME.column()).alias("t"), ident(EVENT_ID.column()).alias("i")];
-        for (i, key) in keys.iter().enumerate() {
-            inputs.push(key.clone().alias(inner(i)));
+    fn group(mut self, stats: &Stats) -> Result<Self, SearchError> {
+        let mut inputs = Vec::new();
+        let order = self.order_of_rows(&mut inputs);
+        for (i, key) in stats.by.iter().enumerate() {
+            inputs.push(self.compute(&key.value)?.alias(inner(i)));
         }
+        let keys = stats.by.len();
         let mut outputs = Vec::new();
-        for (i, aggregate) in aggregates.iter().enumerate() {
+        for (i, figure) in stats.figures.iter().enumerate() {
             let argument = format!("a{i}");
-            if let Some(field) = &aggregate.field {
-                inputs.push(self.argument(aggregate.function, field)?.alias(&argument));
+            if let Some(of) = &figure.of {
+                inputs.push(self.argument(figure.function, of)?.alias(&argument));
             }
-            let input = aggregate.field.as_ref().map(|_| ident(argument));
-            outputs.push(figure(aggregate.function, input)?.alias(inner(keys.len() + i)));
+            let input = figure.of.as_ref().map(|_| ident(argument));
+            outputs.push(aggregate(figure.function, input, &order)?.alias(inner(keys + i)));
         }
-        let groups: Vec<Expr> = (0..keys.len()).map(|i| ident(inner(i))).collect();
+        let groups: Vec<Expr> = (0..keys).map(|i| ident(inner(i))).collect();
         self = self.map(|frame| frame.select(inputs)?.aggregate(groups.clone(), outputs))?;
-        let names = pipe.columns(None).unwrap_or_default();
-        self.columns =
-            Some(names.into_iter().enumerate().map(|(i, n)| (n, ident(inner(i)))).collect());
+        let figures = stats.figures.iter().enumerate();
+        let figures = figures.map(|(i, figure)| finished(figure, ident(inner(keys + i))));
+        self.values = groups.iter().cloned().chain(figures).collect();
+        self.scope = Pipe::Stats(stats.clone()).scope(self.scope);
         self.order = Vec::new();
         for key in &groups {
             let mut order = self.by(key, false)?;
@@ -188,28 +327,68 @@ impl Rows {
         Ok(self)
     }
 
+    /// The order in which the first row is the first: of events the oldest, of a table the
+    /// uppermost. What it is by becomes columns of `inputs`.
+    fn order_of_rows(&self, inputs: &mut Vec<Expr>) -> Vec<SortExpr> {
+        let order = match self.scope.events {
+            true => [EVENT_TIME, EVENT_ID].map(|id| ident(id.column()).sort(true, false)).to_vec(),
+            false => self.order.clone(),
+        };
+        let mut named = |(place, key): (usize, SortExpr)| {
+            let name = format!("o{place}");
+            inputs.push(key.expr.alias(&name));
+            ident(name).sort(key.asc, key.nulls_first)
+        };
+        order.into_iter().enumerate().map(&mut named).collect()
+    }
+
     /// What a function is applied to: the number in a text where the function wants numbers.
-    fn argument(&self, function: Function, field: &FieldRef) -> Result<Expr, SearchError> {
-        let value = self.value(field)?;
-        let attribute = matches!(field.target, Target::Attribute(_));
+    fn argument(&self, function: Function, of: &Value) -> Result<Expr, SearchError> {
+        let value = self.compute(of)?;
         Ok(match function {
             Function::Count | Function::Distinct | Function::First | Function::Last => value,
-            Function::Min | Function::Max if !attribute => value,
+            Function::Min | Function::Max if !is_attribute(of, &self.scope) => value,
+            Function::Values => {
+                let text = Arc::new(|cells: &[Cell]| {
+                    Shape::Text.fit(cells.first().cloned().unwrap_or(Cell::Null))
+                });
+                computed(vec![value], Shape::Text, "text".into(), text)
+            }
             _ => number(value),
         })
     }
 
+    /// How an expression is computed here.
+    pub(crate) fn compute(&self, value: &Value) -> Result<Expr, SearchError> {
+        if let Value::Field(field) = value {
+            return self.value(field);
+        }
+        if let Some((field, span)) = span_of(value, &self.scope) {
+            return Ok(bucket(self.value(field)?, span));
+        }
+        let program = Program::new(value, &self.scope).map_err(bad_query)?;
+        let args: Result<Vec<_>, _> = program.fields().iter().map(|f| self.value(f)).collect();
+        let (args, shape) = (args?, program.shape());
+        let of_row = move |cells: &[Cell]| {
+            program.run(&|field| cells.get(field).cloned().unwrap_or(Cell::Null))
+        };
+        if args.is_empty() {
+            return Ok(constant(of_row(&[]), shape));
+        }
+        Ok(computed(args, shape, value.to_string(), Arc::new(of_row)))
+    }
+
     /// How the value of a field is computed here.
-    fn value(&self, field: &FieldRef) -> Result<Expr, SearchError> {
-        let Some(columns) = &self.columns else { return Ok(event_value(&field.target)) };
-        let names: Vec<String> = columns.iter().map(|(name, _)| name.clone()).collect();
-        match field.find(&names) {
-            Some(i) => Ok(columns[i].1.clone()),
-            None => Err(bad_query(format!("the table has no column `{}`", field.typed))),
+    pub(crate) fn value(&self, field: &FieldRef) -> Result<Expr, SearchError> {
+        match self.scope.find(field) {
+            Place::Column(at) => Ok(self.values[at].clone()),
+            Place::Event(target) => Ok(ident(columns::name(target))),
+            Place::Nowhere => Err(bad_query(format!("the table has no column `{}`", field.typed))),
         }
     }
 
-    fn predicate(&self, filter: &Filter) -> Result<Expr, SearchError> {
+    /// Whether a filter passes a row. Never null.
+    pub(crate) fn predicate(&self, filter: &Filter) -> Result<Expr, SearchError> {
         let all = |parts: &[Filter]| -> Result<Vec<Expr>, SearchError> {
             parts.iter().map(|part| self.predicate(part)).collect()
         };
@@ -222,18 +401,21 @@ impl Rows {
             Filter::Words(pattern) => {
                 let check = TextCheck::anywhere(pattern).map_err(bad_query)?;
                 let words = words(pattern);
-                record_test(ident(ORIGINAL.column()), check, filter.to_string(), words)
+                let record = self.value(&FieldRef::new(ORIGINAL.name()))?;
+                record_test(record, check, filter.to_string(), words)
             }
             Filter::Field(field, test) => self.test(field, test, filter)?,
+            Filter::Holds(value) => self.compute(value)?.is_true(),
         })
     }
 
     fn test(&self, field: &FieldRef, test: &Test, filter: &Filter) -> Result<Expr, SearchError> {
         let value = self.value(field)?;
-        let check = match &self.columns {
-            Some(_) if *test == Test::Exists => Ok(Check::Exists),
-            Some(_) => TextCheck::new(test).map(Check::Text),
-            None => Check::new(&field.target, test),
+        let place = self.scope.find(field);
+        let check = match place {
+            Place::Event(target) => Check::new(target, test),
+            _ if *test == Test::Exists => Ok(Check::Exists),
+            _ => TextCheck::new(test).map(Check::Text),
         };
         let fits = match check.map_err(bad_query)? {
             Check::Nothing => lit(false),
@@ -241,8 +423,8 @@ impl Rows {
             Check::Range(low, high) => within(field, value, low, high),
             Check::Text(check) => text_test(value, check, filter.to_string()),
         };
-        let conflicts = match (&self.columns, &field.target) {
-            (None, Target::Column(id)) => columns::conflicts(*id, &field.target, test),
+        let conflicts = match place {
+            Place::Event(target @ Target::Column(id)) => columns::conflicts(*id, target, test),
             _ => None,
         };
         Ok(match conflicts {
@@ -253,20 +435,50 @@ impl Rows {
         })
     }
 
-    /// The rows as they are shown.
-    fn finish(self, limit: Option<usize>) -> Result<DataFrame, SearchError> {
-        let mut frame = self.frame;
+    /// The rows as they are shown, in their order, at most `limit`.
+    pub(crate) fn finish(mut self, limit: Option<usize>) -> Result<DataFrame, SearchError> {
         if self.ordered || limit.is_some() && !self.order.is_empty() {
-            frame = frame.sort(self.order).map_err(failed)?;
+            let order = std::mem::take(&mut self.order);
+            self = self.sorted(order)?;
         }
         if let Some(rows) = limit {
-            frame = frame.limit(0, Some(rows)).map_err(failed)?;
+            self = self.map(|frame| frame.limit(0, Some(rows)))?;
         }
-        let shown: Vec<Expr> = match self.columns {
-            Some(columns) => columns.into_iter().map(|(name, value)| value.alias(name)).collect(),
-            None => schema().fields().iter().map(|f| ident(f.name())).collect(),
+        let names = self.scope.names();
+        let mut shown: Vec<Expr> = match self.scope.events {
+            true => stored(&self.scope).into_iter().map(ident).collect(),
+            false => Vec::new(),
         };
-        frame.select(shown).map_err(failed)
+        shown.extend(self.values.into_iter().zip(&names).map(|(value, name)| value.alias(name)));
+        self.frame.select(shown).map_err(failed)
+    }
+
+    /// The rows in their order with these values alone, under the names of their places.
+    pub(crate) fn only(self, values: Vec<Expr>) -> Result<DataFrame, SearchError> {
+        let order = self.order.clone();
+        let named = values.into_iter().enumerate().map(|(i, value)| value.alias(inner(i)));
+        let named: Vec<Expr> = named.collect();
+        self.sorted(order)?.frame.select(named).map_err(failed)
+    }
+}
+
+/// The stored columns of events that no computed one stands before.
+pub(crate) fn stored(scope: &Scope) -> Vec<String> {
+    let fields = schema();
+    let names = fields.fields().iter().map(|field| field.name().clone());
+    let is_event =
+        |name: &String| matches!(scope.find(&FieldRef::new(json::name(name))), Place::Event(_));
+    names.filter(is_event).collect()
+}
+
+/// The field and the width of `span(field, width)` where that is of a time and in UTC.
+pub(crate) fn span_of<'v>(value: &'v Value, scope: &Scope) -> Option<(&'v FieldRef, i64)> {
+    match value.args_of(SPAN)? {
+        [Value::Field(field), Value::Literal(width)] if scope.shape(field) == Shape::Time => {
+            let micros = width.number()? * pugmark_event::time::SECOND as f64;
+            Some((field, micros.clamp(1.0, i64::MAX as f64) as i64))
+        }
+        _ => None,
     }
 }
 
@@ -275,12 +487,21 @@ fn newest_first() -> Vec<SortExpr> {
 }
 
 /// Name of a column inside, where names that a person chose could clash.
-fn inner(place: usize) -> String {
+pub(crate) fn inner(place: usize) -> String {
     format!("c{place}")
 }
 
-fn event_value(target: &Target) -> Expr {
-    ident(columns::name(target))
+fn constant(cell: Cell, shape: Shape) -> Expr {
+    use datafusion::common::ScalarValue;
+    let scalar = match cell {
+        Cell::Text(text) => ScalarValue::Utf8(Some(text)),
+        Cell::Long(long) => ScalarValue::Int64(Some(long)),
+        Cell::Float(float) => ScalarValue::Float64(Some(float)),
+        Cell::Bool(bool) => ScalarValue::Boolean(Some(bool)),
+        Cell::Time(time) => return time_literal(time),
+        Cell::Null => return cast(lit(ScalarValue::Null), data_type(shape)),
+    };
+    lit(scalar)
 }
 
 fn within(field: &FieldRef, value: Expr, low: i64, high: i64) -> Expr {
@@ -295,28 +516,53 @@ fn within(field: &FieldRef, value: Expr, low: i64, high: i64) -> Expr {
     }
 }
 
-fn figure(function: Function, input: Option<Expr>) -> Result<Expr, SearchError> {
+fn aggregate(
+    function: Function,
+    input: Option<Expr>,
+    order: &[SortExpr],
+) -> Result<Expr, SearchError> {
     let Some(input) = input else { return Ok(count(lit(1i64))) };
     // Absent values sort behind all others. A FILTER would say the same, but the builder that adds
     // one to a call drops the call's order.
     let absent_last = input.clone().is_null().sort(true, false);
-    let by_time = |ascending| {
-        let times = ["t", "i"].iter().map(|key| ident(*key).sort(ascending, false));
-        std::iter::once(absent_last.clone()).chain(times).collect::<Vec<_>>()
+    let in_order = |turned: bool| {
+        let keys = order.iter().map(|key| SortExpr {
+            asc: key.asc != turned,
+            nulls_first: key.nulls_first != turned,
+            ..key.clone()
+        });
+        std::iter::once(absent_last.clone()).chain(keys).collect::<Vec<_>>()
     };
     Ok(match function {
         Function::Count => count(input),
         Function::Distinct => count_distinct(input),
-        Function::Sum => sum(input),
+        Function::Sum | Function::Rate(_) => sum(input),
         Function::Avg => avg(input),
         Function::Min => min(input),
         Function::Max => max(input),
+        Function::Stdev => stddev(input),
+        Function::Values => array_agg(input).distinct().build().map_err(failed)?,
         Function::Percentile(percent) => {
             approx_percentile_cont(input.sort(true, false), lit(f64::from(percent) / 100.0), None)
         }
-        Function::First => first_value(input, by_time(true)),
-        Function::Last => first_value(input, by_time(false)),
+        Function::First => first_value(input, in_order(false)),
+        Function::Last => first_value(input, in_order(true)),
     })
+}
+
+/// What a figure is, of what the aggregate gave.
+fn finished(figure: &Aggregate, value: Expr) -> Expr {
+    match figure.function {
+        Function::Rate(seconds) => {
+            let rate = move |cells: &[Cell]| {
+                let amount = cells.first().and_then(Cell::number).unwrap_or(0.0);
+                seconds.map_or(Cell::Null, |seconds| Cell::float(amount / seconds))
+            };
+            computed(vec![value], Shape::Float, format!("rate {seconds:?}"), Arc::new(rate))
+        }
+        Function::Values => list_text(value, VALUES_MAX),
+        _ => value,
+    }
 }
 
 /// Joins conditions into a tree as flat as can be: a chain of a thousand would be a thousand deep.
@@ -335,6 +581,6 @@ fn failed(error: DataFusionError) -> SearchError {
     search_error(&error, Asked::Plan)
 }
 
-fn bad_query(message: String) -> SearchError {
+pub(crate) fn bad_query(message: String) -> SearchError {
     SearchError::BadQuery(vec![Diagnostic { from: 0, to: 0, message, hint: None }])
 }

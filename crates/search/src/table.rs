@@ -41,11 +41,6 @@ impl EventsTable {
     pub(crate) fn only(self, predicate: Predicate) -> Self {
         Self { predicate: Arc::new(predicate), ..self }
     }
-
-    /// First and last moment that events may have, as far as whole parts tell.
-    pub(crate) fn range(&self) -> Option<(Micros, Micros)> {
-        range(&self.snapshot, self.from, self.to)
-    }
 }
 
 /// First and last moment of events from `from` to before `to`, as far as whole parts tell.

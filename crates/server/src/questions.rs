@@ -123,7 +123,7 @@ impl App {
             return Ok(Vec::new());
         }
         let plan = Plan::of_events(ids);
-        let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
+        let request = Request { limit: Some(ids.len()), ..Request::new(plan, self.engine.now()) };
         let batches = self.ask(request).await?.collect().await?.into_iter();
         batches.map(|batch| Batch::new(batch).map_err(ApiError::internal)).collect()
     }

@@ -27,6 +27,8 @@ enum Page {
     Openapi,
     /// The rules in the binary.
     Rules,
+    /// The commands and functions of the query language.
+    Pql,
 }
 
 pub(crate) fn run(args: Args) -> Result<Exit, CliError> {
@@ -36,6 +38,7 @@ pub(crate) fn run(args: Args) -> Result<Exit, CliError> {
         Page::Settings => format!("# Settings\n\n```toml\n{}\n```", DEFAULTS.trim_end()),
         Page::Openapi => pugmark_server::openapi_json(),
         Page::Rules => rules(),
+        Page::Pql => pugmark_query::reference::page(),
     };
     say(page.trim_end())?;
     Ok(Exit::Done)
@@ -69,11 +72,8 @@ fn commands() -> String {
     while let Some(mut command) = stack.pop() {
         let name = command.get_bin_name().unwrap_or("pugmark").to_string();
         page += &format!("\n## {name}\n\n```text\n{}\n```\n", command.render_long_help());
-        let mut below: Vec<_> = command
-            .get_subcommands()
-            .filter(|c| !c.is_hide_set() && c.get_name() != "help")
-            .cloned()
-            .collect();
+        let mut below: Vec<_> =
+            command.get_subcommands().filter(|c| !c.is_hide_set()).cloned().collect();
         below.reverse();
         stack.extend(below);
     }

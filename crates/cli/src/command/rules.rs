@@ -146,7 +146,7 @@ const SOURCES_MAX: usize = 10_000;
 /// none.
 async fn stored_sources(search: &StoreSearch) -> Result<Vec<[String; 3]>, CliError> {
     let plan = pugmark_query::parse(SOURCES).map_err(|_| CliError::usage("BUG: the query"))?;
-    let request = Request { plan, from: None, to: None, limit: Some(SOURCES_MAX) };
+    let request = Request { limit: Some(SOURCES_MAX), ..Request::new(plan, 0) };
     let mut answer = search.search(request).await.map_err(anyhow::Error::from)?;
     let mut sources = Vec::new();
     while let Some(batch) = answer.rows.next().await {

@@ -84,8 +84,8 @@ async fn ask_folder(args: &Args, settings: &Settings) -> Result<Exit, CliError> 
         }),
     };
     let plan = pugmark_query::parse(&args.query).map_err(|d| query_error(&args.query, &d))?;
-    let request =
-        Request { plan, from: bound(&args.from)?, to: bound(&args.to)?, limit: Some(args.limit) };
+    let (from, to) = (bound(&args.from)?, bound(&args.to)?);
+    let request = Request { plan, from, to, limit: Some(args.limit), now };
     let dir = args.place.dir(settings);
     let (_store, search) = crate::node::open_read_only(&dir, settings).await?;
     let mut answer = search.search(request).await.map_err(|e| search_error(&args.query, e))?;

@@ -6,8 +6,8 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, Int64Type, TimestampMicrosecondType, UInt64Type};
 use futures::TryStreamExt;
 use pugmark_event::{Batch, BatchBuilder, Records, Value};
-use pugmark_query::eval::Cell;
-use pugmark_query::{Answer, SearchError};
+use pugmark_query::eval::{Cell, Known, LookupTable, Table, Tables};
+use pugmark_query::{Answer, Plan, SearchError};
 use pugmark_search::{Options, StoreSearch};
 use pugmark_store::Store;
 
@@ -54,8 +54,48 @@ impl World {
                 store.flush().await.unwrap();
             }
         }
-        let search = StoreSearch::new(store.clone(), Options::default());
+        let search =
+            StoreSearch::new(store.clone(), Options::default()).with_tables(Arc::new(People));
         World { search, batches, store, _dir: dir }
+    }
+}
+
+/// The lookup table `people`: a team for some users, and who they were at odd seconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct People;
+
+impl Tables for People {
+    fn names(&self) -> Vec<String> {
+        vec!["people".into()]
+    }
+
+    fn table(&self, name: &str) -> Option<Arc<dyn LookupTable>> {
+        (name == "people").then(|| Arc::new(People) as Arc<dyn LookupTable>)
+    }
+}
+
+impl Known for People {
+    fn rows(&self, _: &Plan, _: i64) -> Result<Table, String> {
+        Err("none".into())
+    }
+
+    fn table(&self, name: &str) -> Result<Arc<dyn LookupTable>, String> {
+        Tables::table(self, name).ok_or_else(|| "none".into())
+    }
+}
+
+impl LookupTable for People {
+    fn columns(&self) -> Vec<String> {
+        vec!["team".into(), "odd".into()]
+    }
+
+    fn value(&self, key: &str, time: Option<i64>, column: &str) -> Option<String> {
+        match (column, key.to_lowercase().as_str()) {
+            ("odd", _) => time.map(|time| (time / 1_000_000 % 2).to_string()),
+            (_, "root") => Some("ops".into()),
+            (_, "22" | "bob") => Some(format!("team of {key}")),
+            _ => None,
+        }
     }
 }
 
@@ -76,11 +116,23 @@ fn build(source: &str, rows: &[Row], first_id: i64) -> Batch {
 
 /// All rows of an answer as cells; of events only the id.
 pub(crate) async fn rows(answer: Answer) -> Result<Vec<Vec<Cell>>, SearchError> {
+    rows_with(answer, 0).await
+}
+
+/// All rows of an answer as cells; of events the id and so many columns that were computed.
+pub(crate) async fn rows_with(
+    answer: Answer,
+    computed: usize,
+) -> Result<Vec<Vec<Cell>>, SearchError> {
     let batches: Vec<RecordBatch> = answer.rows.try_collect().await?;
     let mut rows = Vec::new();
     for batch in &batches {
         let columns: Vec<&dyn Array> = match answer.kind {
-            pugmark_query::Kind::Events => vec![batch.column_by_name("event_id").unwrap().as_ref()],
+            pugmark_query::Kind::Events => {
+                let id = batch.column_by_name("event_id").unwrap().as_ref();
+                let made = &batch.columns()[batch.num_columns() - computed..];
+                std::iter::once(id).chain(made.iter().map(|c| c.as_ref())).collect()
+            }
             pugmark_query::Kind::Table => batch.columns().iter().map(|c| c.as_ref()).collect(),
         };
         for row in 0..batch.num_rows() {
@@ -97,6 +149,7 @@ fn cell(column: &dyn Array, row: usize) -> Cell {
     match column.data_type() {
         DataType::Utf8 => Cell::Text(column.as_string::<i32>().value(row).into()),
         DataType::Utf8View => Cell::Text(column.as_string_view().value(row).into()),
+        DataType::Boolean => Cell::Bool(column.as_boolean().value(row)),
         DataType::Int64 => Cell::Long(column.as_primitive::<Int64Type>().value(row)),
         DataType::UInt64 => Cell::Long(column.as_primitive::<UInt64Type>().value(row) as i64),
         DataType::Float64 => Cell::Float(column.as_primitive::<Float64Type>().value(row)),

@@ -111,7 +111,7 @@ async fn a_question_that_needs_too_much_says_so() {
     let small = StoreSearch::new(world.store.clone(), options);
     let plan =
         pugmark_query::parse("* | stats dc(user), dc(event.original) by user, host").unwrap();
-    let request = Request { plan, from: None, to: None, limit: None };
+    let request = Request::new(plan, NOW);
     let outcome = match small.search(request).await {
         Ok(answer) => rows(answer).await.map(|rows| rows.len()),
         Err(error) => Err(error),
@@ -127,6 +127,7 @@ async fn fresh_events_are_found_and_columns_are_named() {
         from: Some(NOW),
         to: None,
         limit,
+        now: NOW,
     };
     let mut answer = world.search.search(ask("root password", Some(1))).await.unwrap();
     assert_eq!(
@@ -153,7 +154,7 @@ async fn parts_that_are_too_old_are_skipped_and_a_dropped_answer_stops() {
         (0..8).map(|b| (0..500).map(|i| event(b * 1000 + i, "root", "x")).collect()).collect();
     let world = World::new(&blocks, 2).await;
     let plan = pugmark_query::parse("root").unwrap();
-    let request = Request { plan, from: None, to: None, limit: Some(3) };
+    let request = Request { limit: Some(3), ..Request::new(plan, NOW) };
     let found = rows(world.search.search(request.clone()).await.unwrap()).await.unwrap();
     assert_eq!(found.len(), 3);
     let mut answer = world.search.search(Request { limit: None, ..request }).await.unwrap();

@@ -11,7 +11,10 @@ use axum::extract::State;
 use pugmark_event::Batch;
 use pugmark_event::fields::{self, FIELDS, FieldId};
 use pugmark_event::time::{self, DAY, Micros, SECOND};
-use pugmark_query::{Aggregate, FieldRef, Filter, Function, Pipe, Plan, Request, Target};
+use pugmark_query::pipes::Stats;
+use pugmark_query::{
+    Aggregate, Expr, FieldRef, Filter, Function, Named, Pipe, Plan, Request, Target,
+};
 
 use crate::App;
 use crate::auth::Reader;
@@ -70,10 +73,12 @@ pub(crate) async fn histogram(
     let span = span_for(to.saturating_sub(from), buckets as i64);
     let by = request.by.filter(|by| !by.is_empty()).map(|by| FieldRef::new(&by));
     let split = by.is_some();
-    let count = Aggregate { function: Function::Count, field: None, alias: None };
-    let chart = Pipe::Timechart { span: Some(span), aggregates: vec![count], by };
+    let time = Named::span(FieldRef::new(fields::EVENT_TIME.name()), span);
+    let by = std::iter::once(time).chain(by.map(Named::field)).collect();
+    let chart = Pipe::Stats(Stats { figures: vec![Aggregate::count()], by });
     let plan = Plan { filter, pipes: vec![chart] };
-    let asked = Request { plan, from: Some(from), to: Some(to), limit: None };
+    let now = app.engine.now();
+    let asked = Request { from: Some(from), to: Some(to), ..Request::new(plan, now) };
     let mut drawn = Drawn::new(from, to, span);
     for batch in app.ask(asked).await?.collect().await? {
         drawn.add(&batch, split)?;
@@ -92,18 +97,19 @@ async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Mic
         return Ok((from, to.max(from)));
     }
     let field = FieldRef::new(fields::EVENT_TIME.name());
-    let end = |function| Aggregate { function, field: Some(field.clone()), alias: None };
-    let aggregates = vec![end(Function::Min), end(Function::Max)];
-    let pipes = vec![Pipe::Stats { aggregates, by: Vec::new() }];
+    let of = Some(Expr::Field(field));
+    let end = |function| Aggregate { function, of: of.clone(), alias: None };
+    let figures = vec![end(Function::Min), end(Function::Max)];
+    let pipes = vec![Pipe::Stats(Stats { figures, by: Vec::new() })];
     let plan = Plan { filter: filter.clone(), pipes };
-    let asked = Request { plan, from: range.from, to: range.to, limit: None };
+    let now = app.engine.now();
+    let asked = Request { from: range.from, to: range.to, ..Request::new(plan, now) };
     let batches = app.ask(asked).await?.collect().await?;
     let batch = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() >= 2);
     let (first, last) = match batch {
         Some(batch) => (time_at(batch, 0)?, time_at(batch, 1)?),
         None => (None, None),
     };
-    let now = app.engine.now();
     let to = range.to.or(last.map(|last| last.saturating_add(1))).unwrap_or(now);
     let from = range.from.or(first).unwrap_or(to);
     Ok((from, to.max(from)))
@@ -223,7 +229,9 @@ pub(crate) async fn newest(
     rows_max: usize,
 ) -> Result<(Vec<Batch>, bool), ApiError> {
     let plan = Plan { filter, pipes: Vec::new() };
-    let request = Request { plan, from: range.from, to: range.to, limit: Some(rows_max + 1) };
+    let limit = Some(rows_max + 1);
+    let now = app.engine.now();
+    let request = Request { plan, from: range.from, to: range.to, limit, now };
     let mut batches = Vec::new();
     let mut room = rows_max;
     for batch in app.ask(request).await?.collect().await? {

@@ -30,9 +30,10 @@ pub(crate) async fn search(
     State(app): State<App>,
     Json(request): Json<SearchRequest>,
 ) -> Result<Response, ApiError> {
-    let range = Range::read(request.from.as_ref(), request.to.as_ref(), app.engine.now())?;
+    let now = app.engine.now();
+    let range = Range::read(request.from.as_ref(), request.to.as_ref(), now)?;
     let plan = pugmark_query::parse(&request.query)?;
     let limit = request.limit;
-    let asked = app.ask(Request { plan, from: range.from, to: range.to, limit }).await?;
+    let asked = app.ask(Request { plan, from: range.from, to: range.to, limit, now }).await?;
     asked.ndjson().await
 }

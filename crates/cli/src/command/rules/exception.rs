@@ -158,7 +158,7 @@ async fn effect(
     let mut seen: HashMap<i64, bool> = HashMap::new();
     for ids in alert.evidence.chunks(EVENTS_AT_ONCE) {
         let plan = Plan::of_events(ids);
-        let request = Request { plan, from: None, to: None, limit: Some(ids.len()) };
+        let request = Request { limit: Some(ids.len()), ..Request::new(plan, 0) };
         let mut answer = search.search(request).await.map_err(anyhow::Error::from)?;
         while let Some(batch) = answer.rows.next().await {
             let batch = Batch::new(batch.map_err(anyhow::Error::from)?);

@@ -1,0 +1,69 @@
+//! `cast`: makes values numbers, texts, times or booleans.
+
+use super::{Command, Example, Takes, bound, field};
+use crate::cell::Cell;
+use crate::expr::Expr;
+use crate::plan::{Named, Pipe};
+
+pub(super) const COMMAND: Command = Command {
+    name: "cast",
+    other_names: &["convert"],
+    usage: "cast bytes as number, started as time",
+    about: "Makes the values of fields numbers, integers, texts, times or booleans.",
+    doc: "The types are `number`, `integer`, `text`, `time` and `boolean`. A value that cannot be \
+          one is absent. Most functions need no cast: a text that is a number counts as one.",
+    examples: &[
+        Example {
+            query: "bytes:* | cast bytes as integer | stats max(bytes), min(bytes)",
+            rows: &["90000 · 128"],
+        },
+        Example {
+            query: "id:1 or event.id:8 | cast user.name as number | fields event.id, user.name",
+            rows: &["8 · "],
+        },
+    ],
+    takes: Takes::Fields(&["as", "number", "integer", "text", "time", "boolean"]),
+    read: |parser| {
+        let mut list = Vec::new();
+        loop {
+            let field = field(parser)?;
+            parser.cursor.blanks();
+            let at = parser.cursor.at;
+            if !parser.keyword("as") {
+                return Err(parser.cursor.fault(at, "`as` and a type are missing here").into());
+            }
+            parser.cursor.blanks();
+            let at = parser.cursor.at;
+            let word = parser.cursor.word(super::NAME_ENDS)?;
+            let typed = word.as_ref().map_or("", |word| word.raw).to_ascii_lowercase();
+            let Some(value) = converted(&typed, Expr::Field(field.clone())) else {
+                let fault = parser.cursor.fault(at, format!("there is no type `{typed}`"));
+                let types = ["number", "integer", "text", "time", "boolean"];
+                return Err(fault.nearest(&typed, &types).into());
+            };
+            list.push(Named { name: field.typed, value });
+            bound(parser, list.len())?;
+            parser.cursor.blanks();
+            if !parser.cursor.eat(',') {
+                return Ok(vec![Pipe::Extend(list)]);
+            }
+        }
+    },
+};
+
+fn converted(typed: &str, value: Expr) -> Option<Expr> {
+    let called = |name| Expr::call(name, vec![value.clone()]);
+    match typed {
+        "number" | "float" | "double" => called("number"),
+        "integer" | "int" | "long" => called("int"),
+        "text" | "string" => called("text"),
+        "time" | "timestamp" | "datetime" => called("time"),
+        "boolean" | "bool" => {
+            let yes = Expr::call("=", vec![value.clone(), Expr::Literal(Cell::Bool(true))])?;
+            let no = Expr::call("=", vec![value.clone(), Expr::Literal(Cell::Bool(false))])?;
+            let bool = |bool| Expr::Literal(Cell::Bool(bool));
+            Expr::call("case", vec![yes, bool(true), no, bool(false)])
+        }
+        _ => None,
+    }
+}

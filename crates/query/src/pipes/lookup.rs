@@ -1,0 +1,129 @@
+//! `lookup`: columns from a table that is kept under a name.
+
+use std::fmt::{Display, Formatter};
+
+use super::{Command, Example, Takes, bound, field, name};
+use crate::cell::{Cell, Shape};
+use crate::display::Name;
+use crate::eval::{Known, LookupTable, Reader, Rows};
+use crate::plan::{FieldRef, Pipe};
+use crate::scope::{Column, Scope};
+
+/// Columns from a table that is kept under a name: one row at most for each.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lookup {
+    /// The name of the table.
+    pub table: String,
+    /// What is looked up.
+    pub key: FieldRef,
+    /// The columns of the table, and how they are called here.
+    pub columns: Vec<(String, String)>,
+}
+
+pub(super) const COMMAND: Command = Command {
+    name: "lookup",
+    other_names: &[],
+    usage: "lookup assets source.ip output owner, site as location",
+    about: "Adds columns from a table: your own, of places of addresses, or of indicators.",
+    doc: "Tables are uploaded as CSV, see [enrichment](../guide/enrichment.md). Built in are \
+          `geo` (country, network, organization) and `ranges` (label) of addresses. A table \
+          whose rows hold for some time is asked for the time of the event. Where there is no row the columns are absent.",
+    examples: &[Example {
+        query: "* | stats count() by user.name | lookup people user.name output team, level as \
+            rank",
+        rows: &["admin · 3 · ops · 2", "bob · 3 · dev · 1", "root · 2 ·  · "],
+    }],
+    takes: Takes::Table(&["output", "as"]),
+    read: |parser| {
+        parser.cursor.blanks();
+        let from = parser.cursor.at;
+        let Some(table) = parser.cursor.word(super::NAME_ENDS)? else {
+            return Err(parser
+                .cursor
+                .fault(from, "the name of a lookup table is missing here")
+                .into());
+        };
+        let key = field(parser)?;
+        parser.cursor.blanks();
+        let at = parser.cursor.at;
+        if !parser.keyword("output") {
+            return Err(parser.cursor.fault(at, "`output` and columns are missing here").into());
+        }
+        let mut columns = Vec::new();
+        loop {
+            let column = name(parser)?.1;
+            let called = if parser.keyword("as") { name(parser)?.1 } else { column.clone() };
+            columns.push((column, called));
+            bound(parser, columns.len())?;
+            parser.cursor.blanks();
+            if !parser.cursor.eat(',') {
+                return Ok(vec![Pipe::Lookup(Lookup { table: table.text(), key, columns })]);
+            }
+        }
+    },
+};
+
+impl Lookup {
+    pub(super) fn scope(&self, mut scope: Scope) -> Scope {
+        for (_, name) in &self.columns {
+            scope.put(Column::new(name, Shape::Text));
+        }
+        scope
+    }
+
+    /// Whether the table has the columns.
+    ///
+    /// # Errors
+    /// With a sentence when it has not.
+    pub fn check(&self, table: &dyn LookupTable) -> Result<(), String> {
+        let there = table.columns();
+        match self.columns.iter().find(|(name, _)| !there.contains(name)) {
+            None => Ok(()),
+            Some((column, _)) => Err(format!(
+                "the table `{}` has no column `{column}`; it has {}",
+                self.table,
+                there.join(", ")
+            )),
+        }
+    }
+
+    pub(super) fn run<'a>(
+        &self,
+        mut rows: Rows<'a>,
+        known: &dyn Known,
+    ) -> Result<Rows<'a>, String> {
+        let table = known.table(&self.table)?;
+        self.check(&*table)?;
+        let times = rows.times();
+        let reader = Reader::new(&rows.scope, &self.key);
+        let keys: Vec<Cell> = rows.rows.iter().map(|row| reader.cell(row)).collect();
+        rows.scope = self.scope(rows.scope.clone());
+        for (column, name) in &self.columns {
+            let place = rows.scope.columns.iter().position(|known| known.name == *name);
+            for ((row, key), time) in rows.rows.iter_mut().zip(&keys).zip(&times) {
+                let found =
+                    key.is_some().then(|| table.value(&key.text(), *time, column)).flatten();
+                let value = found.map_or(Cell::Null, Cell::Text);
+                match place.and_then(|place| row.cells.get_mut(place)) {
+                    Some(cell) => *cell = value,
+                    None => row.cells.push(value),
+                }
+            }
+        }
+        Ok(rows)
+    }
+}
+
+impl Display for Lookup {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "lookup {} {} output ", Name(&self.table), self.key)?;
+        for (place, (column, name)) in self.columns.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{}", Name(column))?;
+            if name != column {
+                write!(f, " as {}", Name(name))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! `sort`: another order.
+
+use std::cmp::Ordering;
+
+use super::{Command, Example, Takes, bound, field};
+use crate::cell::order;
+use crate::eval::{Reader, Rows, compare_rows};
+use crate::plan::{Pipe, SortKey};
+
+pub(super) const COMMAND: Command = Command {
+    name: "sort",
+    other_names: &["order"],
+    usage: "sort -count, user.name",
+    about: "Puts the rows in another order.",
+    doc: "A minus before a name, or `desc` after it, means the greatest first. Absent values come \
+          last. Of texts, those that are numbers come first, in the order of the numbers. Events \
+          come newest first until they are sorted, and stay so among equals.",
+    examples: &[
+        Example { query: "bytes:* | sort -bytes | fields bytes", rows: &["90000", "512", "128"] },
+        Example {
+            query: "* | stats count() by user.name | sort count, user.name desc",
+            rows: &["root · 2", "bob · 3", "admin · 3"],
+        },
+    ],
+    takes: Takes::Fields(&["desc", "asc"]),
+    read: |parser| {
+        // `sort by -count` is what others write.
+        parser.keyword("by");
+        let mut keys = Vec::new();
+        loop {
+            parser.cursor.blanks();
+            let mut descending = parser.cursor.eat('-');
+            if !descending {
+                parser.cursor.eat('+');
+            }
+            let field = field(parser)?;
+            if parser.keyword("desc") {
+                descending = true;
+            } else if parser.keyword("asc") {
+                descending = false;
+            }
+            keys.push(SortKey { field, descending });
+            bound(parser, keys.len())?;
+            parser.cursor.blanks();
+            if !parser.cursor.eat(',') {
+                return Ok(vec![Pipe::Sort(keys)]);
+            }
+        }
+    },
+};
+
+pub(super) fn run<'a>(keys: &[SortKey], mut rows: Rows<'a>) -> Rows<'a> {
+    let readers: Vec<_> =
+        keys.iter().map(|key| (Reader::new(&rows.scope, &key.field), key.descending)).collect();
+    let events = rows.scope.events;
+    // The sort is stable, so equal events stay as they were.
+    rows.rows.sort_by(|a, b| {
+        let orders = readers
+            .iter()
+            .map(|(reader, descending)| order(&reader.cell(a), &reader.cell(b), *descending));
+        let by_keys = orders.fold(Ordering::Equal, Ordering::then);
+        if events { by_keys } else { by_keys.then_with(|| compare_rows(&a.cells, &b.cells)) }
+    });
+    rows
+}
