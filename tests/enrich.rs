@@ -34,6 +34,10 @@ fn events_know_whose_an_address_was_also_after_a_restart() {
     check(&server, 2);
     let tables = server.json("/api/v1/lookups");
     assert_eq!(tables["lookups"][0]["name"], "hosts", "{tables}");
+    // A query asks the same tables.
+    let asked = "event.source:web | lookup hosts host.name output owner as whose \
+                 | lookup geo destination.ip output country | stats count() by whose";
+    assert_eq!(server.search(asked)[0], json!({"whose": "anna", "count": 2}));
     // A table that changes is in force soon, for what comes then.
     std::fs::write(lookups.join("hosts.csv"), "host.name,owner\nweb1,bob\n").unwrap();
     server.wait_until("the other table", |s| {

@@ -9,6 +9,7 @@ use crate::command;
 /// Takes in every log, keeps all of it in open files, and finds the attacks in it early.
 #[derive(Debug, Parser)]
 #[command(name = "pugmark", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
 #[command(after_help = "Exit codes: 0 ok, 1 failure, 2 usage, 3 findings at --fail-on, \
                         5 server or authentication.")]
 pub(crate) struct Cli {
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Audit(command::audit::Args),
     Config(command::config::Args),
     Completions(command::completions::Args),
+    Help(command::help::Args),
     #[command(hide = true)]
     Docs(command::docs::Args),
 }

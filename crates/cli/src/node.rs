@@ -12,6 +12,7 @@ use pugmark_engine::masking::Masking;
 use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::retention::{self, ClassSettings};
 use pugmark_engine::rulebook::Origin;
+use pugmark_engine::tables::LookupTables;
 use pugmark_engine::{
     Clock, Corrections, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
 };
@@ -53,12 +54,15 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let book = transforms_of(&folders, kept);
     book.report();
     let corrections = corrections(&store).await?;
-    let search = StoreSearch::new(store.clone(), search_options(settings));
+    let reader = Reader::new(parsers, book).corrected(corrections).enriched(enrichment);
+    let reader = Arc::new(reader);
+    let search = StoreSearch::new(store.clone(), search_options(settings))
+        .with_tables(Arc::new(LookupTables(reader.clone())));
     let parts = Parts {
         store,
         blocks,
         search: Arc::new(search),
-        reader: Arc::new(Reader::new(parsers, book).corrected(corrections).enriched(enrichment)),
+        reader,
         doors: Doors { masking: masking(dir, settings)?, folding: folding(settings)? },
         folders,
         rules,
@@ -108,7 +112,8 @@ pub(crate) async fn open_read_only(
         }));
     }
     let store = Arc::new(store);
-    let search = StoreSearch::new(store.clone(), search_options(settings));
+    let search = StoreSearch::new(store.clone(), search_options(settings))
+        .with_tables(Arc::new(LookupTables(Arc::new(reader))));
     Ok((store, search))
 }
 

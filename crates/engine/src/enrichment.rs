@@ -13,11 +13,13 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 pub use pugmark_enrich::Config;
-use pugmark_enrich::geo::GeoError;
+use pugmark_enrich::geo::{GeoError, Place};
 use pugmark_enrich::ranges::List;
 use pugmark_enrich::{Attached, Bindings, Enricher, Lookup, MaxMind, Ranges};
 use pugmark_event::Batch;
@@ -80,7 +82,7 @@ pub enum LookupWriteError {
 pub struct Enrichment {
     dir: PathBuf,
     enricher: RwLock<Enricher>,
-    lookups: Mutex<Vec<LookupState>>,
+    lookups: Mutex<Vec<(LookupState, Arc<Lookup>)>>,
     problems: Mutex<Vec<FileProblem>>,
     bindings_max: usize,
 }
@@ -138,11 +140,13 @@ impl Enrichment {
         for problem in &files.problems {
             tracing::warn!(path = %problem.path.display(), "left out: {}", problem.message);
         }
+        let tables = files.tables.iter().map(|table| table.lookup.clone());
+        let lookups = files.states.into_iter().zip(tables).collect();
         let mut enricher = self.enricher.write();
         enricher.set_tables(files.tables);
         enricher.set_ranges(Ranges::new(&files.ranges));
         enricher.set_maxmind(files.databases);
-        *self.lookups.lock() = files.states;
+        *self.lookups.lock() = lookups;
         *self.problems.lock() = files.problems;
     }
 
@@ -162,7 +166,27 @@ impl Enrichment {
 
     /// The tables in force.
     pub fn lookups(&self) -> Vec<LookupState> {
-        self.lookups.lock().clone()
+        self.lookups.lock().iter().map(|(state, _)| state.clone()).collect()
+    }
+
+    /// The user's table of this name.
+    pub fn table(&self, name: &str) -> Option<Arc<Lookup>> {
+        let lookups = self.lookups.lock();
+        lookups.iter().find(|(state, _)| state.name == name).map(|(_, table)| table.clone())
+    }
+
+    /// What `take` takes of what is known about an address; nothing when a database is broken.
+    pub fn place<T>(
+        &self,
+        address: IpAddr,
+        take: impl FnOnce(Place<'_>) -> Option<T>,
+    ) -> Option<T> {
+        self.enricher.read().place(address).ok().and_then(take)
+    }
+
+    /// The label of the list of ranges that an address is in.
+    pub fn label(&self, address: IpAddr) -> Option<String> {
+        self.enricher.read().label(address).map(str::to_string)
     }
 
     /// The files that are left out.
@@ -312,7 +336,7 @@ fn attached(csv: &[u8]) -> Result<(Attached, LookupState), String> {
         columns: lookup.columns().to_vec(),
         keys: lookup.len(),
     };
-    Ok((Attached { lookup, fields }, state))
+    Ok((Attached { lookup: Arc::new(lookup), fields }, state))
 }
 
 fn key_field(name: &str) -> Result<FieldId, String> {

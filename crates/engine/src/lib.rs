@@ -30,6 +30,7 @@ pub mod rulebook;
 pub mod rules;
 pub mod self_check;
 pub mod status;
+pub mod tables;
 pub mod transforms;
 
 pub use care::{ReparseState, Replayed};

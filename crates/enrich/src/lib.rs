@@ -22,6 +22,7 @@
 //!   `host.owner`.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use pugmark_event::batch::{Batch, BatchError};
 use pugmark_event::fields::{self, FieldId};
@@ -82,7 +83,7 @@ impl Default for Config {
 #[derive(Debug, Clone)]
 pub struct Attached {
     /// The table.
-    pub lookup: Lookup,
+    pub lookup: Arc<Lookup>,
     /// Registered text or address fields: `host.name`.
     pub fields: Vec<FieldId>,
 }
@@ -121,6 +122,11 @@ impl Enricher {
         let bindings = Bindings::new(config.bindings_max);
         let (maxmind, ranges, tables) = (Vec::new(), Ranges::new(&[]), Vec::new());
         Ok(Self { config, table, maxmind, ranges, tables, bindings })
+    }
+
+    /// The label of the list of ranges that an address is in, the narrowest first.
+    pub fn label(&self, address: IpAddr) -> Option<&str> {
+        self.ranges.lookup(address)
     }
 
     /// The built-in table: whether there is one, its release, whom to name.
@@ -348,9 +354,9 @@ mod tests {
         let columns = Lookup::read(b"user,id,target.name,email\ncarla,u7,,c@example.org").unwrap();
         let ports = Lookup::read(b"host,port\ndb1,5432\ndb2,many").unwrap();
         enricher.set_tables(vec![
-            Attached { lookup, fields: vec![fields::HOST_NAME] },
-            Attached { lookup: columns, fields: vec![fields::USER_NAME] },
-            Attached { lookup: ports, fields: vec![fields::DESTINATION_HOST] },
+            Attached { lookup: lookup.into(), fields: vec![fields::HOST_NAME] },
+            Attached { lookup: columns.into(), fields: vec![fields::USER_NAME] },
+            Attached { lookup: ports.into(), fields: vec![fields::DESTINATION_HOST] },
         ]);
         enricher
     }

@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod doctor;
+pub(crate) mod help;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod ledger;
@@ -130,6 +131,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Rules(args) => runtime()?.block_on(rules::run(args, settings()?)),
         Command::Config(args) => config::run(args, config),
         Command::Completions(args) => completions::run(args),
+        Command::Help(args) => help::run(args),
         Command::Docs(args) => docs::run(args),
     }
 }
