@@ -5,12 +5,12 @@ use pugmark_event::Batch;
 use pugmark_event::conflict::Conflicts;
 use pugmark_event::fields::ORIGINAL;
 
-use super::rows::{Reader, Row, cell};
+use super::rows::{Reader, Row};
 use crate::cell::Cell;
 use crate::check::{Check, TextCheck};
 use crate::expr::Program;
 use crate::plan::{FieldRef, Filter, Target, Test};
-use crate::scope::{Place, Scope};
+use crate::scope::Scope;
 
 /// Which events of `batch` pass `filter`. Part of a filter that cannot be compiled, which
 /// [`crate::parse`] never makes, passes nothing.
@@ -20,10 +20,7 @@ pub fn matches(filter: &Filter, batch: &Batch) -> BooleanArray {
 
 /// A filter made ready for many batches.
 #[derive(Debug)]
-pub struct Matcher {
-    node: Node,
-    scope: Scope,
-}
+pub struct Matcher(Node);
 
 #[derive(Debug)]
 enum Node {
@@ -32,13 +29,13 @@ enum Node {
     Or(Vec<Node>),
     Not(Box<Node>),
     Leaf(Leaf),
-    Holds(Program),
+    Holds(Program, Vec<Reader>),
     Nothing,
 }
 
 #[derive(Debug)]
 struct Leaf {
-    field: FieldRef,
+    reader: Reader,
     check: Check,
     /// For values that did not fit the field's column.
     conflicts: Option<TextCheck>,
@@ -47,12 +44,12 @@ struct Leaf {
 impl Matcher {
     /// Compiles `filter` for events as they are stored.
     pub fn new(filter: &Filter) -> Self {
-        Self::of(filter, Scope::events())
+        Self::of(filter, &Scope::events())
     }
 
     /// Compiles `filter` for rows of `scope`.
-    pub(crate) fn of(filter: &Filter, scope: Scope) -> Self {
-        Self { node: Node::new(filter, &scope), scope }
+    pub(crate) fn of(filter: &Filter, scope: &Scope) -> Self {
+        Self(Node::new(filter, scope))
     }
 
     /// Which events of `batch` pass.
@@ -63,7 +60,7 @@ impl Matcher {
 
     /// Whether a row passes.
     pub(crate) fn passes(&self, row: &Row<'_>) -> bool {
-        self.node.passes(row, &self.scope)
+        self.0.passes(row)
     }
 }
 
@@ -76,25 +73,30 @@ impl Node {
             Filter::Or(parts) => Node::Or(all(parts)),
             Filter::Not(part) => Node::Not(Box::new(Node::new(part, scope))),
             Filter::Words(pattern) => Node::Leaf(Leaf {
-                field: FieldRef::new(ORIGINAL.name()),
+                reader: Reader::new(scope, &FieldRef::new(ORIGINAL.name())),
                 check: TextCheck::anywhere(pattern).map_or(Check::Nothing, Check::Text),
                 conflicts: None,
             }),
             Filter::Field(field, test) => Node::Leaf(Leaf::new(field, test, scope)),
-            Filter::Holds(expr) => Program::new(expr, scope).map_or(Node::Nothing, Node::Holds),
+            Filter::Holds(expr) => match Program::new(expr, scope) {
+                Ok(program) => {
+                    let readers = program.fields().iter().map(|f| Reader::new(scope, f)).collect();
+                    Node::Holds(program, readers)
+                }
+                Err(_) => Node::Nothing,
+            },
         }
     }
 
-    fn passes(&self, row: &Row<'_>, scope: &Scope) -> bool {
+    fn passes(&self, row: &Row<'_>) -> bool {
         match self {
             Node::All => true,
-            Node::And(parts) => parts.iter().all(|part| part.passes(row, scope)),
-            Node::Or(parts) => parts.iter().any(|part| part.passes(row, scope)),
-            Node::Not(part) => !part.passes(row, scope),
-            Node::Leaf(leaf) => leaf.passes(row, scope),
-            Node::Holds(program) => {
-                let fields = program.fields();
-                program.run(&|field| Reader::new(scope, &fields[field]).cell(row)).is_true()
+            Node::And(parts) => parts.iter().all(|part| part.passes(row)),
+            Node::Or(parts) => parts.iter().any(|part| part.passes(row)),
+            Node::Not(part) => !part.passes(row),
+            Node::Leaf(leaf) => leaf.passes(row),
+            Node::Holds(program, readers) => {
+                program.run(&|field| readers[field].cell(row)).is_true()
             }
             Node::Nothing => false,
         }
@@ -103,35 +105,29 @@ impl Node {
 
 impl Leaf {
     fn new(field: &FieldRef, test: &Test, scope: &Scope) -> Self {
-        let field = field.clone();
-        match scope.find(&field) {
-            Place::Event(target) => Self {
+        let reader = Reader::new(scope, field);
+        match &reader {
+            Reader::Event(target) => Self {
                 check: Check::new(target, test).unwrap_or(Check::Nothing),
                 conflicts: TextCheck::of_conflicts(target, test),
-                field,
+                reader,
             },
-            Place::Column(_) | Place::Nowhere => Self {
+            Reader::Column(_) | Reader::Nowhere => Self {
                 check: TextCheck::new(test).map_or(Check::Nothing, Check::Text),
                 conflicts: None,
-                field,
+                reader,
             },
         }
     }
 
-    fn passes(&self, row: &Row<'_>, scope: &Scope) -> bool {
-        let place = scope.find(&self.field);
-        match (place, row.event) {
-            (Place::Event(target), Some((batch, at))) => {
-                passes(&self.check, &cell(batch, at, target)) || self.conflicts(batch, at)
-            }
-            _ => passes(&self.check, &Reader::new(scope, &self.field).cell(row)),
-        }
+    fn passes(&self, row: &Row<'_>) -> bool {
+        passes(&self.check, &self.reader.cell(row)) || self.conflicts(row)
     }
 
-    fn conflicts(&self, batch: &Batch, row: usize) -> bool {
-        match (&self.conflicts, &self.field.target) {
-            (Some(check), Target::Column(id)) => {
-                Conflicts::of(batch.columns(), *id).row(row).any(|text| check.matches(text))
+    fn conflicts(&self, row: &Row<'_>) -> bool {
+        match (&self.conflicts, &self.reader, row.event) {
+            (Some(check), Reader::Event(Target::Column(id)), Some((batch, at))) => {
+                Conflicts::of(batch.columns(), *id).row(at).any(|text| check.matches(text))
             }
             _ => false,
         }

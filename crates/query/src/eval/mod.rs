@@ -21,7 +21,7 @@ pub(crate) use rows::{Reader, compare_rows, group};
 pub use rows::{Row, Rows, cell};
 
 use crate::plan::{Pipe, Plan};
-use crate::scope::{Column, Place, Scope};
+use crate::scope::{Column, Scope};
 
 /// An answer held in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -224,9 +224,4 @@ fn table(rows: Rows<'_>) -> Table {
         columns: std::iter::once(id).chain(columns).collect(),
         rows: rows.rows.into_iter().map(row).collect(),
     }
-}
-
-/// Whether a field of these rows is an attribute of events, whose texts may be numbers.
-pub(crate) fn is_attribute(place: Place<'_>) -> bool {
-    matches!(place, Place::Event(crate::plan::Target::Attribute(_)))
 }

@@ -30,17 +30,17 @@ pub struct Rows<'a> {
 
 /// A field made ready for many rows.
 #[derive(Debug)]
-pub(crate) enum Reader<'f> {
+pub(crate) enum Reader {
     Column(usize),
-    Event(&'f Target),
+    Event(Target),
     Nowhere,
 }
 
-impl<'f> Reader<'f> {
-    pub(crate) fn new(scope: &Scope, field: &'f FieldRef) -> Self {
+impl Reader {
+    pub(crate) fn new(scope: &Scope, field: &FieldRef) -> Self {
         match scope.find(field) {
             Place::Column(at) => Reader::Column(at),
-            Place::Event(target) => Reader::Event(target),
+            Place::Event(target) => Reader::Event(target.clone()),
             Place::Nowhere => Reader::Nowhere,
         }
     }
@@ -62,7 +62,7 @@ impl<'a> Rows<'a> {
     }
 
     /// The values of these fields in a row.
-    pub(crate) fn readers<'f>(&self, fields: &'f [FieldRef]) -> Vec<Reader<'f>> {
+    pub(crate) fn readers(&self, fields: &[FieldRef]) -> Vec<Reader> {
         fields.iter().map(|field| Reader::new(&self.scope, field)).collect()
     }
 

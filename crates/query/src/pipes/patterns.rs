@@ -81,7 +81,7 @@ impl Patterns {
 
     pub(super) fn run<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
         let fields = self.fields();
-        let readers: Vec<Reader<'_>> = rows.readers(&fields);
+        let readers: Vec<Reader> = rows.readers(&fields);
         let mut found = Found::default();
         for row in &rows.rows {
             let value = readers.iter().map(|reader| reader.cell(row)).find(Cell::is_some);

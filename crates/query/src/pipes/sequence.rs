@@ -99,7 +99,7 @@ impl Sequence {
         let id = FieldRef::new(EVENT_ID.name());
         let id = Reader::new(&rows.scope, &id);
         let steps: Vec<Matcher> =
-            self.steps.iter().map(|step| Matcher::of(step, rows.scope.clone())).collect();
+            self.steps.iter().map(|step| Matcher::of(step, &rows.scope)).collect();
         let mut found = Vec::new();
         for (key, places) in rows.grouped_by_age(&self.by) {
             if key.contains(&Cell::Null) {

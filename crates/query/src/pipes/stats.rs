@@ -6,11 +6,11 @@ use std::fmt::{Display, Formatter};
 use super::{By, Command, Example, List, Takes, bound, figures, name};
 use crate::cell::{Cell, order};
 use crate::diagnostic::Diagnostic;
-use crate::eval::{Rows, group, is_attribute};
+use crate::eval::{Rows, group};
 use crate::expr::Expr;
 use crate::figures::VALUES_MAX;
 use crate::parse::Parser;
-use crate::plan::{Aggregate, Function, Named, Pipe};
+use crate::plan::{Aggregate, Function, Named, Pipe, is_attribute};
 use crate::scope::{Column, Scope};
 
 /// Figures for each group.
@@ -142,8 +142,7 @@ pub(super) struct Computed<'f> {
 impl<'f> Computed<'f> {
     pub(super) fn new(figures: &'f [Aggregate], rows: &Rows<'_>) -> Self {
         let figure = |figure: &'f Aggregate| {
-            let attribute = figure.of.as_ref().and_then(Expr::field);
-            let attribute = attribute.is_some_and(|field| is_attribute(rows.scope.find(field)));
+            let attribute = figure.of.as_ref().is_some_and(|of| is_attribute(of, &rows.scope));
             (figure, figure.of.as_ref().map(|of| rows.values(of)), attribute)
         };
         Self { figures: figures.iter().map(figure).collect(), events: rows.scope.events }

@@ -41,7 +41,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 pub(super) fn run<'a>(filter: &Filter, mut rows: Rows<'a>) -> Rows<'a> {
-    let matcher = Matcher::of(filter, rows.scope.clone());
+    let matcher = Matcher::of(filter, &rows.scope);
     rows.rows.retain(|row| matcher.passes(row));
     rows
 }
