@@ -12,6 +12,7 @@ mod harness;
 mod hunt;
 mod main_path;
 mod parse;
+mod postgres;
 mod retention;
 mod settings;
 mod sources;

@@ -3,6 +3,7 @@
 //! A failing step does not stop the steps that do not need it: one run says everything that is
 //! wrong. The last line is `N passed, N failed`.
 
+mod clients;
 mod e2e;
 mod readers;
 mod s3;
@@ -45,6 +46,12 @@ const STEPS: &[Step] = &[
         about: "segments read by DuckDB and ClickHouse",
         needs: &["build"],
         run: readers::readers,
+    },
+    Step {
+        name: "clients",
+        about: "SQL asked by psql and psycopg",
+        needs: &["build"],
+        run: clients::clients,
     },
     Step {
         name: "rules",

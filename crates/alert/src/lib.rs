@@ -140,6 +140,17 @@ pub enum Verdict {
     Benign,
 }
 
+impl Verdict {
+    /// The lower-case words, with underscores.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::TruePositive => "true_positive",
+            Verdict::FalsePositive => "false_positive",
+            Verdict::Benign => "benign",
+        }
+    }
+}
+
 /// ATT&CK tactics and techniques.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attack {

@@ -8,6 +8,7 @@ mod files;
 mod memory;
 mod node;
 mod output;
+mod postgres;
 mod settings;
 
 use std::process::ExitCode;

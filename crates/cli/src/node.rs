@@ -27,6 +27,14 @@ use crate::settings::Settings;
 
 /// Opens `dir` for everything: intake, detection, questions. One process at a time can.
 pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliError> {
+    Ok(open_to_ask(dir, settings).await?.0)
+}
+
+/// The same, with the search of the engine for doors that ask in SQL.
+pub(crate) async fn open_to_ask(
+    dir: &Path,
+    settings: &Settings,
+) -> Result<(Engine, StoreSearch), CliError> {
     let options = store_options(settings)?;
     let (low, min) = (options.disk_free_bytes_low, options.disk_free_bytes_min);
     if (1..=min).contains(&low) {
@@ -61,7 +69,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
     let parts = Parts {
         store,
         blocks,
-        search: Arc::new(search),
+        search: Arc::new(search.clone()),
         reader,
         doors: Doors { masking: masking(dir, settings)?, folding: folding(settings)? },
         folders,
@@ -86,7 +94,7 @@ pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliE
         noise_budget,
         cost_limit,
     };
-    Ok(Engine::start(parts, options))
+    Ok((Engine::start(parts, options), search))
 }
 
 /// Opens `dir` for questions only; a running server is not disturbed. Records that are still in

@@ -27,6 +27,7 @@ pub(crate) struct Settings {
     pub(crate) data: Data,
     pub(crate) server: Server,
     pub(crate) syslog: Syslog,
+    pub(crate) postgres: Postgres,
     pub(crate) rules: Rules,
     pub(crate) mask: Mask,
     pub(crate) fold: Fold,
@@ -73,6 +74,15 @@ pub(crate) struct Syslog {
     pub(crate) udp: String,
     pub(crate) tcp: String,
     pub(crate) source: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Postgres {
+    pub(crate) listen: String,
+    pub(crate) connections_max: usize,
+    pub(crate) statement_timeout_seconds: u64,
+    pub(crate) rows_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

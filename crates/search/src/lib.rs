@@ -17,11 +17,13 @@ mod intern;
 mod newest;
 mod others;
 mod plan;
+pub mod postgres;
 mod prune;
 mod scan;
 mod sql;
 mod table;
 mod values;
+mod views;
 mod whole;
 mod workers;
 
@@ -49,6 +51,7 @@ use crate::grouped::Grouped;
 use crate::newest::Newest;
 use crate::others::Others;
 use crate::table::EventsTable;
+use crate::views::Views;
 use crate::workers::Room;
 
 /// How much a search may take.
@@ -221,8 +224,8 @@ impl Search for StoreSearch {
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
-        let table = EventsTable::new(self.store.snapshot(), None, None, schema());
-        let frame = sql::frame(&self.context(), table, sql, limit).await?;
+        let views = Views::new(self.store.clone());
+        let frame = sql::frame(&self.context(), views, sql, limit).await?;
         let (columns, rows) = stream_of(frame, Asked::Sql).await?;
         Ok(Answer { kind: Kind::Table, columns, rows })
     }

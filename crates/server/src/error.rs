@@ -92,6 +92,15 @@ impl ApiError {
         Self::new(status, code, message)
     }
 
+    /// The status that it has over HTTP, and the words for who speaks something else.
+    pub(crate) fn spoken(&self) -> (StatusCode, String) {
+        let words = match &self.hint {
+            Some(hint) => format!("{}: {hint}", self.message),
+            None => self.message.clone(),
+        };
+        (self.status, words)
+    }
+
     /// The body, with the id of the request if it is known.
     pub(crate) fn json(&self, request_id: Option<&str>) -> Value {
         let mut error = Map::new();

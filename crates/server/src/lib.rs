@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use api::rules::backtest::BacktestReport;
-pub use auth::{NewToken, Purpose, create_token, setup_token};
+pub use auth::{AskRefusal, Asker, NewToken, Purpose, create_token, setup_token};
 pub use listen::serve;
 pub use openapi::openapi_json;
 
@@ -87,6 +87,9 @@ pub struct App {
     pub(crate) engine: Engine,
     pub(crate) options: Arc<ServerOptions>,
     pub(crate) throttle: Arc<Throttle>,
+    /// Tries over other protocols than HTTP. They are counted apart: all of them come from the
+    /// machine itself, and a program with an old password must not keep its owner out.
+    pub(crate) asker_throttle: Arc<Throttle>,
     pub(crate) setup_turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) requests: Arc<RequestCounts>,
     pub(crate) status: Arc<StatusCache>,
@@ -105,6 +108,7 @@ impl App {
         let memory_kib = (options.ingest_memory_bytes_max / 1024).min(Semaphore::MAX_PERMITS);
         Self {
             throttle: Arc::new(Throttle::new(engine.now())),
+            asker_throttle: Arc::new(Throttle::new(engine.now())),
             setup_turn: Arc::default(),
             requests: Arc::default(),
             status: Arc::default(),
@@ -119,8 +123,8 @@ impl App {
     }
 
     /// Counts a try to sign in.
-    pub(crate) fn admit(&self, from: IpAddr) -> Result<(), ApiError> {
-        self.throttle.take(from, self.engine.now()).map_err(|seconds| {
+    pub(crate) fn admit(&self, throttle: &Throttle, from: IpAddr) -> Result<(), ApiError> {
+        throttle.take(from, self.engine.now()).map_err(|seconds| {
             let message = "too many tries to sign in";
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message)
                 .hint(format!("try again in {seconds} s"))

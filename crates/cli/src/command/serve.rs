@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use pugmark_connect::source::syslog::{self, Syslog};
 use pugmark_engine::Engine;
+use pugmark_search::StoreSearch;
 use pugmark_server::{App, Purpose, ServerOptions};
 use tokio::net::TcpListener;
 
 use crate::error::{CliError, Exit};
 use crate::output::say;
+use crate::postgres::{Open, Postgres};
 use crate::settings::Settings;
 
 /// Take logs, watch them, answer questions
@@ -33,8 +35,10 @@ pub(crate) async fn run(args: Args, mut settings: Settings) -> Result<Exit, CliE
     settings.server.listen = args.listen.unwrap_or(settings.server.listen);
     // The port comes before the folder: a second start must not touch the data of the first.
     let listener = bind(settings.server.listen).await?;
-    let engine = crate::node::open(&settings.data.dir, &settings).await?;
+    let postgres = Postgres::bind(&settings.postgres).await?;
+    let (engine, search) = crate::node::open_to_ask(&settings.data.dir, &settings).await?;
     let node = Running::start(engine, listener, &settings).await?;
+    let node = node.with_postgres(postgres, search);
     if let Some(file) = &args.setup_token_file {
         node.write_token(file).await?;
     }
@@ -54,7 +58,9 @@ pub(crate) async fn bind(address: SocketAddr) -> Result<TcpListener, CliError> {
 pub(crate) struct Running {
     pub(crate) engine: Engine,
     pub(crate) address: SocketAddr,
+    app: App,
     syslog: Syslog,
+    postgres: Option<Open>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
     stop: tokio::sync::oneshot::Sender<()>,
 }
@@ -83,10 +89,16 @@ impl Running {
         };
         let app = App::new(engine.clone(), options);
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let server = tokio::spawn(pugmark_server::serve(listener, app, async {
+        let server = tokio::spawn(pugmark_server::serve(listener, app.clone(), async {
             let _ = stopped.await;
         }));
-        Ok(Running { engine, address, syslog, server, stop })
+        Ok(Running { engine, address, app, syslog, postgres: None, server, stop })
+    }
+
+    /// Opens the door for SQL over the PostgreSQL protocol, where the settings say.
+    pub(crate) fn with_postgres(self, door: Option<Postgres>, search: StoreSearch) -> Running {
+        let postgres = door.map(|door| door.open(search, self.app.clone()));
+        Running { postgres, ..self }
     }
 
     /// The link that makes the first user, while there is none.
@@ -121,6 +133,9 @@ impl Running {
         if let Some(link) = self.setup_link().await? {
             say(&format!("Make your account (this link works once): {link}"))?;
         }
+        if let Some(postgres) = &self.postgres {
+            say(&format!("SQL for psql and others is at {}", postgres.address))?;
+        }
         say(&format!("Pugmark is at http://{}", self.address))?;
         Ok(())
     }
@@ -134,6 +149,9 @@ impl Running {
     pub(crate) async fn stop(self) -> Result<(), CliError> {
         tracing::info!("stopping");
         self.syslog.close();
+        if let Some(postgres) = self.postgres {
+            postgres.close().await;
+        }
         let _ = self.stop.send(());
         self.server.await.map_err(anyhow::Error::from)??;
         self.engine.stop().await.map_err(anyhow::Error::from)?;

@@ -9,7 +9,7 @@ use crate::body::Json;
 use crate::error::ApiError;
 use crate::wire::{ErrorBody, Row, SqlRequest};
 
-/// Ask in SQL: the table is `events`, dots in names are underscores (`source_ip`, `event_time`).
+/// Ask in SQL, of `events`, `alerts` and other views. Dots in names are underscores (`source_ip`).
 /// Only reading is possible.
 #[utoipa::path(
     post, path = "/api/v1/sql", tag = "questions", operation_id = "sql",

@@ -3,6 +3,7 @@
 //! A caller is a person with a session cookie or a program with a bearer token. A handler says in
 //! its signature what it needs: [`Reader`], [`Ingester`], [`Admin`] or any [`Caller`].
 
+mod askers;
 mod passwords;
 mod secrets;
 mod sessions;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::App;
 use crate::error::ApiError;
 
+pub use askers::{AskRefusal, Asker};
 pub(crate) use secrets::id as random_id;
 #[cfg(test)]
 pub(crate) use sessions::open_session;
@@ -75,13 +77,14 @@ pub(crate) struct Caller {
 enum Credential {
     Session { hash: String, user: String },
     Token { hash: String },
+    Password { user: String, hash: String },
 }
 
 impl Caller {
     /// The signed-in user, if it is a person.
     pub(crate) fn user(&self) -> Option<&str> {
         match &self.credential {
-            Credential::Session { user, .. } => Some(user),
+            Credential::Session { user, .. } | Credential::Password { user, .. } => Some(user),
             Credential::Token { .. } => None,
         }
     }
@@ -95,11 +98,12 @@ impl Caller {
     pub(crate) fn session_hash(&self) -> Option<&str> {
         match &self.credential {
             Credential::Session { hash, .. } => Some(hash),
-            Credential::Token { .. } => None,
+            Credential::Token { .. } | Credential::Password { .. } => None,
         }
     }
 
-    /// False once the session has ended or the token was deleted: long answers ask again.
+    /// False once the session has ended, the token was deleted or the password changed: long
+    /// answers ask again.
     pub(crate) async fn is_still_valid(&self, app: &App) -> bool {
         let accounts = app.engine.store().accounts();
         match &self.credential {
@@ -108,6 +112,9 @@ impl Caller {
             }
             Credential::Token { hash } => {
                 matches!(tokens::purpose_of(&accounts, hash, app.engine.now()).await, Ok(Some(_)))
+            }
+            Credential::Password { user, hash } => {
+                matches!(accounts.password_hash(user).await, Ok(Some(known)) if known == *hash)
             }
         }
     }
@@ -133,6 +140,24 @@ pub(crate) async fn identify(app: &App, headers: &HeaderMap) -> Result<Option<Ca
         return Ok(purpose.map(|p| Caller { purpose: p, credential: Credential::Token { hash } }));
     }
     from_cookie(&accounts, headers, now).await
+}
+
+/// The same for who gives a name and a password, as other protocols want it: a token is a
+/// password too, whatever the name.
+async fn identify_by_password(
+    app: &App,
+    from: std::net::IpAddr,
+    user: &str,
+    password: &str,
+) -> Result<Caller, ApiError> {
+    let accounts = app.engine.store().accounts();
+    let hash = secrets::hash(password);
+    if let Some(purpose) = tokens::purpose_of(&accounts, &hash, app.engine.now()).await? {
+        return Ok(Caller { purpose, credential: Credential::Token { hash } });
+    }
+    let hash = sessions::check_password(app, &app.asker_throttle, from, user, password).await?;
+    let credential = Credential::Password { user: user.to_string(), hash };
+    Ok(Caller { purpose: Purpose::Admin, credential })
 }
 
 async fn from_cookie(

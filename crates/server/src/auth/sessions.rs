@@ -6,7 +6,7 @@ use axum::http::HeaderValue;
 use pugmark_event::time::{DAY, Micros, SECOND};
 use pugmark_store::{Accounts, StoreError};
 
-use super::{passwords, secrets};
+use super::{Throttle, passwords, secrets};
 use crate::App;
 use crate::error::ApiError;
 
@@ -22,18 +22,31 @@ pub(crate) async fn sign_in(
     user: &str,
     password: &str,
 ) -> Result<HeaderValue, ApiError> {
-    app.admit(from)?;
+    check_password(app, &app.throttle, from, user, password).await?;
+    open_session(app, user).await
+}
+
+/// Checks name and password, within the tries that an address has. Returns the hash that was kept.
+pub(super) async fn check_password(
+    app: &App,
+    throttle: &Throttle,
+    from: IpAddr,
+    user: &str,
+    password: &str,
+) -> Result<String, ApiError> {
+    app.admit(throttle, from)?;
     let accounts = app.engine.store().accounts();
     let fits = user.len() <= super::setup::USER_BYTES_MAX && password.len() <= passwords::BYTES_MAX;
     let known = if fits { accounts.password_hash(user).await? } else { None };
     let password = if fits { password.to_string() } else { String::new() };
+    let kept = known.clone().unwrap_or_default();
     let right = app.slowly(move || passwords::verify(&password, known.as_deref())).await?;
     if !right {
         let error = ApiError::unauthorized_because("the name or the password is wrong");
         return Err(error);
     }
-    app.throttle.forgive(from);
-    open_session(app, user).await
+    throttle.forgive(from);
+    Ok(kept)
 }
 
 /// Opens a session of `user`. Returns the cookie to set.

@@ -38,7 +38,7 @@ pub(crate) async fn finish_setup(
     user: &str,
     password: &str,
 ) -> Result<HeaderValue, ApiError> {
-    app.admit(from)?;
+    app.admit(&app.throttle, from)?;
     // One at a time: two requests with the right token must not make two admins.
     let _turn = app.setup_turn.lock().await;
     let accounts = app.engine.store().accounts();

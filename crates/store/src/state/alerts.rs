@@ -120,6 +120,13 @@ impl Alerts {
         rows.iter().map(alert).collect()
     }
 
+    /// Alerts in the order of their ids, from the one after `after` on: a page of all there are.
+    pub async fn page(&self, after: &str, limit: usize) -> Result<Vec<Alert>, StoreError> {
+        const SQL: &str = select!("WHERE id > $1 ORDER BY id LIMIT $2");
+        let rows = self.manifest.rows(SQL, args![after, limit]).await?;
+        rows.iter().map(alert).collect()
+    }
+
     /// Keeps an alert in place of the one with the same id.
     pub async fn upsert(&self, alert: &Alert) -> Result<(), StoreError> {
         const RULE: &str =
