@@ -1,8 +1,10 @@
 //! `cast`: makes values numbers, texts, times or booleans.
 
-use super::{Command, Example, Takes, bound, field};
+use super::{Command, Example, Takes, field, list};
 use crate::cell::Cell;
+use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
+use crate::parse::Parser;
 use crate::plan::{Named, Pipe};
 
 pub(super) const COMMAND: Command = Command {
@@ -23,33 +25,27 @@ pub(super) const COMMAND: Command = Command {
         },
     ],
     takes: Takes::Fields(&["as", "number", "integer", "text", "time", "boolean"]),
-    read: |parser| {
-        let mut list = Vec::new();
-        loop {
-            let field = field(parser)?;
-            parser.cursor.blanks();
-            let at = parser.cursor.at;
-            if !parser.keyword("as") {
-                return Err(parser.cursor.fault(at, "`as` and a type are missing here").into());
-            }
-            parser.cursor.blanks();
-            let at = parser.cursor.at;
-            let word = parser.cursor.word(super::NAME_ENDS)?;
-            let typed = word.as_ref().map_or("", |word| word.raw).to_ascii_lowercase();
-            let Some(value) = converted(&typed, Expr::Field(field.clone())) else {
-                let fault = parser.cursor.fault(at, format!("there is no type `{typed}`"));
-                let types = ["number", "integer", "text", "time", "boolean"];
-                return Err(fault.nearest(&typed, &types).into());
-            };
-            list.push(Named { name: field.typed, value });
-            bound(parser, list.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                return Ok(vec![Pipe::Extend(list)]);
-            }
-        }
-    },
+    read: |parser| Ok(vec![Pipe::Extend(list(parser, one)?)]),
 };
+
+/// `field as type`
+fn one(parser: &mut Parser<'_>) -> Result<Named, Diagnostic> {
+    let field = field(parser)?;
+    parser.cursor.blanks();
+    let at = parser.cursor.at;
+    if !parser.keyword("as") {
+        return Err(parser.cursor.fault(at, "`as` and a type are missing here"));
+    }
+    parser.cursor.blanks();
+    let at = parser.cursor.at;
+    let word = parser.cursor.word(super::NAME_ENDS)?;
+    let typed = word.as_ref().map_or("", |word| word.raw).to_ascii_lowercase();
+    let Some(value) = converted(&typed, Expr::Field(field.clone())) else {
+        let fault = parser.cursor.fault(at, format!("there is no type `{typed}`"));
+        return Err(fault.nearest(&typed, &["number", "integer", "text", "time", "boolean"]));
+    };
+    Ok(Named { name: field.typed, value })
+}
 
 fn converted(typed: &str, value: Expr) -> Option<Expr> {
     let called = |name| Expr::call(name, vec![value.clone()]);

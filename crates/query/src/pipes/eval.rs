@@ -1,6 +1,6 @@
 //! `eval`: computes columns.
 
-use super::{Command, Example, LIST_MAX, Takes, name};
+use super::{Command, Example, Takes, list, name};
 use crate::diagnostic::Diagnostic;
 use crate::eval::Rows;
 use crate::parse::Parser;
@@ -32,24 +32,15 @@ pub(super) const COMMAND: Command = Command {
     ],
     takes: Takes::Expressions(&[]),
     read: |parser| {
-        let mut list = Vec::new();
-        // Each sees those before it.
-        let scope = parser.scope.clone();
-        loop {
+        let before = parser.scope.clone();
+        let columns = list(parser, |parser| {
             let named = assignment(parser)?;
-            parser.scope = self::scope(std::slice::from_ref(&named), parser.scope.clone());
-            list.push(named);
-            if list.len() > LIST_MAX {
-                let message = format!("a list has at most {LIST_MAX} entries");
-                return Err(parser.cursor.fault(parser.cursor.at, message).into());
-            }
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                break;
-            }
-        }
-        parser.scope = scope;
-        Ok(vec![Pipe::Extend(list)])
+            // The next one sees it.
+            parser.scope = scope(std::slice::from_ref(&named), parser.scope.clone());
+            Ok(named)
+        })?;
+        parser.scope = before;
+        Ok(vec![Pipe::Extend(columns)])
     },
 };
 

@@ -1,6 +1,6 @@
 //! `extract`: takes values out of a text by a regular expression, or from JSON or pairs in it.
 
-use super::{Command, Example, Faults, Takes, bound, field, name};
+use super::{Command, Example, Faults, Takes, bound, field, list, name_as};
 use crate::cell::Cell;
 use crate::expr::Expr;
 use crate::parse::Parser;
@@ -46,23 +46,13 @@ pub(super) const COMMAND: Command = Command {
                 .hint("write extract /id=(?<id>\\d+)/, extract json a.b as x, or extract kv user")
                 .into());
         };
-        let mut list = Vec::new();
-        loop {
-            let path = name(parser)?.1;
-            let called = if parser.keyword("as") { name(parser)?.1 } else { path.clone() };
-            list.push((called, path));
-            bound(parser, list.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                break;
-            }
-        }
+        let paths = list(parser, name_as)?;
         let text = text(parser)?;
-        let column = |(name, path)| {
+        let column = |(path, name)| {
             let args = vec![Expr::Field(text.clone()), Expr::Literal(Cell::Text(path))];
             Some(Named { name, value: Expr::call(function, args)? })
         };
-        Ok(vec![Pipe::Extend(last(list.into_iter().filter_map(column).collect(), &text))])
+        Ok(vec![Pipe::Extend(last(paths.into_iter().filter_map(column).collect(), &text))])
     },
 };
 

@@ -1,8 +1,9 @@
 //! `fields`: a table of some columns.
 
-use super::{Command, Example, Takes, field_list, name};
+use super::{Command, Example, Takes, field, field_list, list, name};
 use crate::eval::{Row, Rows};
 use crate::expr::Expr;
+use crate::parse::Parser;
 use crate::plan::{FieldRef, Named, Pipe};
 use crate::scope::{Column, Scope};
 
@@ -43,20 +44,14 @@ pub(super) const COMMAND: Command = Command {
             let list = columns.map(|column| Named::field(FieldRef::new(&column.name))).collect();
             return Ok(vec![Pipe::Select(list)]);
         }
-        let mut list = Vec::new();
-        loop {
-            let field = super::field(parser)?;
-            let named = match parser.keyword("as") {
+        let column = |parser: &mut Parser<'_>| {
+            let field = field(parser)?;
+            Ok(match parser.keyword("as") {
                 true => Named { name: name(parser)?.1, value: Expr::Field(field) },
                 false => Named::field(field),
-            };
-            list.push(named);
-            super::bound(parser, list.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                return Ok(vec![Pipe::Select(list)]);
-            }
-        }
+            })
+        };
+        Ok(vec![Pipe::Select(list(parser, column)?)])
     },
 };
 

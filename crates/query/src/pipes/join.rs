@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
 
-use super::{Command, Example, Takes, bound, name};
+use super::{Command, Example, Takes, list, name};
 use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
 use crate::eval::{Known, Rows, Table};
@@ -52,22 +52,13 @@ pub(super) const COMMAND: Command = Command {
         if !left {
             parser.keyword("inner");
         }
-        let mut on: Vec<(FieldRef, (usize, String))> = Vec::new();
-        loop {
+        let on = list(parser, |parser| {
             let (at, here) = name(parser)?;
             let field = parser.field(&here, at)?;
             parser.cursor.blanks();
-            let other = match parser.cursor.eat('=') {
-                true => name(parser)?,
-                false => (at, here),
-            };
-            on.push((field, other));
-            bound(parser, on.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                break;
-            }
-        }
+            let there = if parser.cursor.eat('=') { name(parser)? } else { (at, here) };
+            Ok((field, there))
+        })?;
         let at = parser.cursor.at;
         let plan = parser.sub_plan()?;
         let scope = plan.scope();

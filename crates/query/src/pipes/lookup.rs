@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use super::{Command, Example, Takes, bound, field, name};
+use super::{Command, Example, Takes, field, list, name_as};
 use crate::cell::{Cell, Shape};
 use crate::display::Name;
 use crate::eval::{Known, LookupTable, Reader, Rows};
@@ -49,17 +49,8 @@ pub(super) const COMMAND: Command = Command {
         if !parser.keyword("output") {
             return Err(parser.cursor.fault(at, "`output` and columns are missing here").into());
         }
-        let mut columns = Vec::new();
-        loop {
-            let column = name(parser)?.1;
-            let called = if parser.keyword("as") { name(parser)?.1 } else { column.clone() };
-            columns.push((column, called));
-            bound(parser, columns.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                return Ok(vec![Pipe::Lookup(Lookup { table: table.text(), key, columns })]);
-            }
-        }
+        let columns = list(parser, name_as)?;
+        Ok(vec![Pipe::Lookup(Lookup { table: table.text(), key, columns })])
     },
 };
 

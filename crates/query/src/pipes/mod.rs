@@ -519,17 +519,25 @@ fn argument(parser: &mut Parser<'_>) -> Result<Expr, Diagnostic> {
     parser.expr()
 }
 
-/// Fields separated by commas.
-fn field_list(parser: &mut Parser<'_>) -> Result<Vec<FieldRef>, Diagnostic> {
+/// What `one` reads, as often as a comma follows it.
+fn list<T>(
+    parser: &mut Parser<'_>,
+    mut one: impl FnMut(&mut Parser<'_>) -> Result<T, Diagnostic>,
+) -> Result<Vec<T>, Diagnostic> {
     let mut list = Vec::new();
     loop {
-        list.push(field(parser)?);
+        list.push(one(parser)?);
         bound(parser, list.len())?;
         parser.cursor.blanks();
         if !parser.cursor.eat(',') {
             return Ok(list);
         }
     }
+}
+
+/// Fields separated by commas.
+fn field_list(parser: &mut Parser<'_>) -> Result<Vec<FieldRef>, Diagnostic> {
+    list(parser, field)
 }
 
 /// Fields after the word `by`, if it is next.
@@ -570,6 +578,13 @@ fn name(parser: &mut Parser<'_>) -> Result<(usize, String), Diagnostic> {
         Some(word) if !word.text().is_empty() => Ok((from, word.text())),
         _ => Err(parser.cursor.fault(from, "the name of a field is missing here")),
     }
+}
+
+/// A name and what it is called from here on: the same, if `as` does not follow.
+fn name_as(parser: &mut Parser<'_>) -> Result<(String, String), Diagnostic> {
+    let there = name(parser)?.1;
+    let here = if parser.keyword("as") { name(parser)?.1 } else { there.clone() };
+    Ok((there, here))
 }
 
 /// The raw record, which a table does not have.

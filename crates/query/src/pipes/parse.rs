@@ -1,6 +1,6 @@
 //! `parse`: takes parts of a text by a pattern with stars.
 
-use super::{Command, Example, Takes, field, name};
+use super::{Command, Example, Takes, field, list, name};
 use crate::cell::Cell;
 use crate::expr::Expr;
 use crate::plan::{FieldRef, Named, Pipe};
@@ -44,12 +44,7 @@ pub(super) const COMMAND: Command = Command {
                 .fault(at, "`as` and names for the stars are missing here")
                 .into());
         }
-        let mut names = vec![name(parser)?.1];
-        parser.cursor.blanks();
-        while parser.cursor.eat(',') {
-            names.push(name(parser)?.1);
-            parser.cursor.blanks();
-        }
+        let names = list(parser, |parser| Ok(name(parser)?.1))?;
         if names.len() != captures.len() {
             let message = format!(
                 "the pattern has {} stars, and there are {} names",

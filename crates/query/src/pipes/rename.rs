@@ -1,6 +1,6 @@
 //! `rename`: calls columns differently.
 
-use super::{Command, Example, Takes, bound, field, name};
+use super::{Command, Example, Takes, field, list, name};
 use crate::cell::Cell;
 use crate::expr::Expr;
 use crate::plan::{FieldRef, Named, Pipe};
@@ -26,24 +26,15 @@ pub(super) const COMMAND: Command = Command {
     ],
     takes: Takes::Fields(&["as"]),
     read: |parser| {
-        let mut names: Vec<(FieldRef, String)> = Vec::new();
-        loop {
+        let names = list(parser, |parser| {
             let old = field(parser)?;
             parser.cursor.blanks();
             let at = parser.cursor.at;
             if !parser.keyword("as") {
-                return Err(parser
-                    .cursor
-                    .fault(at, "`as` and the new name are missing here")
-                    .into());
+                return Err(parser.cursor.fault(at, "`as` and the new name are missing here"));
             }
-            names.push((old, name(parser)?.1));
-            bound(parser, names.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                break;
-            }
-        }
+            Ok((old, name(parser)?.1))
+        })?;
         Ok(vec![renamed(&names, &parser.scope)])
     },
 };

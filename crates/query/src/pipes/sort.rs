@@ -2,9 +2,11 @@
 
 use std::cmp::Ordering;
 
-use super::{Command, Example, Takes, bound, field};
+use super::{Command, Example, Takes, field, list};
 use crate::cell::order;
+use crate::diagnostic::Diagnostic;
 use crate::eval::{Reader, Rows, compare_rows};
+use crate::parse::Parser;
 use crate::plan::{Pipe, SortKey};
 
 pub(super) const COMMAND: Command = Command {
@@ -26,28 +28,25 @@ pub(super) const COMMAND: Command = Command {
     read: |parser| {
         // `sort by -count` is what others write.
         parser.keyword("by");
-        let mut keys = Vec::new();
-        loop {
-            parser.cursor.blanks();
-            let mut descending = parser.cursor.eat('-');
-            if !descending {
-                parser.cursor.eat('+');
-            }
-            let field = field(parser)?;
-            if parser.keyword("desc") {
-                descending = true;
-            } else if parser.keyword("asc") {
-                descending = false;
-            }
-            keys.push(SortKey { field, descending });
-            bound(parser, keys.len())?;
-            parser.cursor.blanks();
-            if !parser.cursor.eat(',') {
-                return Ok(vec![Pipe::Sort(keys)]);
-            }
-        }
+        Ok(vec![Pipe::Sort(list(parser, key)?)])
     },
 };
+
+/// `-field`, or `field desc`
+fn key(parser: &mut Parser<'_>) -> Result<SortKey, Diagnostic> {
+    parser.cursor.blanks();
+    let mut descending = parser.cursor.eat('-');
+    if !descending {
+        parser.cursor.eat('+');
+    }
+    let field = field(parser)?;
+    if parser.keyword("desc") {
+        descending = true;
+    } else if parser.keyword("asc") {
+        descending = false;
+    }
+    Ok(SortKey { field, descending })
+}
 
 pub(super) fn run<'a>(keys: &[SortKey], mut rows: Rows<'a>) -> Rows<'a> {
     let readers: Vec<_> =

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter};
 
-use super::{By, Command, Example, List, Takes, bound, figures, name};
+use super::{By, Command, Example, List, Takes, figures, list, name};
 use crate::cell::{Cell, order};
 use crate::diagnostic::Diagnostic;
 use crate::eval::{Rows, group};
@@ -65,24 +65,12 @@ pub(super) const COMMAND: Command = Command {
         if figures.is_empty() {
             figures.push(Aggregate::count());
         }
-        let by = if parser.keyword("by") { keys(parser)? } else { Vec::new() };
+        let by = if parser.keyword("by") { list(parser, key)? } else { Vec::new() };
         Ok(vec![Pipe::Stats(Stats { figures, by })])
     },
 };
 
-/// Groups: fields or expressions, with another name where one is given.
-fn keys(parser: &mut Parser<'_>) -> Result<Vec<Named>, Diagnostic> {
-    let mut list = Vec::new();
-    loop {
-        list.push(key(parser)?);
-        bound(parser, list.len())?;
-        parser.cursor.blanks();
-        if !parser.cursor.eat(',') {
-            return Ok(list);
-        }
-    }
-}
-
+/// A group: a field or an expression, with another name where one is given.
 fn key(parser: &mut Parser<'_>) -> Result<Named, Diagnostic> {
     parser.cursor.blanks();
     let from = parser.cursor.at;
