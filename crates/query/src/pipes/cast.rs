@@ -1,6 +1,6 @@
 //! `cast`: makes values numbers, texts, times or booleans.
 
-use super::{Command, Example, Takes, field, list};
+use super::{Command, Example, Takes, field, list, must};
 use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
@@ -32,10 +32,7 @@ pub(super) const COMMAND: Command = Command {
 fn one(parser: &mut Parser<'_>) -> Result<Named, Diagnostic> {
     let field = field(parser)?;
     parser.cursor.blanks();
-    let at = parser.cursor.at;
-    if !parser.keyword("as") {
-        return Err(parser.cursor.fault(at, "`as` and a type are missing here"));
-    }
+    must(parser, "as", "a type")?;
     parser.cursor.blanks();
     let at = parser.cursor.at;
     let word = parser.cursor.word(super::NAME_ENDS)?;

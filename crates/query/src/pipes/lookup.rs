@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Formatter};
 
-use super::{Command, Example, Takes, field, list, name_as};
+use super::{Command, Example, Takes, field, list, must, name_as};
 use crate::cell::{Cell, Shape};
 use crate::display::Name;
 use crate::eval::{Known, LookupTable, Reader, Rows};
@@ -45,10 +45,7 @@ pub(super) const COMMAND: Command = Command {
         };
         let key = field(parser)?;
         parser.cursor.blanks();
-        let at = parser.cursor.at;
-        if !parser.keyword("output") {
-            return Err(parser.cursor.fault(at, "`output` and columns are missing here").into());
-        }
+        must(parser, "output", "columns")?;
         let columns = list(parser, name_as)?;
         Ok(vec![Pipe::Lookup(Lookup { table: table.text(), key, columns })])
     },

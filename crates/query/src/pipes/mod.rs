@@ -580,6 +580,15 @@ fn name(parser: &mut Parser<'_>) -> Result<(usize, String), Diagnostic> {
     }
 }
 
+/// Steps over a word that must be next; `what` stands behind it.
+fn must(parser: &mut Parser<'_>, word: &str, what: &str) -> Result<(), Diagnostic> {
+    let at = parser.cursor.at;
+    if parser.keyword(word) {
+        return Ok(());
+    }
+    Err(parser.cursor.fault(at, format!("`{word}` and {what} are missing here")))
+}
+
 /// A name and what it is called from here on: the same, if `as` does not follow.
 fn name_as(parser: &mut Parser<'_>) -> Result<(String, String), Diagnostic> {
     let there = name(parser)?.1;

@@ -1,6 +1,6 @@
 //! `parse`: takes parts of a text by a pattern with stars.
 
-use super::{Command, Example, Takes, field, list, name};
+use super::{Command, Example, Takes, field, list, must, name};
 use crate::cell::Cell;
 use crate::expr::Expr;
 use crate::plan::{FieldRef, Named, Pipe};
@@ -37,13 +37,7 @@ pub(super) const COMMAND: Command = Command {
         let pattern = parser.cursor.quoted('"')?;
         let captures =
             Captures::new(&pattern).map_err(|message| parser.cursor.fault(from, message))?;
-        let at = parser.cursor.at;
-        if !parser.keyword("as") {
-            return Err(parser
-                .cursor
-                .fault(at, "`as` and names for the stars are missing here")
-                .into());
-        }
+        must(parser, "as", "names for the stars")?;
         let names = list(parser, |parser| Ok(name(parser)?.1))?;
         if names.len() != captures.len() {
             let message = format!(

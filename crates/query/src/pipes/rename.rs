@@ -1,6 +1,6 @@
 //! `rename`: calls columns differently.
 
-use super::{Command, Example, Takes, field, list, name};
+use super::{Command, Example, Takes, field, list, must, name};
 use crate::cell::Cell;
 use crate::expr::Expr;
 use crate::plan::{FieldRef, Named, Pipe};
@@ -29,10 +29,7 @@ pub(super) const COMMAND: Command = Command {
         let names = list(parser, |parser| {
             let old = field(parser)?;
             parser.cursor.blanks();
-            let at = parser.cursor.at;
-            if !parser.keyword("as") {
-                return Err(parser.cursor.fault(at, "`as` and the new name are missing here"));
-            }
+            must(parser, "as", "the new name")?;
             Ok((old, name(parser)?.1))
         })?;
         Ok(vec![renamed(&names, &parser.scope)])
