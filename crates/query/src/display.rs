@@ -23,8 +23,8 @@ impl Display for Filter {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         match self {
             Filter::All => f.write_char('*'),
-            Filter::And(parts) => join(f, parts, " "),
-            Filter::Or(parts) => join(f, parts, " or "),
+            Filter::And(parts) => join(f, parts, " ", nested),
+            Filter::Or(parts) => join(f, parts, " or ", nested),
             Filter::Not(part) => {
                 f.write_str("not ")?;
                 nested(f, part)
@@ -34,16 +34,6 @@ impl Display for Filter {
             Filter::Holds(expr) => write!(f, "{expr}"),
         }
     }
-}
-
-fn join(f: &mut Formatter<'_>, parts: &[Filter], between: &str) -> Result {
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            f.write_str(between)?;
-        }
-        nested(f, part)?;
-    }
-    Ok(())
 }
 
 fn nested(f: &mut Formatter<'_>, part: &Filter) -> Result {
@@ -123,23 +113,14 @@ impl Display for Pipe {
             Pipe::Where(filter) => write!(f, "where {filter}"),
             Pipe::Extend(list) => {
                 f.write_str("eval ")?;
-                join_with(f, list, |f, named| write!(f, "{} = {}", Name(&named.name), named.value))
+                join(f, list, ", ", |f, named| write!(f, "{} = {}", Name(&named.name), named.value))
             }
-            Pipe::Select(list) => {
-                f.write_str("fields ")?;
-                join_with(f, list, |f, named| write!(f, "{named}"))
-            }
+            Pipe::Select(list) => write!(f, "fields {}", List(list)),
             Pipe::Stats(stats) => stats.fmt(f),
-            Pipe::Sort(keys) => {
-                f.write_str("sort ")?;
-                join_with(f, keys, |f, key| write!(f, "{key}"))
-            }
+            Pipe::Sort(keys) => write!(f, "sort {}", List(keys)),
             Pipe::Head(rows) => write!(f, "head {rows}"),
             Pipe::Tail(rows) => write!(f, "tail {rows}"),
-            Pipe::Dedup { by, rows } => {
-                write!(f, "dedup {rows} ")?;
-                join_with(f, by, |f, field| write!(f, "{field}"))
-            }
+            Pipe::Dedup { by, rows } => write!(f, "dedup {rows} {}", List(by)),
             Pipe::Expand(field) => write!(f, "expand {field}"),
             Pipe::Sample { share } => write!(f, "sample {share}"),
             Pipe::Lookup(lookup) => lookup.fmt(f),
@@ -155,18 +136,29 @@ impl Display for Pipe {
     }
 }
 
-fn join_with<T>(
+/// Writes each item, and something between any two.
+pub(crate) fn join<T>(
     f: &mut Formatter<'_>,
     list: &[T],
+    between: &str,
     write: impl Fn(&mut Formatter<'_>, &T) -> Result,
 ) -> Result {
     for (place, item) in list.iter().enumerate() {
         if place > 0 {
-            f.write_str(", ")?;
+            f.write_str(between)?;
         }
         write(f, item)?;
     }
     Ok(())
+}
+
+/// `a, b, c`
+pub(crate) struct List<'a, T>(pub(crate) &'a [T]);
+
+impl<T: Display> Display for List<'_, T> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        join(f, self.0, ", ", |f, item| item.fmt(f))
+    }
 }
 
 impl Display for Named {

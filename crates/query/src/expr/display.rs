@@ -5,7 +5,7 @@ use std::fmt::{Display, Formatter, Result, Write};
 use super::Expr;
 use crate::cell::Cell;
 use crate::cursor::is_expr_name;
-use crate::display::{quote, write_regex};
+use crate::display::{List, quote, write_regex};
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
@@ -25,20 +25,14 @@ impl Display for Expr {
                 }
                 ("in", [value, list @ ..]) => {
                     nested(f, value, bind)?;
-                    f.write_str(" in (")?;
-                    write_list(f, list)?;
-                    f.write_char(')')
+                    write!(f, " in ({})", List(list))
                 }
                 (name, [a, b]) if bind < CALL => {
                     nested(f, a, bind)?;
                     write!(f, " {name} ")?;
                     nested(f, b, bind)
                 }
-                (name, args) => {
-                    write!(f, "{name}(")?;
-                    write_list(f, args)?;
-                    f.write_char(')')
-                }
+                (name, args) => write!(f, "{name}({})", List(args)),
             },
         }
     }
@@ -65,16 +59,6 @@ fn binding(expr: &Expr) -> u8 {
         Expr::Literal(Cell::Float(n)) if n.is_sign_negative() => 7,
         Expr::Field(_) | Expr::Literal(_) | Expr::Regex(_) => CALL,
     }
-}
-
-fn write_list(f: &mut Formatter<'_>, list: &[Expr]) -> Result {
-    for (place, expr) in list.iter().enumerate() {
-        if place > 0 {
-            f.write_str(", ")?;
-        }
-        write!(f, "{expr}")?;
-    }
-    Ok(())
 }
 
 /// An operand of something that binds so much.

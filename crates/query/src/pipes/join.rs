@@ -6,6 +6,7 @@ use std::fmt::{Display, Formatter};
 use super::{Command, Example, Takes, list, name};
 use crate::cell::Cell;
 use crate::diagnostic::Diagnostic;
+use crate::display::join;
 use crate::eval::{Known, Rows, Table};
 use crate::plan::{FieldRef, Pipe, Plan};
 use crate::scope::{Column, Place, Scope};
@@ -194,13 +195,10 @@ fn identity(key: &[Cell]) -> Option<String> {
 impl Display for Join {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         f.write_str(if self.left { "join left " } else { "join " })?;
-        for (place, (here, there)) in self.on.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            write!(f, "{comma}{here}")?;
-            if here.typed != there.typed {
-                write!(f, " = {there}")?;
-            }
-        }
+        join(f, &self.on, ", ", |f, (here, there)| match here.typed == there.typed {
+            true => write!(f, "{here}"),
+            false => write!(f, "{here} = {there}"),
+        })?;
         write!(f, " [ {} ]", self.plan)
     }
 }

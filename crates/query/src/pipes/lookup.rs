@@ -4,7 +4,7 @@ use std::fmt::{Display, Formatter};
 
 use super::{Command, Example, Takes, field, list, must, name_as};
 use crate::cell::{Cell, Shape};
-use crate::display::Name;
+use crate::display::{Name, join};
 use crate::eval::{Known, LookupTable, Reader, Rows};
 use crate::plan::{FieldRef, Pipe};
 use crate::scope::{Column, Scope};
@@ -105,13 +105,9 @@ impl Lookup {
 impl Display for Lookup {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
         write!(f, "lookup {} {} output ", Name(&self.table), self.key)?;
-        for (place, (column, name)) in self.columns.iter().enumerate() {
-            let comma = if place > 0 { ", " } else { "" };
-            write!(f, "{comma}{}", Name(column))?;
-            if name != column {
-                write!(f, " as {}", Name(name))?;
-            }
-        }
-        Ok(())
+        join(f, &self.columns, ", ", |f, (column, name)| match name == column {
+            true => write!(f, "{}", Name(column)),
+            false => write!(f, "{} as {}", Name(column), Name(name)),
+        })
     }
 }

@@ -35,6 +35,7 @@ use std::fmt::{Display, Formatter};
 use pugmark_event::time::{Micros, parse_span};
 
 use crate::diagnostic::Diagnostic;
+use crate::display::List;
 use crate::eval::{Before, Rows};
 use crate::expr::Expr;
 use crate::parse::Parser;
@@ -640,26 +641,6 @@ fn span(parser: &mut Parser<'_>) -> Result<Micros, Diagnostic> {
         let fault = parser.cursor.fault(from, "a span is a number and a unit");
         fault.hint("write 30s, 5m, 1h, 1d or 1w")
     })
-}
-
-/// A plan's width of time, written as it is read.
-fn span_text(span: Micros) -> String {
-    crate::display::span_text(span)
-}
-
-/// `a, b, c`
-struct List<'a, T>(&'a [T]);
-
-impl<T: Display> Display for List<'_, T> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        for (i, item) in self.0.iter().enumerate() {
-            if i > 0 {
-                f.write_str(", ")?;
-            }
-            item.fmt(f)?;
-        }
-        Ok(())
-    }
 }
 
 /// ` by a, b`, or nothing.

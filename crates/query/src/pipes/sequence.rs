@@ -3,8 +3,9 @@
 use std::fmt::{Display, Formatter};
 
 use super::transaction::{entity, stretch, stretch_cells};
-use super::{By, Command, Example, Takes, span, span_text};
+use super::{By, Command, Example, Takes, span};
 use crate::cell::{Cell, Shape, order};
+use crate::display::span_text;
 use crate::eval::{Matcher, Reader, Rows, compare_rows};
 use crate::plan::{FieldRef, Filter, Pipe};
 use crate::scope::{Column, Scope};

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::{Display, Formatter};
 
-use super::{By, Command, Example, List, Takes, figures, list, name};
+use super::{By, Command, Example, Takes, figures, list, name};
 use crate::cell::{Cell, order};
 use crate::diagnostic::Diagnostic;
+use crate::display::List;
 use crate::eval::{Rows, group};
 use crate::expr::Expr;
 use crate::figures::VALUES_MAX;

@@ -3,8 +3,9 @@
 use std::fmt::{Display, Formatter};
 
 use super::stats::Computed;
-use super::{By, Command, Example, List, Takes, figures, span, span_text};
+use super::{By, Command, Example, Takes, figures, span};
 use crate::cell::{Cell, Shape, order};
+use crate::display::{List, span_text};
 use crate::eval::{Rows, compare_rows};
 use crate::plan::{Aggregate, FieldRef, Pipe, TIMECHART_COLUMN};
 use crate::scope::{Column, Scope};
