@@ -79,11 +79,19 @@ impl Scope {
         self.columns.iter().map(|column| column.name.clone()).collect()
     }
 
-    /// Adds a column, in the place of one that has its name.
-    pub fn put(&mut self, column: Column) {
-        match self.columns.iter_mut().find(|known| known.name == column.name) {
-            Some(known) => *known = column,
-            None => self.columns.push(column),
-        }
+    /// Adds a column, in the place of one that has its name; gives the place.
+    pub fn put(&mut self, column: Column) -> usize {
+        let known = self.columns.iter().position(|known| known.name == column.name);
+        let place = known.unwrap_or(self.columns.len());
+        put_at(&mut self.columns, place, column);
+        place
+    }
+}
+
+/// Puts an item in the place of another, or behind all.
+pub(crate) fn put_at<T>(list: &mut Vec<T>, place: usize, item: T) {
+    match list.get_mut(place) {
+        Some(known) => *known = item,
+        None => list.push(item),
     }
 }

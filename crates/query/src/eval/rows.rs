@@ -8,7 +8,7 @@ use pugmark_event::{FieldId, fields};
 use crate::cell::{Cell, order};
 use crate::expr::{Expr, Program};
 use crate::plan::{FieldRef, Target};
-use crate::scope::{Column, Place, Scope};
+use crate::scope::{Column, Place, Scope, put_at};
 
 /// One row.
 #[derive(Debug, Clone)]
@@ -74,6 +74,14 @@ impl<'a> Rows<'a> {
         };
         let readers = self.readers(program.fields());
         self.rows.iter().map(|row| program.run(&|field| readers[field].cell(row))).collect()
+    }
+
+    /// Adds a column and its cells, in the place of one that has its name.
+    pub(crate) fn put(&mut self, column: Column, cells: impl IntoIterator<Item = Cell>) {
+        let place = self.scope.put(column);
+        for (row, cell) in self.rows.iter_mut().zip(cells) {
+            put_at(&mut row.cells, place, cell);
+        }
     }
 
     /// The times of all rows: of events when they happened, of a table its column `@timestamp`.

@@ -19,6 +19,9 @@ const BOUND_SPREADS: f64 = 3.0;
 /// What makes the median of distances a standard deviation, if values are normal.
 const MAD_TO_DEVIATION: f64 = 1.4826;
 
+/// The columns that are added.
+const ADDED: [&str; 4] = ["usual", "low", "high", "score"];
+
 /// Each value of a table beside what is usual for its entity: the values before it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Baseline {
@@ -78,7 +81,7 @@ pub(super) const COMMAND: Command = Command {
 };
 
 pub(super) fn scope(mut scope: Scope) -> Scope {
-    for name in ["usual", "low", "high", "score"] {
+    for name in ADDED {
         scope.put(Column::new(name, Shape::Float));
     }
     scope
@@ -91,7 +94,7 @@ impl Baseline {
             rows.rows.iter().map(|row| value.cell(row).number()).collect();
         let readers = rows.readers(&self.by);
         let mut before = HashMap::<String, VecDeque<f64>>::new();
-        let mut found = vec![[Cell::Null, Cell::Null, Cell::Null, Cell::Null]; rows.rows.len()];
+        let mut found = vec![[const { Cell::Null }; ADDED.len()]; rows.rows.len()];
         for place in in_time(&rows) {
             let Some(value) = values[place] else { continue };
             let row = &rows.rows[place];
@@ -105,7 +108,9 @@ impl Baseline {
                 window.pop_front();
             }
         }
-        put(&mut rows, scope, found);
+        for (at, name) in ADDED.into_iter().enumerate() {
+            rows.put(Column::new(name, Shape::Float), found.iter().map(|cells| cells[at].clone()));
+        }
         rows
     }
 }
@@ -116,27 +121,6 @@ fn in_time(rows: &Rows<'_>) -> Vec<usize> {
     let mut places: Vec<usize> = (0..rows.rows.len()).collect();
     places.sort_by_key(|place| times[*place]);
     places
-}
-
-/// Puts cells into the columns that `scope` adds, of which they are the last.
-pub(super) fn put<const N: usize>(
-    rows: &mut Rows<'_>,
-    scope: fn(Scope) -> Scope,
-    found: Vec<[Cell; N]>,
-) {
-    let after = scope(rows.scope.clone());
-    let added: Vec<usize> = {
-        let alone = scope(Scope::table(Vec::new()));
-        let place = |column: &Column| after.columns.iter().position(|c| c.name == column.name);
-        alone.columns.iter().filter_map(place).collect()
-    };
-    for (row, cells) in rows.rows.iter_mut().zip(found) {
-        row.cells.resize(after.columns.len(), Cell::Null);
-        for (place, cell) in added.iter().zip(cells) {
-            row.cells[*place] = cell;
-        }
-    }
-    rows.scope = after;
 }
 
 /// What is usual among some values.
@@ -160,7 +144,7 @@ impl Usual {
         (value - self.middle) / self.spread
     }
 
-    fn cells(&self, value: f64) -> [Cell; 4] {
+    fn cells(&self, value: f64) -> [Cell; ADDED.len()] {
         let bound = BOUND_SPREADS * self.spread;
         [self.middle, self.middle - bound, self.middle + bound, self.score(value)].map(Cell::float)
     }

@@ -36,7 +36,7 @@ pub(super) const COMMAND: Command = Command {
         let columns = list(parser, |parser| {
             let named = assignment(parser)?;
             // The next one sees it.
-            parser.scope = scope(std::slice::from_ref(&named), parser.scope.clone());
+            parser.scope.put(column(&named, &parser.scope));
             Ok(named)
         })?;
         parser.scope = before;
@@ -63,10 +63,13 @@ fn assignment(parser: &mut Parser<'_>) -> Result<Named, Diagnostic> {
     }
 }
 
+fn column(named: &Named, before: &Scope) -> Column {
+    Column::new(&named.name, named.value.shape(before))
+}
+
 pub(super) fn scope(list: &[Named], mut scope: Scope) -> Scope {
     for named in list {
-        let shape = named.value.shape(&scope);
-        scope.put(Column::new(&named.name, shape));
+        scope.put(column(named, &scope));
     }
     scope
 }
@@ -74,15 +77,7 @@ pub(super) fn scope(list: &[Named], mut scope: Scope) -> Scope {
 pub(super) fn run<'a>(list: &[Named], mut rows: Rows<'a>) -> Rows<'a> {
     for named in list {
         let values = rows.values(&named.value);
-        let before = rows.scope.clone();
-        rows.scope = scope(std::slice::from_ref(named), before);
-        let place = rows.scope.columns.iter().position(|column| column.name == named.name);
-        for (row, value) in rows.rows.iter_mut().zip(values) {
-            match place.and_then(|place| row.cells.get_mut(place)) {
-                Some(cell) => *cell = value,
-                None => row.cells.push(value),
-            }
-        }
+        rows.put(column(named, &rows.scope), values);
     }
     rows
 }

@@ -1,11 +1,11 @@
 //! `expand`: a row for each value of a list.
 
 use super::{Command, Example, Takes, field};
-use crate::cell::Shape;
+use crate::cell::{Cell, Shape};
 use crate::eval::{Reader, Rows};
 use crate::functions::items;
 use crate::plan::{FieldRef, Pipe};
-use crate::scope::{Column, Scope};
+use crate::scope::{Column, Place, Scope};
 
 pub(super) const COMMAND: Command = Command {
     name: "expand",
@@ -29,32 +29,29 @@ pub(super) const COMMAND: Command = Command {
     read: |parser| Ok(vec![Pipe::Expand(field(parser)?)]),
 };
 
-pub(super) fn scope(field: &FieldRef, mut scope: Scope) -> Scope {
-    match scope.find(field) {
-        crate::scope::Place::Column(at) => scope.columns[at].shape = Shape::Text,
-        _ => scope.put(Column::new(&field.typed, Shape::Text)),
+fn column(field: &FieldRef, before: &Scope) -> Column {
+    match before.find(field) {
+        Place::Column(at) => Column { shape: Shape::Text, ..before.columns[at].clone() },
+        _ => Column::new(&field.typed, Shape::Text),
     }
+}
+
+pub(super) fn scope(field: &FieldRef, mut scope: Scope) -> Scope {
+    scope.put(column(field, &scope));
     scope
 }
 
-pub(super) fn run<'a>(field: &FieldRef, rows: Rows<'a>) -> Rows<'a> {
+pub(super) fn run<'a>(field: &FieldRef, mut rows: Rows<'a>) -> Rows<'a> {
     let reader = Reader::new(&rows.scope, field);
-    let scope = scope(field, rows.scope.clone());
-    let crate::scope::Place::Column(place) = scope.find(field) else { return rows };
-    let expanded = rows.rows.iter().flat_map(|row| {
-        let mut values = items(&reader.cell(row));
+    let mut cells = Vec::new();
+    for row in std::mem::take(&mut rows.rows) {
+        let mut values = items(&reader.cell(&row));
         if values.is_empty() {
-            values.push(crate::cell::Cell::Null);
+            values.push(Cell::Null);
         }
-        values.into_iter().map(move |value| {
-            let mut row = row.clone();
-            let value = Shape::Text.fit(value);
-            match row.cells.get_mut(place) {
-                Some(cell) => *cell = value,
-                None => row.cells.push(value),
-            }
-            row
-        })
-    });
-    Rows { rows: expanded.collect(), scope }
+        rows.rows.extend(std::iter::repeat_n(row, values.len()));
+        cells.extend(values.into_iter().map(|value| Shape::Text.fit(value)));
+    }
+    rows.put(column(field, &rows.scope), cells);
+    rows
 }

@@ -8,6 +8,7 @@ use crate::display::{Name, join};
 use crate::eval::{Known, LookupTable, Reader, Rows};
 use crate::plan::{FieldRef, Pipe};
 use crate::scope::{Column, Scope};
+use pugmark_event::time::Micros;
 
 /// Columns from a table that is kept under a name: one row at most for each.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,18 +86,13 @@ impl Lookup {
         let times = rows.times();
         let reader = Reader::new(&rows.scope, &self.key);
         let keys: Vec<Cell> = rows.rows.iter().map(|row| reader.cell(row)).collect();
-        rows.scope = self.scope(rows.scope.clone());
         for (column, name) in &self.columns {
-            let place = rows.scope.columns.iter().position(|known| known.name == *name);
-            for ((row, key), time) in rows.rows.iter_mut().zip(&keys).zip(&times) {
-                let found =
-                    key.is_some().then(|| table.value(&key.text(), *time, column)).flatten();
-                let value = found.map_or(Cell::Null, Cell::Text);
-                match place.and_then(|place| row.cells.get_mut(place)) {
-                    Some(cell) => *cell = value,
-                    None => row.cells.push(value),
-                }
-            }
+            let value = |(key, time): (&Cell, &Option<Micros>)| {
+                let found = key.is_some().then(|| table.value(&key.text(), *time, column));
+                found.flatten().map_or(Cell::Null, Cell::Text)
+            };
+            let values = keys.iter().zip(&times).map(value);
+            rows.put(Column::new(name, Shape::Text), values);
         }
         Ok(rows)
     }

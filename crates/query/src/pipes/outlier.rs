@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
-use super::baseline::{Usual, put};
+use super::baseline::Usual;
 use super::{By, Command, Example, Takes, field};
 use crate::cell::{Cell, Shape};
 use crate::eval::{Reader, Rows};
@@ -64,8 +64,12 @@ pub(super) const COMMAND: Command = Command {
     },
 };
 
+fn score() -> Column {
+    Column::new("score", Shape::Float)
+}
+
 pub(super) fn scope(mut scope: Scope) -> Scope {
-    scope.put(Column::new("score", Shape::Float));
+    scope.put(score());
     scope
 }
 
@@ -88,8 +92,7 @@ impl Outlier {
             }
         }
         let far = |score: &Option<f64>| score.is_some_and(|score| score.abs() >= self.threshold);
-        let cells = scores.iter().map(|score| [score.map_or(Cell::Null, Cell::float)]).collect();
-        put(&mut rows, scope, cells);
+        rows.put(score(), scores.iter().map(|score| score.map_or(Cell::Null, Cell::float)));
         let mut scores = scores.iter();
         rows.rows.retain(|_| scores.next().is_some_and(far));
         rows
