@@ -106,8 +106,16 @@ impl<'a> Rows<'a> {
     /// The places of rows in groups of the same values of `by`, each the oldest first. Rows
     /// without a time are left out.
     pub(crate) fn grouped_by_age(&self, by: &[FieldRef]) -> Vec<(Vec<Cell>, Vec<usize>)> {
+        self.grouped(by, self.oldest_first().into_iter().map(|(_, place)| place).collect())
+    }
+
+    /// These places of rows in groups of the same values of `by`; in a group they stay in order.
+    pub(crate) fn grouped(
+        &self,
+        by: &[FieldRef],
+        places: Vec<usize>,
+    ) -> Vec<(Vec<Cell>, Vec<usize>)> {
         let readers = self.readers(by);
-        let places: Vec<usize> = self.oldest_first().into_iter().map(|(_, place)| place).collect();
         let key = |place: &usize| {
             let row = &self.rows[*place];
             readers.iter().map(|reader| reader.cell(row)).collect()

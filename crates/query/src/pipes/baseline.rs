@@ -1,6 +1,6 @@
 //! `baseline`: each value beside what is usual for its entity.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt::{Display, Formatter};
 
 use super::{By, Command, Example, Takes, field, whole};
@@ -92,20 +92,18 @@ impl Baseline {
         let value = Reader::new(&rows.scope, &self.field);
         let values: Vec<Option<f64>> =
             rows.rows.iter().map(|row| value.cell(row).number()).collect();
-        let readers = rows.readers(&self.by);
-        let mut before = HashMap::<String, VecDeque<f64>>::new();
         let mut found = vec![[const { Cell::Null }; ADDED.len()]; rows.rows.len()];
-        for place in in_time(&rows) {
-            let Some(value) = values[place] else { continue };
-            let row = &rows.rows[place];
-            let key: Vec<Cell> = readers.iter().map(|reader| reader.cell(row)).collect();
-            let window = before.entry(format!("{key:?}")).or_default();
-            if window.len() >= VALUES_MIN {
-                found[place] = Usual::of(window.iter().copied().collect()).cells(value);
-            }
-            window.push_back(value);
-            if window.len() > self.window {
-                window.pop_front();
+        for (_, places) in rows.grouped(&self.by, in_time(&rows)) {
+            let mut before = VecDeque::new();
+            for place in places {
+                let Some(value) = values[place] else { continue };
+                if before.len() >= VALUES_MIN {
+                    found[place] = Usual::of(before.iter().copied().collect()).cells(value);
+                }
+                before.push_back(value);
+                if before.len() > self.window {
+                    before.pop_front();
+                }
             }
         }
         for (at, name) in ADDED.into_iter().enumerate() {

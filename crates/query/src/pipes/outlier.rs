@@ -1,6 +1,5 @@
 //! `outlier`: values that lie far from the others.
 
-use std::collections::BTreeMap;
 use std::fmt::{Display, Formatter};
 
 use super::baseline::Usual;
@@ -78,17 +77,11 @@ impl Outlier {
         let value = Reader::new(&rows.scope, &self.field);
         let values: Vec<Option<f64>> =
             rows.rows.iter().map(|row| value.cell(row).number()).collect();
-        let readers = rows.readers(&self.by);
-        let mut groups = BTreeMap::<String, Vec<usize>>::new();
-        for (place, row) in rows.rows.iter().enumerate() {
-            let key: Vec<Cell> = readers.iter().map(|reader| reader.cell(row)).collect();
-            groups.entry(format!("{key:?}")).or_default().push(place);
-        }
         let mut scores = vec![None; rows.rows.len()];
-        for places in groups.values() {
+        for (_, places) in rows.grouped(&self.by, (0..rows.rows.len()).collect()) {
             let usual = Usual::of(places.iter().filter_map(|place| values[*place]).collect());
             for place in places {
-                scores[*place] = values[*place].map(|value| usual.score(value));
+                scores[place] = values[place].map(|value| usual.score(value));
             }
         }
         let far = |score: &Option<f64>| score.is_some_and(|score| score.abs() >= self.threshold);
