@@ -2,9 +2,11 @@
 
 use super::{Command, Example, Faults, Takes, bound, field, list, name_as};
 use crate::cell::Cell;
+use crate::diagnostic::Diagnostic;
 use crate::expr::Expr;
 use crate::parse::Parser;
 use crate::plan::{FieldRef, Named, Pipe};
+use crate::scope::Place;
 
 pub(super) const COMMAND: Command = Command {
     name: "extract",
@@ -47,24 +49,39 @@ pub(super) const COMMAND: Command = Command {
                 .into());
         };
         let paths = list(parser, name_as)?;
-        let text = text(parser)?;
-        let column = |(path, name)| {
-            let args = vec![Expr::Field(text.clone()), Expr::Literal(Cell::Text(path))];
-            Some(Named { name, value: Expr::call(function, args)? })
-        };
-        Ok(vec![Pipe::Extend(last(paths.into_iter().filter_map(column).collect(), &text))])
+        let column = |(path, name)| (name, vec![Expr::Literal(Cell::Text(path))]);
+        taken(parser, function, paths.into_iter().map(column))
     },
 };
 
-/// The text that values are taken out of.
-fn text(parser: &mut Parser<'_>) -> Result<FieldRef, Faults> {
-    Ok(if parser.keyword("from") { field(parser)? } else { super::original(parser)? })
+/// Columns of what a function takes out of the text that is next, with these arguments behind it.
+pub(super) fn taken(
+    parser: &mut Parser<'_>,
+    function: &str,
+    columns: impl Iterator<Item = (String, Vec<Expr>)>,
+) -> Result<Vec<Pipe>, Faults> {
+    let text = text(parser)?;
+    let column = |(name, mut args): (String, Vec<Expr>)| {
+        args.insert(0, Expr::Field(text.clone()));
+        Some(Named { name, value: Expr::call(function, args)? })
+    };
+    let mut list: Vec<Named> = columns.filter_map(column).collect();
+    // Each is computed from what those before it left; one called like the text comes last.
+    list.sort_by_key(|named| FieldRef::new(&named.name).target == text.target);
+    Ok(vec![Pipe::Extend(list)])
 }
 
-/// Columns with the one last that is called like the field that all are computed from.
-fn last(mut list: Vec<Named>, text: &FieldRef) -> Vec<Named> {
-    list.sort_by_key(|named| FieldRef::new(&named.name).target == text.target);
-    list
+/// The field behind `from`, or the raw record, which a table does not have.
+fn text(parser: &mut Parser<'_>) -> Result<FieldRef, Diagnostic> {
+    if parser.keyword("from") {
+        return field(parser);
+    }
+    let original = FieldRef::new(pugmark_event::fields::ORIGINAL.name());
+    if parser.scope.find(&original) != Place::Nowhere {
+        return Ok(original);
+    }
+    let fault = parser.cursor.fault(parser.cursor.at, "a table has no text to look in");
+    Err(fault.hint("name a column with `from`"))
 }
 
 fn regex(parser: &mut Parser<'_>) -> Result<Vec<Pipe>, Faults> {
@@ -81,14 +98,9 @@ fn regex(parser: &mut Parser<'_>) -> Result<Vec<Pipe>, Faults> {
         return Err(fault.hint("name what is to be taken: /id=(?<id>\\d+)/").into());
     }
     bound(parser, names.len())?;
-    let text = text(parser)?;
     let column = |name: String| {
-        let args = vec![
-            Expr::Field(text.clone()),
-            Expr::Regex(regex.clone()),
-            Expr::Literal(Cell::Text(name.clone())),
-        ];
-        Some(Named { name, value: Expr::call("regex_extract", args)? })
+        let args = vec![Expr::Regex(regex.clone()), Expr::Literal(Cell::Text(name.clone()))];
+        (name, args)
     };
-    Ok(vec![Pipe::Extend(last(names.into_iter().filter_map(column).collect(), &text))])
+    taken(parser, "regex_extract", names.into_iter().map(column))
 }

@@ -597,16 +597,6 @@ fn name_as(parser: &mut Parser<'_>) -> Result<(String, String), Diagnostic> {
     Ok((there, here))
 }
 
-/// The raw record, which a table does not have.
-fn original(parser: &Parser<'_>) -> Result<FieldRef, Diagnostic> {
-    let field = FieldRef::new(pugmark_event::fields::ORIGINAL.name());
-    if parser.scope.find(&field) != Place::Nowhere {
-        return Ok(field);
-    }
-    let fault = parser.cursor.fault(parser.cursor.at, "a table has no text to look in");
-    Err(fault.hint("name a column with `from`"))
-}
-
 /// A number of rows, if one is next.
 fn rows(parser: &mut Parser<'_>) -> Result<Option<usize>, Diagnostic> {
     parser.cursor.blanks();

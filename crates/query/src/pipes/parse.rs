@@ -1,9 +1,9 @@
 //! `parse`: takes parts of a text by a pattern with stars.
 
-use super::{Command, Example, Takes, field, list, must, name};
+use super::extract::taken;
+use super::{Command, Example, Takes, list, must, name};
 use crate::cell::Cell;
 use crate::expr::Expr;
-use crate::plan::{FieldRef, Named, Pipe};
 use crate::wildcard::Captures;
 
 pub(super) const COMMAND: Command = Command {
@@ -47,26 +47,10 @@ pub(super) const COMMAND: Command = Command {
             );
             return Err(parser.cursor.fault(from, message).into());
         }
-        let text = match parser.keyword("from") {
-            true => field(parser)?,
-            false => super::original(parser)?,
+        let column = |(place, name)| {
+            let number = Expr::Literal(Cell::Long(place as i64 + 1));
+            (name, vec![Expr::Literal(Cell::Text(pattern.clone())), number])
         };
-        Ok(vec![Pipe::Extend(columns(&pattern, names, &text))])
+        taken(parser, "capture", names.into_iter().enumerate().map(column))
     },
 };
-
-/// The columns of the stars. The text is kept aside where a star is called like its field.
-fn columns(pattern: &str, names: Vec<String>, text: &FieldRef) -> Vec<Named> {
-    let capture = |(place, name): (usize, String)| {
-        let args = vec![
-            Expr::Field(text.clone()),
-            Expr::Literal(Cell::Text(pattern.to_string())),
-            Expr::Literal(Cell::Long(place as i64 + 1)),
-        ];
-        Some(Named { name, value: Expr::call("capture", args)? })
-    };
-    let mut list: Vec<Named> = names.into_iter().enumerate().filter_map(capture).collect();
-    // Each is computed from what those before it left; the field itself comes last.
-    list.sort_by_key(|named| FieldRef::new(&named.name).target == text.target);
-    list
-}
