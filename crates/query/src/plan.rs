@@ -291,13 +291,13 @@ impl Named {
             _ => Cell::Float(width as f64 / SECOND as f64),
         };
         let args = vec![Expr::Field(field), Expr::Literal(seconds)];
-        Self { name, value: Expr::Call(crate::functions::span(), args) }
+        Self { name, value: Expr::Call(&crate::functions::SPAN_FUNCTION, args) }
     }
 
     /// The same with a width that [`Plan::bound`] chooses from the range of the question.
     pub(crate) fn auto_span(field: FieldRef) -> Self {
         let name = field.typed.clone();
-        Self { name, value: Expr::Call(crate::functions::span(), vec![Expr::Field(field)]) }
+        Self { name, value: Expr::Call(&crate::functions::SPAN_FUNCTION, vec![Expr::Field(field)]) }
     }
 
     /// A field under the name that was typed.

@@ -21,6 +21,7 @@ use crate::expr::Expr;
 
 pub use chrono_tz::UTC;
 pub use lists::{items, list};
+pub(crate) use time::SPAN_FUNCTION;
 pub use time::{NOW, SPAN, start_of};
 
 /// Most bytes of a text that a function makes.
@@ -96,11 +97,6 @@ pub fn all() -> impl Iterator<Item = &'static Function> {
 /// All functions but the operators.
 pub fn named() -> impl Iterator<Item = &'static Function> {
     FAMILIES[1..].iter().flat_map(|family| family.functions)
-}
-
-/// The function [`SPAN`].
-pub(crate) fn span() -> &'static Function {
-    time::FAMILY.functions.iter().find(|f| f.name == SPAN).unwrap_or(&time::FAMILY.functions[0])
 }
 
 /// Whether a function has this name, and no operator.

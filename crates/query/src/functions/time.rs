@@ -49,29 +49,7 @@ pub(super) const FAMILY: Family = Family {
                 Ok(Arc::new(move |args| to_time(&args[0], zone).map_or(Cell::Null, Cell::Time)))
             }),
         },
-        Function {
-            name: SPAN,
-            usage: "span(a, width, \"zone\")",
-            about: "The start of the stretch in which a time or a number lies: `span(@timestamp, \
-                5m)`. Days and weeks begin in the zone; weeks on Monday. Without a width it is \
-                chosen from the range of the question.",
-            examples: &[
-                ("span(time(\"2026-11-23T10:03:20Z\"), 5m)", "2026-11-23T10:00:00Z"),
-                (
-                    "span(time(\"2026-11-23T10:03:20Z\"), 1d, \"Europe/Berlin\")",
-                    "2026-11-22T23:00:00Z",
-                ),
-                ("span(1234, 100)", "1200"),
-                ("span(-1, 10)", "-10"),
-            ],
-            args: 1..=3,
-            shape: |shapes| match shapes {
-                [Shape::Time, ..] => Shape::Time,
-                [Shape::Long, Shape::Long, ..] => Shape::Long,
-                _ => Shape::Float,
-            },
-            call: Call::Made(span),
-        },
+        SPAN_FUNCTION,
         Function {
             name: "epoch",
             usage: "epoch(time)",
@@ -147,6 +125,28 @@ pub(super) const FAMILY: Family = Family {
             call: Call::Made(format_time),
         },
     ],
+};
+
+/// The function [`SPAN`].
+pub(crate) const SPAN_FUNCTION: Function = Function {
+    name: SPAN,
+    usage: "span(a, width, \"zone\")",
+    about: "The start of the stretch in which a time or a number lies: `span(@timestamp, \
+        5m)`. Days and weeks begin in the zone; weeks on Monday. Without a width it is \
+        chosen from the range of the question.",
+    examples: &[
+        ("span(time(\"2026-11-23T10:03:20Z\"), 5m)", "2026-11-23T10:00:00Z"),
+        ("span(time(\"2026-11-23T10:03:20Z\"), 1d, \"Europe/Berlin\")", "2026-11-22T23:00:00Z"),
+        ("span(1234, 100)", "1200"),
+        ("span(-1, 10)", "-10"),
+    ],
+    args: 1..=3,
+    shape: |shapes| match shapes {
+        [Shape::Time, ..] => Shape::Time,
+        [Shape::Long, Shape::Long, ..] => Shape::Long,
+        _ => Shape::Float,
+    },
+    call: Call::Made(span),
 };
 
 /// The zone that an argument names, UTC without one.
