@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Call, Family, Function, LIST_MAX, TEXT_BYTES_MAX, long_of, text, text_of};
+use super::{Call, Family, Function, LIST_MAX, TEXT_BYTES_MAX, long_of, place, text, text_of};
 use crate::cell::Cell;
 
 pub(super) const FAMILY: Family = Family {
@@ -69,14 +69,8 @@ pub(super) const FAMILY: Family = Family {
             args: 2..=2,
             shape: text_of,
             call: Call::Plain(|args| {
-                let (items, Some(place)) = (items(&args[0]), args[1].long()) else {
-                    return Cell::Null;
-                };
-                let at = match place {
-                    0 => None,
-                    1.. => usize::try_from(place - 1).ok(),
-                    _ => items.len().checked_sub(place.unsigned_abs() as usize),
-                };
+                let items = items(&args[0]);
+                let at = args[1].long().and_then(|at| place(at, items.len()));
                 at.and_then(|at| items.into_iter().nth(at)).unwrap_or(Cell::Null)
             }),
         },

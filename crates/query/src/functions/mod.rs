@@ -153,6 +153,15 @@ fn of_number(args: &[Cell], make: impl FnOnce(f64) -> f64) -> Cell {
     args.first().and_then(Cell::number).map_or(Cell::Null, |n| Cell::float(make(n)))
 }
 
+/// The place from 0 on that a place from 1 on, or from the end, means among so many.
+fn place(place: i64, count: usize) -> Option<usize> {
+    match place {
+        0 => None,
+        1.. => usize::try_from(place - 1).ok(),
+        _ => count.checked_sub(usize::try_from(place.unsigned_abs()).ok()?),
+    }
+}
+
 /// The text that an argument is in the query itself.
 fn literal(args: &[Expr], at: usize, what: &str) -> Result<String, String> {
     match args.get(at) {

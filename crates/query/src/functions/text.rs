@@ -6,8 +6,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use percent_encoding::percent_decode_str;
 
 use super::{
-    ARGS_MAX, Call, Family, Function, TEXT_BYTES_MAX, bool_of, float_of, long_of, of_text, text,
-    text_of,
+    ARGS_MAX, Call, Family, Function, TEXT_BYTES_MAX, bool_of, float_of, long_of, of_text, place,
+    text, text_of,
 };
 use crate::cell::{Cell, same_text};
 
@@ -185,15 +185,6 @@ fn both(args: &[Cell], test: impl FnOnce(&str, &str) -> bool) -> Cell {
     match (text(&args[0]), text(&args[1])) {
         (Some(text), Some(part)) => Cell::Bool(test(&text, &part)),
         _ => Cell::Bool(false),
-    }
-}
-
-/// The place from 0 on that a place from 1 on, or from the end, means among so many.
-fn place(place: i64, count: usize) -> Option<usize> {
-    match place {
-        0 => None,
-        1.. => usize::try_from(place - 1).ok(),
-        _ => count.checked_sub(usize::try_from(place.unsigned_abs()).ok()?),
     }
 }
 
