@@ -19,6 +19,11 @@ impl Column {
     pub fn new(name: impl Into<String>, shape: Shape) -> Self {
         Self { name: name.into(), shape, key: false }
     }
+
+    /// A column that tells groups apart.
+    pub fn key(name: impl Into<String>, shape: Shape) -> Self {
+        Self { key: true, ..Self::new(name, shape) }
+    }
 }
 
 /// The rows between two pipes: events, whose fields all have names, or rows of a table; and the

@@ -63,7 +63,7 @@ pub(super) const COMMAND: Command = Command {
 
 pub(super) fn scope() -> Scope {
     Scope::table(vec![
-        Column { key: true, ..Column::new("pattern", Shape::Text) },
+        Column::key("pattern", Shape::Text),
         Column::new("count", Shape::Long),
         Column::new("share", Shape::Float),
         Column::new("example", Shape::Text),

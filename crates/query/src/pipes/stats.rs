@@ -95,10 +95,7 @@ fn key(parser: &mut Parser<'_>) -> Result<Named, Diagnostic> {
 
 impl Stats {
     pub(super) fn scope(&self, before: &Scope) -> Scope {
-        let key = |named: &Named| Column {
-            key: true,
-            ..Column::new(&named.name, named.value.shape(before))
-        };
+        let key = |named: &Named| Column::key(&named.name, named.value.shape(before));
         let keys = self.by.iter().map(key);
         let figures = self.figures.iter().map(|figure| figure.column(before));
         Scope::table(keys.chain(figures).collect())

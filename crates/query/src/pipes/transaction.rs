@@ -77,7 +77,7 @@ pub(super) const COMMAND: Command = Command {
 /// The columns of a stretch of time: its start, its end, and its length in seconds.
 pub(super) fn stretch() -> [Column; 3] {
     [
-        Column { key: true, ..Column::new(TIMECHART_COLUMN, Shape::Time) },
+        Column::key(TIMECHART_COLUMN, Shape::Time),
         Column::new("end", Shape::Time),
         Column::new("duration", Shape::Float),
     ]
@@ -94,7 +94,7 @@ pub(super) fn entity<'s>(
     by: &'s [FieldRef],
     before: &'s Scope,
 ) -> impl Iterator<Item = Column> + 's {
-    by.iter().map(|field| Column { key: true, ..Column::new(&field.typed, before.shape(field)) })
+    by.iter().map(|field| Column::key(&field.typed, before.shape(field)))
 }
 
 impl Transaction {
