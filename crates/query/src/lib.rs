@@ -22,6 +22,8 @@ pub mod reference;
 pub mod sample;
 pub mod scope;
 pub mod search;
+#[cfg(test)]
+mod testing;
 mod wildcard;
 pub mod words;
 

@@ -649,14 +649,7 @@ fn plain(field: &FieldRef, word: Word<'_>) -> Test {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// `text` means `expected`, which is how the plan is written back.
-    #[track_caller]
-    fn check(text: &str, expected: &str) {
-        let plan = parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
-        assert_eq!(plan.to_string(), expected, "{text}");
-        assert_eq!(parse(expected).as_ref(), Ok(&plan), "{expected}");
-    }
+    use crate::testing::check;
 
     /// `text` has a fault at `^` marks, and the message and hint read so.
     #[track_caller]

@@ -2,6 +2,7 @@
 
 use super::COMMANDS;
 use crate::eval::{self, Cell, Nothing, World};
+use crate::testing::check;
 use crate::{parse, sample};
 use pugmark_event::time;
 
@@ -63,13 +64,6 @@ fn every_usage_is_understood() {
         let query = format!("{table}{}", command.usage);
         assert!(parse(&query).is_ok(), "{query}: {:?}", parse(&query));
     }
-}
-
-#[track_caller]
-fn check(text: &str, expected: &str) {
-    let plan = parse(text).unwrap_or_else(|e| panic!("{text}: {e:?}"));
-    assert_eq!(plan.to_string(), expected, "{text}");
-    assert_eq!(parse(expected).as_ref(), Ok(&plan), "{expected}");
 }
 
 #[track_caller]
