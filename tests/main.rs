@@ -2,6 +2,7 @@
 
 #![allow(clippy::print_stderr, reason = "a test that skips itself says so")]
 
+mod ask;
 mod bad_input;
 mod care;
 mod crash;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// Why a server did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -88,21 +88,17 @@ impl Client {
         self.json(request).await
     }
 
-    /// Asks for events or a table; the answer streams as NDJSON bytes. The second part is the
-    /// column names of a table.
+    /// Asks at `path`, such as `/api/v1/search`: rows as NDJSON bytes, and the columns of a table.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn search(
+    pub async fn answer(
         &self,
-        query: &str,
-        from: Option<&str>,
-        to: Option<&str>,
-        limit: Option<usize>,
+        path: &str,
+        body: &Value,
     ) -> Result<(BoxStream<'static, Result<Vec<u8>, ClientError>>, Vec<String>), ClientError> {
-        let body = json!({"query": query, "from": from, "to": to, "limit": limit});
-        let url = format!("{}/api/v1/search", self.server);
-        let response = self.send(self.http.post(url).json(&body)).await?;
+        let url = format!("{}{path}", self.server);
+        let response = self.send(self.http.post(url).json(body)).await?;
         let columns = response
             .headers()
             .get("x-pugmark-columns")
@@ -110,6 +106,18 @@ impl Client {
             .map(|v| v.split(',').map(decode_percent).collect())
             .unwrap_or_default();
         Ok((self.bytes(response), columns))
+    }
+
+    /// Reads what a resource sends for as long as it does, such as `/api/v1/stream`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn listen(
+        &self,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Vec<u8>, ClientError>>, ClientError> {
+        let response = self.send(self.http.get(format!("{}{path}", self.server))).await?;
+        Ok(self.bytes(response))
     }
 
     /// Sends JSON to a resource whose answer streams as NDJSON bytes.

@@ -11,6 +11,7 @@ use pugmark_engine::{Clock, CorrectionError, Corrections, Engine, Reader, RuleBo
 use pugmark_event::time::{self, CLOCK_CORRECTION, HOUR, MINUTE, Micros, SECOND};
 use pugmark_event::{Batch, Records, Value};
 use pugmark_parse::clean::Cause;
+use pugmark_query::explain::Explanation;
 use pugmark_query::{Answer, Request, Search, SearchError};
 use pugmark_store::{RewriteScope, Scan, Store};
 
@@ -32,6 +33,10 @@ struct NoSearch;
 #[async_trait::async_trait]
 impl Search for NoSearch {
     async fn search(&self, _: Request) -> Result<Answer, SearchError> {
+        Err(SearchError::Failed("this test has no search".into()))
+    }
+
+    async fn explain(&self, _: Request) -> Result<Explanation, SearchError> {
         Err(SearchError::Failed("this test has no search".into()))
     }
 

@@ -1,6 +1,6 @@
 //! What is asked: text to AST to plan, the Search trait, and a naive evaluator as the oracle.
 //!
-//! Floor 1: knows no clock, no file, no engine. [`parse`] turns text into a [`Plan`] of plain
+//! Floor 2: knows no clock, no file, no engine. [`parse`] turns text into a [`Plan`] of plain
 //! types; whoever implements [`Search`] answers it, and [`eval`] says what the answer must be.
 
 pub mod cell;
@@ -11,6 +11,7 @@ mod cursor;
 pub mod diagnostic;
 mod display;
 pub mod eval;
+pub mod explain;
 pub mod expr;
 pub mod figures;
 mod finder;

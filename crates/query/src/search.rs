@@ -6,6 +6,7 @@ use futures::stream::BoxStream;
 use pugmark_event::time::Micros;
 
 use crate::diagnostic::Diagnostic;
+use crate::explain::Explanation;
 use crate::plan::{Kind, Plan};
 
 /// A question with its bounds.
@@ -58,6 +59,12 @@ pub trait Search: Send + Sync {
     /// # Errors
     /// When the question cannot be answered as it is, or the store fails.
     async fn search(&self, request: Request) -> Result<Answer, SearchError>;
+
+    /// Answers a plan, forgets the rows, and says what that took.
+    ///
+    /// # Errors
+    /// As [`Search::search`].
+    async fn explain(&self, request: Request) -> Result<Explanation, SearchError>;
 
     /// Answers SQL that reads; at most `limit` rows.
     ///

@@ -1,5 +1,7 @@
 //! Tables of groups without DataFusion: the pipe that groups, and what follows it.
 
+use std::time::Instant;
+
 use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::fields::EVENT_ID;
@@ -13,6 +15,8 @@ use crate::cells;
 use crate::filter::Predicate;
 use crate::groups::{Grouping, Groups};
 use crate::others::Others;
+use crate::trace::Trace;
+use crate::whole;
 use crate::workers::{self, Room, Waiting, failed};
 
 /// A question for a table of groups.
@@ -80,7 +84,9 @@ impl Grouped {
         &self,
         snapshot: &Snapshot,
         room: &Room,
+        trace: &Trace,
     ) -> Result<Option<RecordBatch>, SearchError> {
+        let since = Instant::now();
         let mut columns = self.grouping.columns();
         if columns.is_empty() {
             columns.push(EVENT_ID.column().to_string());
@@ -99,7 +105,14 @@ impl Grouped {
         let shares = workers::each(parts, room.threads, start, step).await?;
         let Some(share) = merge(&self.grouping, shares) else { return Ok(None) };
         let Share { groups: Some(groups), memory: _memory } = share else { return Ok(None) };
-        let table = self.shown(groups.finish(&self.grouping))?;
+        let groups = groups.finish(&self.grouping);
+        let pipes = &self.plan.pipes[self.place..];
+        trace.step("read and group events", whole::shown(&pipes[..1]), groups.len(), since);
+        let since = Instant::now();
+        let table = self.shown(groups)?;
+        if pipes.len() > 1 {
+            trace.step("evaluate", whole::shown(&pipes[1..]), table.rows.len(), since);
+        }
         let batch = cells::batch(&table);
         batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
     }

@@ -22,6 +22,7 @@ mod prune;
 mod scan;
 mod sql;
 mod table;
+mod trace;
 mod values;
 mod views;
 mod whole;
@@ -35,13 +36,14 @@ use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
-use pugmark_event::batch::schema;
 use pugmark_event::json;
 use pugmark_event::time::Micros;
 use pugmark_query::eval::{NoTables, Table, Tables};
+use pugmark_query::explain::Explanation;
 use pugmark_query::scope::Scope;
 use pugmark_query::{Answer, Kind, Pipe, Request, Search, SearchError};
 use pugmark_store::{Snapshot, Store};
@@ -51,7 +53,9 @@ use crate::grouped::Grouped;
 use crate::newest::Newest;
 use crate::others::Others;
 use crate::table::EventsTable;
+use crate::trace::Trace;
 use crate::views::Views;
+use crate::whole::Whole;
 use crate::workers::Room;
 
 /// How much a search may take.
@@ -133,15 +137,33 @@ impl StoreSearch {
         SessionContext::new_with_state(state.with_catalog_list(catalogs).build())
     }
 
+    /// Answers `request`; `trace` is told what that takes.
+    fn traced(&self, request: Request, trace: Arc<Trace>) -> Answer {
+        let snapshot = self.store.snapshot();
+        let range = table::range(&snapshot, request.from, request.to).unwrap_or_default();
+        let request = Request { plan: request.plan.bound(request.now, range), ..request };
+        let kind = request.plan.kind();
+        let names = shown(&request.plan.scope());
+        let (this, snapshot) = (self.clone(), snapshot.metered(trace.meter.clone()));
+        let found = async move { this.rows(&request, &snapshot, &trace).await };
+        let rows = stream::once(found).try_flatten().boxed();
+        Answer { kind, columns: names, rows }
+    }
+
     /// The rows that answer `request`, whose plan has everything bound.
-    async fn rows(&self, request: &Request, snapshot: &Snapshot) -> Result<Found, SearchError> {
-        let others = self.others(request, snapshot).await?;
+    async fn rows(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        trace: &Trace,
+    ) -> Result<Found, SearchError> {
+        let others = self.others(request, snapshot, trace).await?;
         let newest = Newest::new(request).map(Direct::Newest);
         let direct =
             newest.or_else(|| Grouped::new(request, &others).map(|g| Direct::Grouped(Box::new(g))));
         let found = match direct {
-            Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room).await?,
-            Some(Direct::Grouped(grouped)) => grouped.run(snapshot, &self.room).await?,
+            Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room, trace).await?,
+            Some(Direct::Grouped(grouped)) => grouped.run(snapshot, &self.room, trace).await?,
             None => None,
         };
         match found {
@@ -150,7 +172,7 @@ impl StoreSearch {
                 Ok(stream::empty().boxed())
             }
             Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
-            None => self.general(request, snapshot, &others).await,
+            None => self.general(request, snapshot, &others, trace).await,
         }
     }
 
@@ -160,6 +182,7 @@ impl StoreSearch {
         request: &Request,
         snapshot: &Snapshot,
         others: &Others,
+        trace: &Trace,
     ) -> Result<Found, SearchError> {
         let plan = &request.plan;
         let columns = columns::of_plan(plan);
@@ -172,16 +195,22 @@ impl StoreSearch {
         }
         let Some(place) = whole else {
             let frame = rows.finish(request.limit)?;
-            return stream_of(frame, Asked::Plan).await.map(|(_, rows)| rows);
+            return stream_of(frame, Asked::Plan, trace).await.map(|(_, rows)| rows);
         };
-        let mut table = whole::run(rows, plan, place, others, self.room.reserve()).await?;
+        let whole = Whole { plan, place, known: others, trace };
+        let mut table = whole.run(rows, self.room.reserve()).await?;
         table.rows.truncate(request.limit.unwrap_or(usize::MAX));
         let batch = cells::batch(&table).map_err(|e| SearchError::Failed(e.to_string()))?;
         Ok(stream::iter([Ok(batch)]).boxed())
     }
 
     /// Asks the questions inside of `request`, over the same snapshot.
-    async fn others(&self, request: &Request, snapshot: &Snapshot) -> Result<Others, SearchError> {
+    async fn others(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        trace: &Trace,
+    ) -> Result<Others, SearchError> {
         let mut answers = Vec::new();
         for (plan, shift) in others::inner(&request.plan) {
             if shift > 0 && (request.from.is_none() || request.to.is_none()) {
@@ -197,7 +226,7 @@ impl StoreSearch {
                 now: request.now,
             };
             let columns = asked.plan.scope().columns;
-            let found = Box::pin(self.rows(&asked, snapshot)).await?;
+            let found = Box::pin(self.rows(&asked, snapshot, trace)).await?;
             let mut memory = self.room.reserve();
             let rows = whole::collect(found, &mut memory).await?;
             answers.push(((asked.plan, shift), Table { columns, rows }));
@@ -212,21 +241,23 @@ type Found = BoxStream<'static, Result<RecordBatch, SearchError>>;
 #[async_trait]
 impl Search for StoreSearch {
     async fn search(&self, request: Request) -> Result<Answer, SearchError> {
-        let snapshot = self.store.snapshot();
-        let range = table::range(&snapshot, request.from, request.to).unwrap_or_default();
-        let request = Request { plan: request.plan.bound(request.now, range), ..request };
-        let kind = request.plan.kind();
-        let names = shown(&request.plan.scope());
-        let this = self.clone();
-        let found = async move { this.rows(&request, &snapshot).await };
-        let rows = stream::once(found).try_flatten().boxed();
-        Ok(Answer { kind, columns: names, rows })
+        Ok(self.traced(request, Trace::new()))
+    }
+
+    async fn explain(&self, request: Request) -> Result<Explanation, SearchError> {
+        let trace = Trace::new();
+        let mut answer = self.traced(request, trace.clone());
+        let mut rows = 0;
+        while let Some(batch) = answer.rows.next().await {
+            rows += batch?.num_rows() as u64;
+        }
+        Ok(trace.explanation(rows))
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
         let views = Views::new(self.store.clone());
         let frame = sql::frame(&self.context(), views, sql, limit).await?;
-        let (columns, rows) = stream_of(frame, Asked::Sql).await?;
+        let (columns, rows) = stream_of(frame, Asked::Sql, &Trace::new()).await?;
         Ok(Answer { kind: Kind::Table, columns, rows })
     }
 }
@@ -242,8 +273,15 @@ fn shown(scope: &Scope) -> Vec<String> {
 }
 
 /// The rows of a frame, and the names of their columns.
-async fn stream_of(frame: DataFrame, asked: Asked) -> Result<(Vec<String>, Found), SearchError> {
-    let stream = frame.execute_stream().await.map_err(|e| search_error(&e, asked))?;
+async fn stream_of(
+    frame: DataFrame,
+    asked: Asked,
+    trace: &Trace,
+) -> Result<(Vec<String>, Found), SearchError> {
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await.map_err(|e| search_error(&e, asked))?;
+    trace.plan(plan.clone());
+    let stream = execute_stream(plan, task).map_err(|e| search_error(&e, asked))?;
     let empty = RecordBatch::new_empty(stream.schema());
     let columns = json::names(&empty).into_iter().map(str::to_string).collect();
     Ok((columns, stream.map(move |batch| batch.map_err(|e| search_error(&e, asked))).boxed()))

@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
@@ -23,6 +24,7 @@ use pugmark_store::{ROW, Scan, ScanPart, Snapshot};
 use crate::columns;
 use crate::error::{Asked, search_error};
 use crate::filter::Predicate;
+use crate::trace::Trace;
 use crate::workers::{self, Room, Waiting, failed};
 
 /// Events of one answer beyond which the general path takes over.
@@ -86,14 +88,18 @@ impl Newest {
         &self,
         snapshot: &Snapshot,
         room: &Room,
+        trace: &Trace,
     ) -> Result<Option<RecordBatch>, SearchError> {
         let wanted = self.schema();
+        let since = Instant::now();
         let best = self.find(snapshot, room.threads).await?;
+        trace.step("find the newest events", String::new(), best.heap.len(), since);
         if best.is_too_many() {
             return Ok(None);
         }
         let found = best.heap.len();
         let by_part = best.by_part();
+        let since = Instant::now();
         let batches = match read(by_part, &wanted, room).await {
             Err(SearchError::TooBig(_)) => return Ok(None),
             batches => batches?,
@@ -103,6 +109,7 @@ impl Newest {
         if batch.num_rows() != found {
             return Err(SearchError::Failed("an event that was just found is gone".to_string()));
         }
+        trace.step("read these events", String::new(), found, since);
         Ok(Some(batch))
     }
 

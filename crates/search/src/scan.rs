@@ -20,6 +20,9 @@ use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::filter_pushdown::{
     ChildPushdownResult, FilterPushdownPhase, FilterPushdownPropagation,
 };
+use datafusion::physical_plan::metrics::{
+    BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet, Time,
+};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
     DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
@@ -40,6 +43,7 @@ pub(crate) struct EventsScan {
     /// Filters that change while the question runs.
     dynamic: Vec<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
 }
 
 impl fmt::Debug for EventsScan {
@@ -63,7 +67,8 @@ impl EventsScan {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        Self { schema, partitions: split, dynamic: Vec::new(), properties: Arc::new(properties) }
+        let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
+        Self { schema, partitions: split, dynamic: Vec::new(), properties, metrics }
     }
 }
 
@@ -128,6 +133,10 @@ impl ExecutionPlan for EventsScan {
         Ok(answer.with_updated_node(Arc::new(scan)))
     }
 
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
     fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let Some(parts) = self.partitions.get(partition).cloned() else {
             return internal_err!("there is no partition {partition}");
@@ -135,14 +144,18 @@ impl ExecutionPlan for EventsScan {
         let (schema, dynamic) = (self.schema.clone(), self.dynamic.clone());
         let mut stream = RecordBatchReceiverStream::builder(schema.clone(), BATCHES_WAITING);
         let out = stream.tx();
+        let metrics = BaselineMetrics::new(&self.metrics, partition);
         stream.spawn_blocking(move || {
+            let time = metrics.elapsed_compute();
             for part in parts {
                 if !may_match(&dynamic, &schema, part.times()) {
                     continue;
                 }
-                for batch in part.read() {
+                let mut batches = timed(time, || part.read());
+                while let Some(batch) = timed(time, || batches.next()) {
                     let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)));
                     let batch = batch.and_then(|b| shape(b, &schema));
+                    metrics.record_output(batch.as_ref().map_or(0, RecordBatch::num_rows));
                     // Nobody listens any more: the question was dropped or has enough.
                     if out.blocking_send(batch).is_err() {
                         return Ok(());
@@ -153,6 +166,11 @@ impl ExecutionPlan for EventsScan {
         });
         Ok(stream.build())
     }
+}
+
+fn timed<T>(time: &Time, work: impl FnOnce() -> T) -> T {
+    let _timer = time.timer();
+    work()
 }
 
 /// Drops the column that stands in where only rows are counted.

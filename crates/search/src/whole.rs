@@ -1,6 +1,8 @@
 //! Pipes that need all rows at once: their rows are read with the columns they need, and the plain
 //! evaluator does the rest.
 
+use std::time::Instant;
+
 use datafusion::execution::memory_pool::MemoryReservation;
 use datafusion::logical_expr::Expr;
 use futures::StreamExt;
@@ -17,29 +19,49 @@ use crate::cells;
 use crate::error::{Asked, search_error};
 use crate::functions::number;
 use crate::plan::{self, bad_query};
+use crate::trace::Trace;
 use crate::{Found, stream_of};
 
-/// Takes the rows of pipe number `place` of `plan` through it and all that follow.
-///
-/// # Errors
-/// When the rows cannot be had or held.
-pub(crate) async fn run(
-    rows: plan::Rows,
-    plan: &Plan,
-    place: usize,
-    known: &dyn Known,
-    mut memory: MemoryReservation,
-) -> Result<Table, SearchError> {
-    let Wanted { pipe, columns, values } = wanted(&rows, &plan.pipes[place])?;
-    let events = rows.scope.events;
-    let (_, found) = stream_of(rows.only(values)?, Asked::Plan).await?;
-    let cells = collect(found, &mut memory).await?;
-    let row = |cells| Row { event: None, cells };
-    let rows =
-        Rows { scope: Scope { events, columns }, rows: cells.into_iter().map(row).collect() };
-    let rows = eval::step(&pipe, rows, &Before { plan, place, known });
-    let rows = rows.map_err(SearchError::Failed)?;
-    eval::after(plan, place + 1, rows, known).map_err(SearchError::Failed)
+/// The rest of a plan, from a pipe on that needs all rows.
+pub(crate) struct Whole<'q> {
+    pub(crate) plan: &'q Plan,
+    /// Number of that pipe.
+    pub(crate) place: usize,
+    pub(crate) known: &'q dyn Known,
+    pub(crate) trace: &'q Trace,
+}
+
+impl Whole<'_> {
+    /// Takes its rows through that pipe and all that follow.
+    ///
+    /// # Errors
+    /// When the rows cannot be had or held.
+    pub(crate) async fn run(
+        &self,
+        rows: plan::Rows,
+        mut memory: MemoryReservation,
+    ) -> Result<Table, SearchError> {
+        let Self { plan, place, known, trace } = *self;
+        let Wanted { pipe, columns, values } = wanted(&rows, &plan.pipes[place])?;
+        let events = rows.scope.events;
+        let (_, found) = stream_of(rows.only(values)?, Asked::Plan, trace).await?;
+        let cells = collect(found, &mut memory).await?;
+        let since = Instant::now();
+        let row = |cells| Row { event: None, cells };
+        let rows =
+            Rows { scope: Scope { events, columns }, rows: cells.into_iter().map(row).collect() };
+        let rows = eval::step(&pipe, rows, &Before { plan, place, known });
+        let rows = rows.map_err(SearchError::Failed)?;
+        let table = eval::after(plan, place + 1, rows, known).map_err(SearchError::Failed)?;
+        trace.step("evaluate", shown(&plan.pipes[place..]), table.rows.len(), since);
+        Ok(table)
+    }
+}
+
+/// Pipes as they are typed.
+pub(crate) fn shown(pipes: &[Pipe]) -> String {
+    let pipes = pipes.iter().map(Pipe::to_string);
+    pipes.collect::<Vec<_>>().join(" | ")
 }
 
 /// All rows as cells, counted as memory.

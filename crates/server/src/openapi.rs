@@ -61,6 +61,7 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(explore::facets))
         .routes(routes!(query::parse))
         .routes(routes!(query::propose))
+        .routes(routes!(query::explain))
         .routes(routes!(fields::fields))
         .routes(routes!(events::event))
         .routes(routes!(events::rules))

@@ -14,6 +14,7 @@ use pugmark_event::Batch;
 use pugmark_event::fields::FIELDS;
 use pugmark_event::json::RowWriter;
 use pugmark_event::time::{self, Micros};
+use pugmark_query::explain::Explanation;
 use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request, SearchError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -82,6 +83,16 @@ impl App {
     pub(crate) async fn ask(&self, request: Request) -> Result<Asked, ApiError> {
         let turn = self.turn().await?;
         Ok(Asked { answer: self.engine.search().search(request).await?, turn })
+    }
+
+    /// Asks, and says what that takes instead of the answer.
+    pub(crate) async fn explain(&self, request: Request) -> Result<Explanation, ApiError> {
+        let _turn = self.turn().await?;
+        let search = self.engine.search();
+        match tokio::time::timeout(ROWS_TIME, search.explain(request)).await {
+            Ok(explained) => Ok(explained?),
+            Err(_) => Err(too_slow()),
+        }
     }
 
     /// The same in SQL.
@@ -183,12 +194,14 @@ async fn next_rows(
 ) -> Option<Result<RecordBatch, ApiError>> {
     match tokio::time::timeout_at(stop, rows.next()).await {
         Ok(next) => next.map(|batch| batch.map_err(Into::into)),
-        Err(_) => {
-            let message = format!("the answer took longer than {} s", ROWS_TIME.as_secs());
-            let error = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message);
-            Some(Err(error.hint("ask for a shorter time range, or for fewer rows")))
-        }
+        Err(_) => Some(Err(too_slow())),
     }
+}
+
+fn too_slow() -> ApiError {
+    let message = format!("the answer took longer than {} s", ROWS_TIME.as_secs());
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
+        .hint("ask for a shorter time range, or for fewer rows")
 }
 
 fn error_line(error: &ApiError) -> Bytes {

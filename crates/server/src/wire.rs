@@ -163,6 +163,46 @@ pub(crate) struct SearchRequest {
     pub(crate) limit: Option<usize>,
 }
 
+/// How a question was answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplainAnswer {
+    pub(crate) reading: ExplainReading,
+    /// The steps, in the order in which rows pass them.
+    pub(crate) steps: Vec<ExplainStep>,
+    /// Rows of the answer.
+    pub(crate) rows: u64,
+    /// Time to the last row, in microseconds.
+    pub(crate) took_us: u64,
+}
+
+/// What was read of the store. What is not read was ruled out by the range of time, by statistics
+/// or an index, or its figures are in the file.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplainReading {
+    pub(crate) segments: u64,
+    pub(crate) segments_read: u64,
+    pub(crate) row_groups: u64,
+    pub(crate) row_groups_read: u64,
+    pub(crate) events: u64,
+    /// Events in memory and in the row groups that were read.
+    pub(crate) events_read: u64,
+    /// Bytes read of files; what was kept in memory is not read again.
+    pub(crate) bytes_read: u64,
+}
+
+/// A part of the work.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExplainStep {
+    /// `read events`, `filter`, `group`, `sort`, `evaluate` and their like.
+    pub(crate) name: String,
+    /// More about it in words of the engine; may be empty.
+    pub(crate) detail: String,
+    /// Rows that it gave to the next.
+    pub(crate) rows: u64,
+    /// Time in microseconds; where several threads work on a step, of all of them together.
+    pub(crate) took_us: u64,
+}
+
 /// A question in SQL.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -22,6 +22,7 @@ mod little_endian;
 mod lock;
 mod manifest;
 mod memtable;
+mod meter;
 mod pressure;
 mod quarantine;
 mod retention;
@@ -49,6 +50,7 @@ pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{
     AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,
 };
+pub use meter::{Counter, Meter};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use retention::{
     Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,

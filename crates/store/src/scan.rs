@@ -18,9 +18,11 @@ use pugmark_event::time::Micros;
 
 use crate::codec::words::has_words;
 use crate::derived;
+use crate::disk::DiskRead;
 use crate::error::StoreError;
 use crate::keep::{Keep, RecordTest};
 use crate::memtable::Entry;
+use crate::meter::Meter;
 use crate::segment::counts::{Counts, counts};
 use crate::segment::index::{GROUP_ROWS, Index};
 use crate::segment::layout::has_bounds;
@@ -164,22 +166,37 @@ impl Scan {
 pub struct Snapshot {
     pub(crate) entries: Vec<Arc<Entry>>,
     pub(crate) segments: Arc<Vec<Arc<Segment>>>,
+    meter: Option<Arc<Meter>>,
 }
 
 impl Snapshot {
+    pub(crate) fn new(entries: Vec<Arc<Entry>>, segments: Arc<Vec<Arc<Segment>>>) -> Self {
+        Self { entries, segments, meter: None }
+    }
+
+    /// The same view; what its scans look at is counted.
+    #[must_use]
+    pub fn metered(self, meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
     /// Independent parts that together hold every wanted row once, those with the newest event
     /// first. Within a part rows have no order.
     pub fn scan(&self, scan: Scan) -> Vec<ScanPart> {
         let scan = Arc::new(scan);
         let fresh = self.entries.iter().map(|entry| Origin::Memory(entry.clone()));
         let stored = self.segments.iter().flat_map(|segment| {
-            // The writer fills each row group before it begins the next.
-            let groups = segment.info.rows.div_ceil(GROUP_ROWS as u64).max(1) as usize;
+            let groups = groups_of(segment);
             (0..groups).map(move |group| Origin::Segment(segment.clone(), group, groups))
         });
+        if let Some(meter) = &self.meter {
+            meter.segments.add(self.segments.len() as u64);
+            meter.row_groups.add(self.segments.iter().map(|s| groups_of(s) as u64).sum());
+            meter.rows.add(self.rows());
+        }
         let mut parts: Vec<ScanPart> = fresh
             .chain(stored)
-            .map(|origin| ScanPart { scan: scan.clone(), origin })
+            .map(|origin| ScanPart { scan: scan.clone(), origin, meter: self.meter.clone() })
             .filter(|part| scan.touches(part.times(), part.ids()))
             .collect();
         // The rows of a source are sorted by time: of a file, what comes last is newest.
@@ -200,11 +217,17 @@ impl Snapshot {
     }
 }
 
+/// Row groups of a segment: the writer fills each before it begins the next.
+fn groups_of(segment: &Segment) -> usize {
+    segment.info.rows.div_ceil(GROUP_ROWS as u64).max(1) as usize
+}
+
 /// A piece of a snapshot that can be read on its own.
 #[derive(Debug, Clone)]
 pub struct ScanPart {
     scan: Arc<Scan>,
     origin: Origin,
+    meter: Option<Arc<Meter>>,
 }
 
 #[derive(Debug, Clone)]
@@ -274,7 +297,7 @@ impl ScanPart {
         if !plain {
             return Ok(None);
         }
-        let file = segment.open()?;
+        let file = self.open(segment)?;
         let tail = segment.tail(&file)?;
         let metadata = tail.footer.metadata();
         // What the manifest says bounds what is read of a file that says otherwise.
@@ -293,7 +316,7 @@ impl ScanPart {
 
     /// The same part for another scan.
     pub fn with(&self, scan: Arc<Scan>) -> ScanPart {
-        ScanPart { scan, origin: self.origin.clone() }
+        ScanPart { scan, ..self.clone() }
     }
 
     /// Smallest and largest event id in it.
@@ -308,10 +331,13 @@ impl ScanPart {
     pub fn read(self) -> Batches {
         let all = self.scan.covers(self.times(), self.ids());
         let result = match &self.origin {
-            Origin::Memory(entry) => read_memory(&self.scan, entry, all),
-            Origin::Segment(segment, group, of) => {
-                read_segment(&self.scan, segment, (*group, *of), all)
+            Origin::Memory(entry) => {
+                if let Some(meter) = &self.meter {
+                    meter.rows_read.add(self.rows());
+                }
+                read_memory(&self.scan, entry, all)
             }
+            Origin::Segment(segment, group, of) => self.read_segment(segment, (*group, *of), all),
         };
         result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
     }
@@ -321,9 +347,43 @@ impl ScanPart {
     pub fn take(self, places: &[i64]) -> Batches {
         let result = match &self.origin {
             Origin::Memory(entry) => take_memory(&self.scan, entry, places),
-            Origin::Segment(segment, ..) => take_segment(&self.scan, segment, places),
+            Origin::Segment(segment, ..) => self.take_segment(segment, places),
         };
         result.unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
+    }
+
+    fn take_segment(&self, segment: &Arc<Segment>, places: &[i64]) -> Result<Batches, StoreError> {
+        let file = self.open(segment)?;
+        let tail = segment.tail(&file)?;
+        let (scan, segment, meter) = (self.scan.clone(), segment.clone(), self.meter.clone());
+        let read = SegmentScan { scan, segment, file, tail, groups: Vec::new(), all: true, meter };
+        Ok(Box::new(read.take(places)?))
+    }
+
+    fn read_segment(
+        &self,
+        segment: &Arc<Segment>,
+        (group, of): (usize, usize),
+        all: bool,
+    ) -> Result<Batches, StoreError> {
+        let file = self.open(segment)?;
+        let tail = segment.tail(&file)?;
+        let mut groups = row_groups(&self.scan, segment, &tail)?;
+        // Files of format 1 may cut their groups elsewhere: the last part takes what is beyond.
+        groups.retain(|g| *g == group || group + 1 == of && *g >= of);
+        if groups.is_empty() {
+            return Ok(Box::new(std::iter::empty()));
+        }
+        let (scan, segment, meter) = (self.scan.clone(), segment.clone(), self.meter.clone());
+        Ok(Box::new(SegmentScan { scan, segment, file, tail, groups, all, meter }.read()?))
+    }
+
+    fn open(&self, segment: &Segment) -> Result<Arc<dyn DiskRead>, StoreError> {
+        let file = segment.open()?;
+        Ok(match &self.meter {
+            Some(meter) => meter.of_file(file),
+            None => file,
+        })
     }
 }
 
@@ -331,18 +391,6 @@ fn take_memory(scan: &Scan, entry: &Arc<Entry>, places: &[i64]) -> Result<Batche
     let columns = derived::align(entry.batch.columns(), &scan.schema()?)?;
     let rows = UInt64Array::from_iter_values(places.iter().map(|place| *place as u64));
     Ok(Box::new(std::iter::once(Ok(take_record_batch(&columns, &rows)?))))
-}
-
-fn take_segment(
-    scan: &Arc<Scan>,
-    segment: &Arc<Segment>,
-    places: &[i64],
-) -> Result<Batches, StoreError> {
-    let file = segment.open()?;
-    let tail = segment.tail(&file)?;
-    let (scan, segment) = (scan.clone(), segment.clone());
-    let read = SegmentScan { scan, segment, file, tail, groups: Vec::new(), all: true };
-    Ok(Box::new(read.take(places)?))
 }
 
 fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, StoreError> {
@@ -389,24 +437,6 @@ fn with_words(batch: &Batch, words: &[String]) -> BooleanArray {
     let records = batch.text(ORIGINAL);
     let record = |row| records.filter(|r| r.is_valid(row)).map_or("", |r| r.value(row)).as_bytes();
     (0..batch.rows()).map(|row| Some(has_words(record(row), words))).collect()
-}
-
-fn read_segment(
-    scan: &Arc<Scan>,
-    segment: &Arc<Segment>,
-    (group, of): (usize, usize),
-    all: bool,
-) -> Result<Batches, StoreError> {
-    let file = segment.open()?;
-    let tail = segment.tail(&file)?;
-    let mut groups = row_groups(scan, segment, &tail)?;
-    // Files of format 1 may cut their groups elsewhere: the last part takes what is beyond.
-    groups.retain(|g| *g == group || group + 1 == of && *g >= of);
-    if groups.is_empty() {
-        return Ok(Box::new(std::iter::empty()));
-    }
-    let (scan, segment) = (scan.clone(), segment.clone());
-    Ok(Box::new(SegmentScan { scan, segment, file, tail, groups, all }.read()?))
 }
 
 /// Row groups that may hold a wanted row.

@@ -527,7 +527,7 @@ impl Store {
     pub fn snapshot(&self) -> Snapshot {
         let state = self.inner.state.lock();
         let entries = state.frozen.entries.iter().chain(state.memtable.entries());
-        Snapshot { entries: entries.cloned().collect(), segments: state.segments.clone() }
+        Snapshot::new(entries.cloned().collect(), state.segments.clone())
     }
 
     /// The account of every source, up to this moment.

@@ -1,8 +1,10 @@
 //! The commands, one file each.
 
 pub(crate) mod alerts;
+pub(crate) mod ask;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod compare;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
@@ -14,6 +16,7 @@ pub(crate) mod ingest;
 pub(crate) mod ledger;
 pub(crate) mod mask;
 pub(crate) mod parse;
+pub(crate) mod patterns;
 pub(crate) mod propose;
 pub(crate) mod quarantine;
 pub(crate) mod reparse;
@@ -22,6 +25,8 @@ pub(crate) mod retention;
 pub(crate) mod rules;
 pub(crate) mod search;
 pub(crate) mod serve;
+pub(crate) mod sql;
+pub(crate) mod tail;
 pub(crate) mod templates;
 pub(crate) mod transform;
 
@@ -113,6 +118,10 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, settings()?)),
         Command::Ingest(args) => runtime()?.block_on(ingest::run(args, settings()?)),
         Command::Search(args) => runtime()?.block_on(search::run(args, settings()?)),
+        Command::Sql(args) => runtime()?.block_on(sql::run(args, settings()?)),
+        Command::Tail(args) => runtime()?.block_on(tail::run(args, settings()?)),
+        Command::Patterns(args) => runtime()?.block_on(patterns::run(args, settings()?)),
+        Command::Compare(args) => runtime()?.block_on(compare::run(args, settings()?)),
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, settings()?)),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, settings()?)),
         Command::Quarantine(args) => runtime()?.block_on(quarantine::run(args, settings()?)),

@@ -256,7 +256,8 @@ impl Tables {
         let mut tables = 0;
         let other: ControlFlow<()> = visit_relations(query, |name| {
             tables += 1;
-            // Functions of the catalog are tables too, which nobody lists: `pg_catalog.unnest(...)`.
+            // Functions of the catalog are tables too, which nobody lists:
+            // `pg_catalog.unnest(...)`.
             let qualified = name.0.len() > 1 && catalog_name(name).is_some();
             match qualified || self.find(name).is_some() {
                 true => ControlFlow::Continue(()),

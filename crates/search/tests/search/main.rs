@@ -2,5 +2,6 @@
 
 mod common;
 mod differential;
+mod explain;
 mod promises;
 mod views;

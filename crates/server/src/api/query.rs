@@ -3,6 +3,7 @@
 use axum::Json as Answer;
 use axum::extract::State;
 use pugmark_query::complete::{self, ItemKind};
+use pugmark_query::explain::{Explanation, Reading, Step};
 use pugmark_query::{Diagnostic, FieldRef, Filter, Kind, Test};
 
 use super::explore;
@@ -12,7 +13,8 @@ use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
 use crate::wire::{
-    self, CompleteAnswer, CompleteItem, CompleteRequest, ErrorBody, ParseAnswer, ParseRequest,
+    self, CompleteAnswer, CompleteItem, CompleteRequest, ErrorBody, ExplainAnswer, ExplainReading,
+    ExplainStep, ParseAnswer, ParseRequest, SearchRequest,
 };
 
 /// Events that are looked at for values.
@@ -45,6 +47,53 @@ impl From<Diagnostic> for wire::Diagnostic {
     fn from(diagnostic: Diagnostic) -> Self {
         let Diagnostic { from, to, message, hint } = diagnostic;
         Self { from, to, severity: "error", message, fix: hint }
+    }
+}
+
+/// Asks a question, forgets the rows, and says what that took: what was read of the store, and the
+/// time of each step.
+#[utoipa::path(
+    post, path = "/api/v1/query/explain", tag = "questions", operation_id = "query_explain",
+    request_body = SearchRequest,
+    responses((status = 200, body = ExplainAnswer), (status = "4XX", body = ErrorBody)),
+    security(("session" = []), ("token" = ["read"]))
+)]
+pub(crate) async fn explain(
+    _: Reader,
+    State(app): State<App>,
+    Json(request): Json<SearchRequest>,
+) -> Result<Answer<ExplainAnswer>, ApiError> {
+    Ok(Answer(app.explain(request.read(app.engine.now())?).await?.into()))
+}
+
+impl From<Explanation> for ExplainAnswer {
+    fn from(explanation: Explanation) -> Self {
+        let Explanation { reading, steps, rows, took_us } = explanation;
+        let steps = steps.into_iter().map(Into::into).collect();
+        Self { reading: reading.into(), steps, rows, took_us }
+    }
+}
+
+impl From<Reading> for ExplainReading {
+    fn from(reading: Reading) -> Self {
+        let Reading { segments, segments_read, row_groups, row_groups_read, .. } = reading;
+        let Reading { events, events_read, bytes_read, .. } = reading;
+        Self {
+            segments,
+            segments_read,
+            row_groups,
+            row_groups_read,
+            events,
+            events_read,
+            bytes_read,
+        }
+    }
+}
+
+impl From<Step> for ExplainStep {
+    fn from(step: Step) -> Self {
+        let Step { name, detail, rows, took_us } = step;
+        Self { name, detail, rows, took_us }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use pugmark_event::time::Micros;
 use pugmark_query::Request;
 
 use crate::App;
@@ -30,10 +31,17 @@ pub(crate) async fn search(
     State(app): State<App>,
     Json(request): Json<SearchRequest>,
 ) -> Result<Response, ApiError> {
-    let now = app.engine.now();
-    let range = Range::read(request.from.as_ref(), request.to.as_ref(), now)?;
-    let plan = pugmark_query::parse(&request.query)?;
-    let limit = request.limit;
-    let asked = app.ask(Request { plan, from: range.from, to: range.to, limit, now }).await?;
-    asked.ndjson().await
+    app.ask(request.read(app.engine.now())?).await?.ndjson().await
+}
+
+impl SearchRequest {
+    /// The question, asked at `now`.
+    ///
+    /// # Errors
+    /// When the query or a bound is not understood.
+    pub(crate) fn read(self, now: Micros) -> Result<Request, ApiError> {
+        let Range { from, to } = Range::read(self.from.as_ref(), self.to.as_ref(), now)?;
+        let plan = pugmark_query::parse(&self.query)?;
+        Ok(Request { plan, from, to, limit: self.limit, now })
+    }
 }

@@ -381,7 +381,7 @@ impl Files {
     /// Every record decodes and is where the manifest says.
     fn rows(&mut self, segment: &Arc<Segment>) {
         let place = &segment.info.path;
-        let alone = Snapshot { entries: Vec::new(), segments: Arc::new(vec![segment.clone()]) };
+        let alone = Snapshot::new(Vec::new(), Arc::new(vec![segment.clone()]));
         let mut seen = Seen::default();
         for batch in alone.scan(Scan::default()).into_iter().flat_map(|part| part.read()) {
             let batch = match batch.and_then(|batch| Ok(Batch::new(batch)?)) {

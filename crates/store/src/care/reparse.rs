@@ -298,7 +298,7 @@ fn pieces(
     segment: &Arc<Segment>,
     mut each: impl FnMut(Batch) -> Result<bool, StoreError>,
 ) -> Result<(), StoreError> {
-    let alone = Snapshot { entries: Vec::new(), segments: Arc::new(vec![segment.clone()]) };
+    let alone = Snapshot::new(Vec::new(), Arc::new(vec![segment.clone()]));
     let mut held: Vec<Batch> = Vec::new();
     let mut bytes = 0;
     for batch in alone.scan(Scan::default()).into_iter().flat_map(|part| part.read()) {

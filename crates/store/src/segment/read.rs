@@ -31,6 +31,7 @@ use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
 use crate::keep::record_schema;
+use crate::meter::Meter;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
 /// Rows are few where one in so many of their group is wanted: then their pages are kept.
@@ -48,6 +49,8 @@ pub(crate) struct SegmentScan {
     pub(crate) groups: Vec<usize>,
     /// True when every row is wanted as far as times and ids go.
     pub(crate) all: bool,
+    /// Counts the row groups of which something is read.
+    pub(crate) meter: Option<Arc<Meter>>,
 }
 
 /// Rows of a row group that may still be wanted.
@@ -440,6 +443,9 @@ impl SegmentScan {
             fields.filter(|(_, f)| columns.contains(f.name())).map(|(i, _)| i).collect();
         if roots.is_empty() {
             return Ok(FileRows::Bare(wanted));
+        }
+        if let Some(meter) = &self.meter {
+            meter.group_read(self.segment.info.ids.0, group, self.group_rows(group));
         }
         let failed = StoreError::parquet(&self.segment.path);
         let descriptor = self.tail.footer.parquet_schema();

@@ -63,7 +63,7 @@ fn read(segment: &Arc<Segment>, scan: &Scan) -> Vec<RecordBatch> {
     let tail = segment.tail(&file).unwrap();
     let groups = (0..tail.footer.metadata().num_row_groups()).collect();
     let (scan, segment) = (Arc::new(scan.clone()), segment.clone());
-    let read = SegmentScan { scan, segment, file, tail, groups, all: true };
+    let read = SegmentScan { scan, segment, file, tail, groups, all: true, meter: None };
     read.read().unwrap().map(Result::unwrap).collect()
 }
 

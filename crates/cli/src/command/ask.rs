@@ -1,0 +1,175 @@
+//! What commands that ask share: where and when to look, how much to print, and how.
+
+use futures::StreamExt;
+use pugmark_connect::Client;
+use pugmark_event::json::RowWriter;
+use pugmark_query::{Answer, Diagnostic, Kind, Request, SearchError};
+use serde_json::{Value, json};
+
+use super::{Where, bound};
+use crate::error::{CliError, Exit};
+use crate::output::{Format, Printer};
+use crate::settings::Settings;
+
+/// A question about some time.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Ask {
+    #[command(flatten)]
+    pub(crate) place: Where,
+    /// Start, such as 2026-11-23, 2026-11-23T10:00:00Z or now-15m
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End (not included)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) rows: Rows,
+}
+
+/// How many rows, and how they are printed.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Rows {
+    /// Rows at most
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) limit: usize,
+    /// How to print
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+impl Ask {
+    /// Asks `query` and prints the rows of its answer.
+    pub(crate) async fn print(&self, query: &str, settings: &Settings) -> Result<Exit, CliError> {
+        match self.place.client()? {
+            Some(client) => self.rows.ask(&client, "/api/v1/search", &self.body(query)).await,
+            None => {
+                let request = self.request(query)?;
+                let dir = self.place.dir(settings);
+                let (_store, search) = crate::node::open_read_only(&dir, settings).await?;
+                let answer = pugmark_query::Search::search(&search, request).await;
+                self.rows.print(answer, query).await
+            }
+        }
+    }
+
+    /// The question as a server takes it.
+    pub(crate) fn body(&self, query: &str) -> Value {
+        json!({"query": query, "from": self.from, "to": self.to, "limit": self.rows.limit})
+    }
+
+    /// The question as a search takes it.
+    pub(crate) fn request(&self, query: &str) -> Result<Request, CliError> {
+        let plan = pugmark_query::parse(query).map_err(|d| query_error(query, &d))?;
+        let (from, to) = (bound(self.from.as_deref())?, bound(self.to.as_deref())?);
+        let now = chrono::Utc::now().timestamp_micros();
+        Ok(Request { plan, from, to, limit: Some(self.rows.limit), now })
+    }
+}
+
+impl Rows {
+    /// Asks a server and prints the rows as they come.
+    pub(crate) async fn ask(
+        &self,
+        client: &Client,
+        path: &str,
+        body: &Value,
+    ) -> Result<Exit, CliError> {
+        let (mut chunks, columns) = client.answer(path, body).await?;
+        let mut printer = Printer::new(self.format, columns);
+        let mut lines = Lines::default();
+        while let Some(chunk) = chunks.next().await {
+            for line in lines.take(&chunk?) {
+                print_line(&mut printer, &line)?;
+            }
+            printer.flush()?;
+        }
+        printer.finish()?;
+        Ok(Exit::Done)
+    }
+
+    /// Prints an answer; `question` is what was asked.
+    pub(crate) async fn print(
+        &self,
+        answer: Result<Answer, SearchError>,
+        question: &str,
+    ) -> Result<Exit, CliError> {
+        let mut answer = answer.map_err(|e| search_error(question, e))?;
+        let columns = if answer.kind == Kind::Table { answer.columns } else { Vec::new() };
+        let mut printer = Printer::new(self.format, columns);
+        let mut line = Vec::new();
+        while let Some(batch) = answer.rows.next().await {
+            let batch = batch.map_err(|e| search_error(question, e))?;
+            let writer = RowWriter::new(&batch);
+            for row in 0..batch.num_rows() {
+                line.clear();
+                writer.write(row, &mut line);
+                printer.line(&String::from_utf8_lossy(&line))?;
+            }
+        }
+        printer.finish()?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Whole lines of what comes in pieces.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Vec<u8>);
+
+impl Lines {
+    /// The lines that end in the next piece; those without text are left out.
+    pub(crate) fn take(&mut self, piece: &[u8]) -> Vec<String> {
+        self.0.extend_from_slice(piece);
+        let whole = self.0.iter().rposition(|b| *b == b'\n').map_or(0, |end| end + 1);
+        let ended: Vec<u8> = self.0.drain(..whole).collect();
+        let lines = ended.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect()
+    }
+}
+
+/// An answer that fails half-way ends with a line that says why.
+fn print_line(printer: &mut Printer, line: &str) -> Result<(), CliError> {
+    if line.starts_with("{\"error\":{") {
+        let said: Value = serde_json::from_str(line).unwrap_or_default();
+        if let Some(message) = said["error"]["message"].as_str() {
+            return Err(anyhow::anyhow!("the answer is not complete: {message}").into());
+        }
+    }
+    Ok(printer.line(line)?)
+}
+
+pub(crate) fn search_error(query: &str, error: SearchError) -> CliError {
+    match error {
+        SearchError::BadQuery(diagnostics) => query_error(query, &diagnostics),
+        SearchError::BadSql(_) => CliError::usage(error.to_string()),
+        other => anyhow::Error::from(other).into(),
+    }
+}
+
+/// The query with a mark under the place that is wrong.
+pub(crate) fn query_error(query: &str, diagnostics: &[Diagnostic]) -> CliError {
+    let Some(first) = diagnostics.first() else { return CliError::usage("the query is wrong") };
+    let shown = query.replace(['\n', '\t'], " ");
+    let before = query.get(..first.from).map_or(0, |t| t.chars().count());
+    let marked = query.get(first.from..first.to).map_or(1, |t| t.chars().count()).max(1);
+    let caret = format!("{}{}", " ".repeat(before), "^".repeat(marked));
+    let error = CliError::usage(format!("{}\n\n  {shown}\n  {caret}", first.message));
+    match &first.hint {
+        Some(hint) => error.hint(hint.clone()),
+        None => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_whole() {
+        let mut lines = Lines::default();
+        for (piece, expected) in
+            [("a\nb", &["a"][..]), ("c", &[]), ("\n\nd\n", &["bc", "d"]), ("", &[])]
+        {
+            assert_eq!(lines.take(piece.as_bytes()), expected, "{piece:?}");
+        }
+    }
+}
