@@ -80,8 +80,13 @@ def ask(sql):
     return {"ms": took * 1e3, "rows": len(found), "sum": sum(int(row[-1]) for row in found if str(row[-1]).isdigit())}
 
 
+def run(sql):
+    SESSION.query(sql)
+    return {}
+
+
 def version():
     return {"version": "chdb, ClickHouse " + rows("SELECT version()")[0][0]}
 
 
-serve({"load": load, "ask": ask, "version": version})
+serve({"load": load, "ask": ask, "run": run, "version": version})

@@ -39,8 +39,13 @@ def ask(sql):
     return {"ms": took * 1e3, "rows": len(found), "sum": sum(row[-1] for row in found if isinstance(row[-1], int))}
 
 
+def run(sql):
+    CONNECTION.execute(sql)
+    return {}
+
+
 def version():
     return {"version": "DuckDB " + duckdb.__version__}
 
 
-serve({"load": load, "ask": ask, "version": version})
+serve({"load": load, "ask": ask, "run": run, "version": version})

@@ -40,6 +40,8 @@ pub(crate) const BARS: &[Bar] = &[
     bar("aggregate: count by host, of the better peer", "ratio", Side::AtMost, 1.0, SEEDED),
     bar("aggregate: top 10 addresses, of the better peer", "ratio", Side::AtMost, 1.0, SEEDED),
     bar("aggregate: time histogram, of the better peer", "ratio", Side::AtMost, 1.0, SEEDED),
+    bar("queries: before the better peer", "of 20", Side::AtLeast, 14.0, &["ndjson"]),
+    bar("queries: worst, of the better peer", "ratio", Side::AtMost, 2.0, &["ndjson"]),
     bar("restart: to ready", "s", Side::Under, 10.0, ALL),
     bar("restart: to exact", "s", Side::Under, 10.0, ALL),
     bar("compaction: most cores at once", "cores", Side::AtMost, 1.0, ALL),

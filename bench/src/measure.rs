@@ -6,6 +6,7 @@ pub(crate) mod equality;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
 pub(crate) mod needle;
+pub(crate) mod queries;
 mod question;
 pub(crate) mod restart;
 pub(crate) mod size;
@@ -24,13 +25,14 @@ pub(crate) struct Measure {
 }
 
 /// All measures, in the order in which they run: later ones use what `ingest` loaded.
-pub(crate) const MEASURES: [Measure; 9] = [
+pub(crate) const MEASURES: [Measure; 10] = [
     ingest::MEASURE,
     size::MEASURE,
     needle::MEASURE,
     word::MEASURE,
     equality::MEASURE,
     aggregates::MEASURE,
+    queries::MEASURE,
     hunt::MEASURE,
     restart::MEASURE,
     compaction::MEASURE,

@@ -116,6 +116,11 @@ impl Peer {
         Ok(Asked { ms, rows: number("rows"), sum: number("sum") })
     }
 
+    /// Does what is no question, such as making a table.
+    pub(crate) fn run(&mut self, sql: &str) -> Result<()> {
+        self.tell(&json!({"do": "run", "sql": sql})).map(drop)
+    }
+
     fn tell(&mut self, asked: &Value) -> Result<Value> {
         writeln!(self.stdin, "{asked}")?;
         let mut line = String::new();
