@@ -281,8 +281,7 @@ fn related() -> [Question; 4] {
     let sessions = "SELECT count(*) FROM (SELECT ts - lag(ts) OVER \
                     (PARTITION BY source_ip ORDER BY ts) AS pause FROM events \
                     WHERE process = 'sshd') WHERE pause IS NULL OR pause > INTERVAL 2 MINUTE";
-    let clickhouse_sessions =
-        "SELECT sum(n) FROM (SELECT length(arraySplit(pause -> pause > 120000000, \
+    let clickhouse_sessions = "SELECT sum(n) FROM (SELECT length(arraySplit(pause -> pause > 120000000, \
          arrayDifference(arraySort(groupArray(toUnixTimestamp64Micro(ts)))))) AS n \
          FROM events WHERE process = 'sshd' GROUP BY source_ip)";
     let followed = "SELECT count(*) FROM (SELECT ok, lag(ok) OVER w AS before, \

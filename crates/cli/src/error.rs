@@ -106,7 +106,13 @@ impl From<ClientError> for CliError {
             ),
             ClientError::Full { .. } => (Kind::Server, None),
             ClientError::Refused { hint, status, .. } => {
-                (if *status >= 500 { Kind::Server } else { Kind::Failure }, hint.clone())
+                let kind = match status {
+                    // What was asked for makes no sense, as when this machine is asked.
+                    400 => Kind::Usage,
+                    500.. => Kind::Server,
+                    _ => Kind::Failure,
+                };
+                (kind, hint.clone())
             }
         };
         CliError { kind, error: error.into(), hint }

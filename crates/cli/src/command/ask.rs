@@ -99,7 +99,11 @@ impl Rows {
         let mut line = Vec::new();
         while let Some(batch) = answer.rows.next().await {
             let batch = batch.map_err(|e| search_error(question, e))?;
-            let writer = RowWriter::new(&batch);
+            let writer = match answer.kind {
+                Kind::Events => RowWriter::new(&batch),
+                // A table has a value in each column, as it has from a server.
+                Kind::Table => RowWriter::new(&batch).with_nulls(),
+            };
             for row in 0..batch.num_rows() {
                 line.clear();
                 writer.write(row, &mut line);
