@@ -129,9 +129,7 @@ impl Client {
         path: &str,
         body: &Value,
     ) -> Result<BoxStream<'static, Result<Vec<u8>, ClientError>>, ClientError> {
-        let url = format!("{}{path}", self.server);
-        let response = self.send(self.http.post(url).json(body)).await?;
-        Ok(self.bytes(response))
+        Ok(self.answer(path, body).await?.0)
     }
 
     fn bytes(

@@ -13,6 +13,7 @@ use pugmark_engine::{Clock, RuleBook, SystemClock};
 use pugmark_server::BacktestReport;
 use serde_json::{Value, json};
 
+use super::super::ask::Lines;
 use super::super::{Where, bound};
 use crate::error::{CliError, Exit};
 use crate::output::{Format, Printer, printable, say};
@@ -112,12 +113,10 @@ async fn on_server(args: &Args, client: &Client) -> Result<Value, CliError> {
         body["rule"] = json!(args.rule);
     }
     let mut chunks = client.stream("/api/v1/rules/backtest", &body).await?;
-    let (mut pending, mut line) = (Vec::new(), ProgressLine::default());
+    let (mut lines, mut line) = (Lines::default(), ProgressLine::default());
     while let Some(chunk) = chunks.next().await {
-        pending.extend_from_slice(&chunk?);
-        while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-            let said: Value = serde_json::from_slice(&pending[..end]).unwrap_or_default();
-            pending.drain(..=end);
+        for text in lines.take(&chunk?) {
+            let said: Value = serde_json::from_str(&text).unwrap_or_default();
             if let Some(progress) = said.get("progress") {
                 let number = |key: &str| progress[key].as_u64().unwrap_or_default();
                 line.show(Progress {
