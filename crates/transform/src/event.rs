@@ -165,11 +165,13 @@ impl<'a> Events<'a> {
         self.begin(row, builder);
         let mut writer = Writer { builder, changed: false };
         let (mut time, mut time_set, mut issues) = (None, false, "");
-        for entry in &event.entries {
-            let now = match &entry.seen {
-                Some((_, nested)) => take(&mut object, entry.name, *nested),
-                None => None,
-            };
+        // What came last is taken first: `a.b` may stand within an object that is called `a`.
+        let now = event.entries.iter().rev().map(|entry| match &entry.seen {
+            Some((_, nested)) => take(&mut object, entry.name, *nested),
+            None => None,
+        });
+        let now: Vec<Option<Vrl>> = now.collect();
+        for (entry, now) in event.entries.iter().zip(now.into_iter().rev()) {
             let same = entry.seen.as_ref().is_none_or(|(seen, _)| Some(seen) == now.as_ref());
             match (entry.place, entry.value) {
                 (Place::Column(fields::EVENT_TIME), Owned::Time(before)) => {

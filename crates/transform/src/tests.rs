@@ -305,6 +305,16 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+#[test]
+fn a_name_within_another_stays_where_it_was() {
+    for record in [r#"{"a":{},"a.b":1}"#, r#"{"a":{"c":2},"a.b":1}"#, r#"{"a.b":1,"a":{}}"#] {
+        let batch = parse(&[record]);
+        let (transforms, _) = compile(&["x = .a"]);
+        let (same, _) = transforms.apply("app", batch.clone(), &still);
+        assert_eq!(same.columns(), batch.columns(), "{record}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
