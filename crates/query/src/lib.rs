@@ -16,6 +16,7 @@ pub mod expr;
 pub mod figures;
 mod finder;
 pub mod functions;
+pub mod limits;
 mod parse;
 pub mod pipes;
 pub mod plan;
@@ -30,6 +31,7 @@ pub mod words;
 
 pub use diagnostic::Diagnostic;
 pub use expr::Expr;
+pub use limits::Limits;
 pub use parse::{DEPTH_MAX, TESTS_MAX, TEXT_BYTES_MAX, parse, parse_expr};
 pub use plan::{
     Aggregate, Bound, FieldRef, Filter, Function, Kind, Named, Pattern, Piece, Pipe, Plan, SortKey,

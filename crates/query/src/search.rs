@@ -85,6 +85,16 @@ pub enum SearchError {
     /// The answer needs more memory than a question may take.
     #[error("the question needs too much memory: {0}; narrow the time range or group by less")]
     TooBig(String),
+    /// A limit stopped the question.
+    #[error("{message} (setting {limit})")]
+    Limited {
+        /// The setting that says how much is allowed, such as `search.time_seconds_max`.
+        limit: &'static str,
+        /// What was reached, and how much had been read by then.
+        message: String,
+        /// How to narrow the question.
+        hint: String,
+    },
     /// The search failed.
     #[error("the search failed: {0}")]
     Failed(String),

@@ -45,7 +45,7 @@ use pugmark_event::time::Micros;
 use pugmark_query::eval::{NoTables, Table, Tables};
 use pugmark_query::explain::Explanation;
 use pugmark_query::scope::Scope;
-use pugmark_query::{Answer, Kind, Pipe, Request, Search, SearchError};
+use pugmark_query::{Answer, Kind, Limits, Pipe, Request, Search, SearchError};
 use pugmark_store::{Snapshot, Store};
 
 use crate::error::{Asked, search_error};
@@ -68,11 +68,18 @@ pub struct Options {
     pub spill_bytes_max: u64,
     /// Threads that one question may keep busy; `None` is one for each core.
     pub threads: Option<usize>,
+    /// What each question may take by itself.
+    pub limits: Limits,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory_bytes_max: 512 << 20, spill_bytes_max: 10 << 30, threads: None }
+        Self {
+            memory_bytes_max: 512 << 20,
+            spill_bytes_max: 10 << 30,
+            threads: None,
+            limits: Limits::default(),
+        }
     }
 }
 

@@ -170,6 +170,9 @@ impl From<SearchError> for ApiError {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "too_big", message)
                     .hint("ask for a shorter time range, or group by fewer fields")
             }
+            SearchError::Limited { ref hint, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "limit", error.to_string()).hint(hint)
+            }
             SearchError::Failed(message) => Self::internal(message),
         }
     }

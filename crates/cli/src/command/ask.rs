@@ -135,7 +135,11 @@ fn print_line(printer: &mut Printer, line: &str) -> Result<(), CliError> {
     if line.starts_with("{\"error\":{") {
         let said: Value = serde_json::from_str(line).unwrap_or_default();
         if let Some(message) = said["error"]["message"].as_str() {
-            return Err(anyhow::anyhow!("the answer is not complete: {message}").into());
+            let error = CliError::from(anyhow::anyhow!("the answer is not complete: {message}"));
+            return Err(match said["error"]["hint"].as_str() {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
         }
     }
     Ok(printer.line(line)?)
@@ -145,6 +149,10 @@ pub(crate) fn search_error(query: &str, error: SearchError) -> CliError {
     match error {
         SearchError::BadQuery(diagnostics) => query_error(query, &diagnostics),
         SearchError::BadSql(_) => CliError::usage(error.to_string()),
+        SearchError::Limited { ref hint, .. } => {
+            let hint = hint.clone();
+            CliError::from(anyhow::Error::from(error)).hint(hint)
+        }
         other => anyhow::Error::from(other).into(),
     }
 }

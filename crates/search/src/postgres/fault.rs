@@ -33,6 +33,7 @@ pub(super) const NO_COLUMN: &str = "42703";
 pub(super) const NOT_THERE: &str = "0A000";
 const DIVISION_BY_ZERO: &str = "22012";
 const NO_MEMORY: &str = "53200";
+const OVER_LIMIT: &str = "53400";
 const FAILED: &str = "XX000";
 
 impl Fault {
@@ -51,6 +52,9 @@ impl From<SearchError> for Fault {
             SearchError::BadSql(text) => Self::new(code_of(&text), text),
             SearchError::BadQuery(_) => Self::new(BAD_SYNTAX, error.to_string()),
             SearchError::TooBig(_) => Self::new(NO_MEMORY, error.to_string()),
+            SearchError::Limited { ref hint, .. } => {
+                Self::new(OVER_LIMIT, error.to_string()).hint(hint)
+            }
             SearchError::Failed(_) => Self::new(FAILED, error.to_string()),
         }
     }
