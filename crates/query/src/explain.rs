@@ -15,6 +15,20 @@ pub struct Explanation {
     pub took_us: u64,
 }
 
+/// How far an answer is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Events in the parts of the store that may have wanted ones. A question inside of another
+    /// adds its own when it begins.
+    pub events: u64,
+    /// Those in the parts that are done: read, or ruled out.
+    pub events_done: u64,
+    /// Bytes read of files so far.
+    pub bytes_read: u64,
+    /// Time since the question, in microseconds.
+    pub took_us: u64,
+}
+
 /// What was read of the store. A question inside of another counts with it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {

@@ -1,12 +1,15 @@
 //! Who answers: the trait between those who ask and the engine that searches.
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
+use pugmark_event::Batch;
 use pugmark_event::time::Micros;
 
 use crate::diagnostic::Diagnostic;
-use crate::explain::Explanation;
+use crate::explain::{Explanation, Progress};
 use crate::plan::{Kind, Plan};
 
 /// A question with its bounds.
@@ -40,6 +43,10 @@ pub struct Answer {
     pub columns: Vec<String>,
     /// The rows.
     pub rows: BoxStream<'static, Result<RecordBatch, SearchError>>,
+    /// Largest id of an event that the answer could see: what arrives later has a greater one.
+    pub last_id: i64,
+    /// Says how far the answer is; also while its rows are waited for.
+    pub progress: Arc<dyn Fn() -> Progress + Send + Sync>,
 }
 
 impl std::fmt::Debug for Answer {
@@ -65,6 +72,18 @@ pub trait Search: Send + Sync {
     /// # Errors
     /// As [`Search::search`].
     async fn explain(&self, request: Request) -> Result<Explanation, SearchError>;
+
+    /// Answers a plan over events that have just come, whose pipes take each row by itself
+    /// ([`Pipe::is_by_row`](crate::Pipe::is_by_row)); `None` when none of them passes.
+    ///
+    /// # Errors
+    /// With a sentence when a table is not there.
+    fn arrived(
+        &self,
+        plan: &Plan,
+        events: &Batch,
+        now: Micros,
+    ) -> Result<Option<RecordBatch>, SearchError>;
 
     /// Answers SQL that reads; at most `limit` rows.
     ///

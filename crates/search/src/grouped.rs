@@ -1,5 +1,6 @@
 //! Tables of groups without DataFusion: the pipe that groups, and what follows it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use arrow::array::RecordBatch;
@@ -15,6 +16,7 @@ use crate::cells;
 use crate::filter::Predicate;
 use crate::groups::{Grouping, Groups};
 use crate::others::Others;
+use crate::running::busy;
 use crate::trace::Trace;
 use crate::whole;
 use crate::workers::{self, Room, Waiting, failed};
@@ -84,7 +86,7 @@ impl Grouped {
         &self,
         snapshot: &Snapshot,
         room: &Room,
-        trace: &Trace,
+        trace: &Arc<Trace>,
     ) -> Result<Option<RecordBatch>, SearchError> {
         let since = Instant::now();
         let mut columns = self.grouping.columns();
@@ -100,18 +102,24 @@ impl Grouped {
         };
         self.predicate.apply(&mut scan);
         let start = || Share { groups: Some(Groups::new(&self.grouping)), memory: room.reserve() };
-        let step = step(self.grouping.clone());
         let parts = snapshot.scan(scan);
+        trace.to_read(&parts);
+        let step = step(self.grouping.clone(), trace.clone());
         let shares = workers::each(parts, room.threads, start, step).await?;
         let Some(share) = merge(&self.grouping, shares) else { return Ok(None) };
         let Share { groups: Some(groups), memory: _memory } = share else { return Ok(None) };
-        let groups = groups.finish(&self.grouping);
+        let groups = busy(|| groups.finish(&self.grouping));
         let pipes = &self.plan.pipes[self.place..];
-        trace.step("read and group events", whole::shown(&pipes[..1]), groups.len(), since);
+        trace.step(
+            "read and group events",
+            whole::shown(&pipes[..1]),
+            groups.len(),
+            since.elapsed(),
+        );
         let since = Instant::now();
-        let table = self.shown(groups)?;
+        let table = busy(|| self.shown(groups))?;
         if pipes.len() > 1 {
-            trace.step("evaluate", whole::shown(&pipes[1..]), table.rows.len(), since);
+            trace.step("evaluate", whole::shown(&pipes[1..]), table.rows.len(), since.elapsed());
         }
         let batch = cells::batch(&table);
         batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
@@ -147,30 +155,42 @@ fn merge(grouping: &Grouping, shares: Vec<Share>) -> Option<Share> {
     Some(all)
 }
 
-/// Takes a part into the groups of a thread.
+/// Takes parts into the groups of a thread.
 fn step(
     grouping: Grouping,
+    trace: Arc<Trace>,
 ) -> impl Fn(&mut Share, ScanPart, &Waiting) -> Result<(), SearchError> + Clone {
     move |share, part, waiting| {
-        let Some(groups) = &mut share.groups else { return Ok(()) };
-        if let (true, Some(rows)) = (grouping.is_count(), part.rows_wanted()) {
-            groups.add_rows(rows);
-            return Ok(());
-        }
-        if let Some(column) = grouping.counted()
-            && let Some(counts) = part.counts(column).map_err(|e| failed(&e))?
-        {
-            groups.add_counts(&counts);
-            share.fits();
-            return Ok(());
-        }
-        for batch in part.read() {
-            let Some(groups) = &mut share.groups else { break };
-            groups.add(&grouping, &batch.map_err(|e| failed(&e))?);
-            if !share.fits() || !waiting.still() {
-                break;
-            }
-        }
+        take(&grouping, share, &part, waiting)?;
+        trace.part_done(&part);
         Ok(())
     }
+}
+
+fn take(
+    grouping: &Grouping,
+    share: &mut Share,
+    part: &ScanPart,
+    waiting: &Waiting,
+) -> Result<(), SearchError> {
+    let Some(groups) = &mut share.groups else { return Ok(()) };
+    if let (true, Some(rows)) = (grouping.is_count(), part.rows_wanted()) {
+        groups.add_rows(rows);
+        return Ok(());
+    }
+    if let Some(column) = grouping.counted()
+        && let Some(counts) = part.counts(column).map_err(|e| failed(&e))?
+    {
+        groups.add_counts(&counts);
+        share.fits();
+        return Ok(());
+    }
+    for batch in part.clone().read() {
+        let Some(groups) = &mut share.groups else { break };
+        groups.add(grouping, &batch.map_err(|e| failed(&e))?);
+        if !share.fits() || !waiting.still() {
+            break;
+        }
+    }
+    Ok(())
 }

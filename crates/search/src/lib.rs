@@ -17,8 +17,10 @@ mod intern;
 mod newest;
 mod others;
 mod plan;
+mod portion;
 pub mod postgres;
 mod prune;
+mod running;
 mod scan;
 mod sql;
 mod table;
@@ -28,30 +30,33 @@ mod views;
 mod whole;
 mod workers;
 
+use std::future::Future;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
 use datafusion::catalog::MemoryCatalogProviderList;
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::physical_plan::execute_stream;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt, TryStreamExt};
-use pugmark_event::json;
 use pugmark_event::time::Micros;
-use pugmark_query::eval::{NoTables, Table, Tables};
+use pugmark_event::{Batch, json};
+use pugmark_query::eval::{self, NoTables, Table, Tables, World};
 use pugmark_query::explain::Explanation;
 use pugmark_query::scope::Scope;
-use pugmark_query::{Answer, Kind, Limits, Pipe, Request, Search, SearchError};
+use pugmark_query::{Answer, Kind, Limits, Pipe, Plan, Request, Search, SearchError};
 use pugmark_store::{Snapshot, Store};
 
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
 use crate::newest::Newest;
 use crate::others::Others;
+use crate::portion::Portion;
+use crate::running::Threads;
 use crate::table::EventsTable;
 use crate::trace::Trace;
 use crate::views::Views;
@@ -93,6 +98,8 @@ pub struct StoreSearch {
     /// Tables that `lookup` asks.
     tables: Arc<dyn Tables>,
     room: Room,
+    threads: Arc<Threads>,
+    limits: Limits,
 }
 
 /// Rows of a question inside of another.
@@ -129,12 +136,32 @@ impl StoreSearch {
             .with_default_features()
             .build();
         let room = Room { threads, pool: runtime.memory_pool.clone() };
-        Self { store, state: Arc::new(state), tables: Arc::new(NoTables), room }
+        Self {
+            store,
+            state: Arc::new(state),
+            tables: Arc::new(NoTables),
+            room,
+            threads: Arc::new(Threads::new(threads)),
+            limits: options.limits,
+        }
     }
 
     /// The same with tables for `lookup`.
     pub fn with_tables(self, tables: Arc<dyn Tables>) -> Self {
         Self { tables, ..self }
+    }
+
+    /// The same for one question, which has only its part of the memory.
+    fn for_one(&self) -> Self {
+        let Some(bytes_max) = self.limits.memory_bytes_max else { return self.clone() };
+        let pool: Arc<dyn MemoryPool> = Arc::new(Portion::new(self.room.pool.clone(), bytes_max));
+        let runtime =
+            RuntimeEnv { memory_pool: pool.clone(), ..(**self.state.runtime_env()).clone() };
+        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state))
+            .with_runtime_env(Arc::new(runtime))
+            .build();
+        let room = Room { pool, ..self.room.clone() };
+        Self { state: Arc::new(state), room, ..self.clone() }
     }
 
     /// A context of its own for every question: tables and settings never mix.
@@ -151,10 +178,23 @@ impl StoreSearch {
         let request = Request { plan: request.plan.bound(request.now, range), ..request };
         let kind = request.plan.kind();
         let names = shown(&request.plan.scope());
-        let (this, snapshot) = (self.clone(), snapshot.metered(trace.meter.clone()));
-        let found = async move { this.rows(&request, &snapshot, &trace).await };
-        let rows = stream::once(found).try_flatten().boxed();
-        Answer { kind, columns: names, rows }
+        let last_id = snapshot.last_id();
+        let (this, snapshot) = (self.for_one(), snapshot.metered(trace.meter.clone()));
+        let work = trace.clone();
+        let found = async move { this.rows(&request, &snapshot, &work).await };
+        Answer { last_id, ..self.answer(kind, names, found, trace) }
+    }
+
+    /// An answer whose rows are found on the threads of questions.
+    fn answer(
+        &self,
+        kind: Kind,
+        columns: Vec<String>,
+        found: impl Future<Output = Result<Found, SearchError>> + Send + 'static,
+        trace: Arc<Trace>,
+    ) -> Answer {
+        let rows = self.threads.run(found, self.limits, trace.clone());
+        Answer { kind, columns, rows, last_id: 0, progress: Arc::new(move || trace.progress()) }
     }
 
     /// The rows that answer `request`, whose plan has everything bound.
@@ -162,7 +202,7 @@ impl StoreSearch {
         &self,
         request: &Request,
         snapshot: &Snapshot,
-        trace: &Trace,
+        trace: &Arc<Trace>,
     ) -> Result<Found, SearchError> {
         let others = self.others(request, snapshot, trace).await?;
         let newest = Newest::new(request).map(Direct::Newest);
@@ -170,15 +210,14 @@ impl StoreSearch {
             newest.or_else(|| Grouped::new(request, &others).map(|g| Direct::Grouped(Box::new(g))));
         let found = match direct {
             Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room, trace).await?,
-            Some(Direct::Grouped(grouped)) => grouped.run(snapshot, &self.room, trace).await?,
+            Some(Direct::Grouped(grouped)) => {
+                let table = grouped.run(snapshot, &self.room, trace).await?;
+                table.map(|table| stream::iter([Ok(table)]).boxed())
+            }
             None => None,
         };
         match found {
-            // A table has a batch even without rows, a list of events has none.
-            Some(batch) if batch.num_rows() == 0 && request.plan.kind() == Kind::Events => {
-                Ok(stream::empty().boxed())
-            }
-            Some(batch) => Ok(stream::iter([Ok(batch)]).boxed()),
+            Some(found) => Ok(found),
             None => self.general(request, snapshot, &others, trace).await,
         }
     }
@@ -189,11 +228,12 @@ impl StoreSearch {
         request: &Request,
         snapshot: &Snapshot,
         others: &Others,
-        trace: &Trace,
+        trace: &Arc<Trace>,
     ) -> Result<Found, SearchError> {
         let plan = &request.plan;
         let columns = columns::of_plan(plan);
-        let table = EventsTable::new(snapshot.clone(), request.from, request.to, columns);
+        let table =
+            EventsTable::new(snapshot.clone(), request.from, request.to, columns, trace.clone());
         let whole = plan.pipes.iter().position(Pipe::is_whole);
         let pipes = &plan.pipes[..whole.unwrap_or(plan.pipes.len())];
         let mut rows = plan::events(&self.context(), table, plan)?;
@@ -216,7 +256,7 @@ impl StoreSearch {
         &self,
         request: &Request,
         snapshot: &Snapshot,
-        trace: &Trace,
+        trace: &Arc<Trace>,
     ) -> Result<Others, SearchError> {
         let mut answers = Vec::new();
         for (plan, shift) in others::inner(&request.plan) {
@@ -261,11 +301,30 @@ impl Search for StoreSearch {
         Ok(trace.explanation(rows))
     }
 
+    fn arrived(
+        &self,
+        plan: &Plan,
+        events: &Batch,
+        now: Micros,
+    ) -> Result<Option<RecordBatch>, SearchError> {
+        let tables = Others::new(plan, &*self.tables, Vec::new());
+        let batches = std::slice::from_ref(events);
+        let world = World { batches, tables: &tables, from: None, to: None, now };
+        let table = eval::run(plan, &world, None).map_err(SearchError::Failed)?;
+        if table.rows.is_empty() {
+            return Ok(None);
+        }
+        cells::batch(&table).map(Some).map_err(|e| SearchError::Failed(e.to_string()))
+    }
+
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
-        let views = Views::new(self.store.clone());
-        let frame = sql::frame(&self.context(), views, sql, limit).await?;
-        let (columns, rows) = stream_of(frame, Asked::Sql, &Trace::new()).await?;
-        Ok(Answer { kind: Kind::Table, columns, rows })
+        let trace = Trace::new();
+        let views = Views::new(self.store.clone(), trace.clone());
+        let frame = sql::frame(&self.for_one().context(), views, sql, limit).await?;
+        let asked = trace.clone();
+        let found = async move { stream_of(frame, Asked::Sql, &asked).await };
+        let (columns, rows) = self.threads.within(found).await?;
+        Ok(self.answer(Kind::Table, columns, async { Ok(rows) }, trace))
     }
 }
 

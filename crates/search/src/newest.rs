@@ -1,31 +1,38 @@
 //! The newest events that pass a filter, without DataFusion.
 //!
 //! First the times and places of those that pass are found, newest parts first, and parts that are
-//! older than all found so far are skipped. Then all columns are read, of the winners alone. Most
-//! questions find few events however many they allow: only when there turn out to be too many for
-//! memory does the general path take over, which may use temporary files.
+//! older than all found so far are skipped. As soon as no part that is still to be read can have a
+//! newer event, all columns of those that were found are read and given to whoever asked, while
+//! the search goes on. Most questions find few events however many they allow: only when there
+//! turn out to be too many for memory does the general path take over, which may use temporary
+//! files.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 use datafusion::execution::memory_pool::MemoryReservation;
+use futures::StreamExt;
+use parking_lot::Mutex;
 use pugmark_event::batch::schema;
 use pugmark_event::fields::{EVENT_ID, EVENT_TIME};
 use pugmark_event::time::Micros;
 use pugmark_query::{FieldRef, Filter, Named, Pipe, Request, SearchError, Target};
 use pugmark_store::{ROW, Scan, ScanPart, Snapshot};
+use tokio::sync::Notify;
 
-use crate::columns;
 use crate::error::{Asked, search_error};
 use crate::filter::Predicate;
 use crate::trace::Trace;
 use crate::workers::{self, Room, Waiting, failed};
+use crate::{Found, columns};
 
 /// Events of one answer beyond which the general path takes over.
 const ROWS_MAX: usize = 10_000;
@@ -47,11 +54,16 @@ type Age = (Micros, i64);
 /// Where an event is: the number of its part, and its place there.
 type Place = (usize, i64);
 
-/// The newest events so far.
-#[derive(Default)]
+/// The newest events so far, but for those that were given already.
 struct Best {
-    heap: BinaryHeap<Reverse<(Age, Place)>>,
-    parts: Vec<ScanPart>,
+    /// Events that are asked for and not given yet.
+    rows: usize,
+    found: BTreeSet<(Age, Place)>,
+    /// All parts, those with the newest event first, and which of them are done.
+    parts: Arc<[ScanPart]>,
+    done: Vec<bool>,
+    /// The first part that is not done.
+    next: usize,
 }
 
 impl Newest {
@@ -80,73 +92,45 @@ impl Newest {
         Some(Self { predicate, rows, fields, from: request.from, to: request.to })
     }
 
-    /// The answer; `None` when the events are too many or too big for this way.
+    /// The answer; `None` when the events are too many for this way.
     ///
     /// # Errors
     /// When the store fails.
     pub(crate) async fn run(
-        &self,
+        self,
         snapshot: &Snapshot,
         room: &Room,
-        trace: &Trace,
-    ) -> Result<Option<RecordBatch>, SearchError> {
-        let wanted = self.schema();
+        trace: &Arc<Trace>,
+    ) -> Result<Option<Found>, SearchError> {
         let since = Instant::now();
-        let best = self.find(snapshot, room.threads).await?;
-        trace.step("find the newest events", String::new(), best.heap.len(), since);
-        if best.is_too_many() {
-            return Ok(None);
+        let scan = self.scan();
+        let parts = snapshot.scan(scan.clone());
+        trace.to_read(&parts);
+        let best = Arc::new(Mutex::new(Best::new(self.rows, parts)));
+        let news = Arc::new(Notify::new());
+        let find = find(best.clone(), scan, room.threads, trace.clone(), news.clone());
+        let reading = Reading { wanted: self.schema(), newest: self, room: room.clone() };
+        if reading.newest.rows <= ROWS_MAX {
+            return Ok(Some(reading.rows(best, find, news, since, trace.clone()).boxed()));
         }
-        let found = best.heap.len();
-        let by_part = best.by_part();
-        let since = Instant::now();
-        let batches = match read(by_part, &wanted, room).await {
-            Err(SearchError::TooBig(_)) => return Ok(None),
-            batches => batches?,
-        };
-        let batch =
-            self.sorted(&batches, &wanted).map_err(|e| SearchError::Failed(e.to_string()))?;
-        if batch.num_rows() != found {
-            return Err(SearchError::Failed("an event that was just found is gone".to_string()));
-        }
-        trace.step("read these events", String::new(), found, since);
-        Ok(Some(batch))
+        find.await?;
+        let too_many = best.lock().is_too_many();
+        let found = || async { Ok(()) };
+        let rows = || reading.rows(best, found(), news, since, trace.clone()).boxed();
+        Ok((!too_many).then(rows))
     }
 
-    async fn find(&self, snapshot: &Snapshot, threads: usize) -> Result<Best, SearchError> {
+    /// What to look at to find them.
+    fn scan(&self) -> Scan {
+        let columns = [EVENT_TIME.column(), EVENT_ID.column(), ROW].map(str::to_string);
         let mut scan = Scan {
-            columns: Some(
-                [EVENT_TIME.column(), EVENT_ID.column(), ROW].map(str::to_string).to_vec(),
-            ),
+            columns: Some(columns.to_vec()),
             from: self.from,
             to: self.to,
             ..Scan::default()
         };
         self.predicate.apply(&mut scan);
-        let parts = snapshot.scan(scan.clone());
-        let best = Arc::new(Mutex::new(Best::default()));
-        let (shared, rows) = (best.clone(), self.rows);
-        let step = move |(): &mut (), part: ScanPart, waiting: &Waiting| {
-            let Some(oldest) = lock(&shared).worth(rows, &part) else { return Ok(()) };
-            let from = oldest.max(scan.from);
-            let narrowed = part.with(Arc::new(Scan { from, ..scan.clone() }));
-            let mut number = None;
-            for batch in narrowed.read() {
-                let batch = batch.map_err(|e| failed(&e))?;
-                let too_many = {
-                    let mut best = lock(&shared);
-                    best.offer(rows, &batch, &part, &mut number);
-                    best.is_too_many()
-                };
-                if too_many || !waiting.still() {
-                    break;
-                }
-            }
-            Ok(())
-        };
-        workers::each(parts, threads, || (), step).await?;
-        let best = std::mem::take(&mut *lock(&best));
-        Ok(best)
+        scan
     }
 
     /// The columns of the answer as they are read.
@@ -191,9 +175,48 @@ impl Newest {
     }
 }
 
-/// A panic while it was held is reported by the thread that had it.
-fn lock(best: &Mutex<Best>) -> MutexGuard<'_, Best> {
-    best.lock().unwrap_or_else(PoisonError::into_inner)
+/// Fills `best`, and tells of `news` whenever something of it may be given.
+async fn find(
+    best: Arc<Mutex<Best>>,
+    scan: Scan,
+    threads: usize,
+    trace: Arc<Trace>,
+    news: Arc<Notify>,
+) -> Result<(), SearchError> {
+    let parts = best.lock().parts.iter().cloned().enumerate().collect();
+    let step = move |(): &mut (), (number, part): (usize, ScanPart), waiting: &Waiting| {
+        look(&best, &scan, number, &part, waiting)?;
+        trace.part_done(&part);
+        if best.lock().part_done(number) {
+            news.notify_one();
+        }
+        Ok(())
+    };
+    workers::each(parts, threads, || (), step).await.map(drop)
+}
+
+/// Looks for events in one part.
+fn look(
+    best: &Mutex<Best>,
+    scan: &Scan,
+    number: usize,
+    part: &ScanPart,
+    waiting: &Waiting,
+) -> Result<(), SearchError> {
+    let Some(oldest) = best.lock().worth(part) else { return Ok(()) };
+    let from = oldest.max(scan.from);
+    for batch in part.with(Arc::new(Scan { from, ..scan.clone() })).read() {
+        let batch = batch.map_err(|e| failed(&e))?;
+        let too_many = {
+            let mut best = best.lock();
+            best.offer(&batch, number);
+            best.is_too_many()
+        };
+        if too_many || !waiting.still() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Time and id of every row.
@@ -210,58 +233,154 @@ fn longs<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a [i64]> {
 }
 
 impl Best {
+    fn new(rows: usize, parts: Vec<ScanPart>) -> Self {
+        let done = vec![false; parts.len()];
+        Self { rows, found: BTreeSet::new(), parts: parts.into(), done, next: 0 }
+    }
+
     fn is_too_many(&self) -> bool {
-        self.heap.len() > ROWS_MAX
+        self.found.len() > ROWS_MAX
     }
 
     /// The least time that an event of `part` must have to be among the newest, if there can be
     /// one: `Some(None)` while any time will do.
-    fn worth(&self, rows: usize, part: &ScanPart) -> Option<Option<Micros>> {
-        if rows == 0 || self.is_too_many() {
+    fn worth(&self, part: &ScanPart) -> Option<Option<Micros>> {
+        if self.rows == 0 || self.is_too_many() {
             return None;
         }
-        if self.heap.len() < rows {
+        if self.found.len() < self.rows {
             return Some(None);
         }
-        let Reverse(((oldest, _), _)) = self.heap.peek()?;
+        let ((oldest, _), _) = self.found.first()?;
         (part.times().1 >= *oldest).then_some(Some(*oldest))
     }
 
-    fn offer(
-        &mut self,
-        rows: usize,
-        batch: &RecordBatch,
-        part: &ScanPart,
-        number: &mut Option<usize>,
-    ) {
-        let rows_of_part = longs(batch, ROW).unwrap_or_default();
-        for (age, row) in ages(batch).into_iter().zip(rows_of_part) {
-            if self.heap.len() == rows
-                && self.heap.peek().is_some_and(|Reverse((oldest, _))| age < *oldest)
-            {
+    fn offer(&mut self, batch: &RecordBatch, number: usize) {
+        let places = longs(batch, ROW).unwrap_or_default();
+        for (age, row) in ages(batch).into_iter().zip(places) {
+            let is_full = self.found.len() >= self.rows;
+            if is_full && self.found.first().is_none_or(|(oldest, _)| age < *oldest) {
                 continue;
             }
-            let number = *number.get_or_insert_with(|| {
-                self.parts.push(part.clone());
-                self.parts.len() - 1
-            });
-            self.heap.push(Reverse((age, (number, *row))));
-            if self.heap.len() > rows {
-                self.heap.pop();
+            self.found.insert((age, (number, *row)));
+            if self.found.len() > self.rows {
+                self.found.pop_first();
             }
         }
     }
 
-    /// For each part what to read of it.
-    fn by_part(self) -> Vec<(ScanPart, Vec<i64>)> {
-        let mut by_part: Vec<(ScanPart, Vec<i64>)> =
-            self.parts.into_iter().map(|part| (part, Vec::new())).collect();
-        for Reverse((_, (number, row))) in self.heap {
-            by_part[number].1.push(row);
+    /// A part was looked at; true when events that were found may be given now.
+    fn part_done(&mut self, number: usize) -> bool {
+        self.done[number] = true;
+        while self.done.get(self.next) == Some(&true) {
+            self.next += 1;
         }
-        by_part.retain(|(_, rows)| !rows.is_empty());
-        by_part
+        self.found.last().is_some_and(|((time, _), _)| self.is_sure(*time))
     }
+
+    /// True when no event that is still to be found can be newer, or of the same time.
+    fn is_sure(&self, time: Micros) -> bool {
+        self.parts.get(self.next).is_none_or(|part| time > part.times().1)
+    }
+
+    /// Takes out what nothing newer can come before, newest first.
+    fn sure(&mut self) -> Vec<Place> {
+        let mut sure = Vec::new();
+        while let Some(((time, _), place)) = self.found.last().copied() {
+            if !self.is_sure(time) {
+                break;
+            }
+            self.found.pop_last();
+            sure.push(place);
+        }
+        self.rows -= sure.len();
+        sure
+    }
+}
+
+/// Reads what was found.
+struct Reading {
+    newest: Newest,
+    /// The columns that are read.
+    wanted: SchemaRef,
+    room: Room,
+}
+
+impl Reading {
+    /// The rows while `find` fills `best`, newest first.
+    fn rows(
+        self,
+        best: Arc<Mutex<Best>>,
+        find: impl Future<Output = Result<(), SearchError>> + Send + 'static,
+        news: Arc<Notify>,
+        since: Instant,
+        trace: Arc<Trace>,
+    ) -> impl futures::Stream<Item = Result<RecordBatch, SearchError>> + Send + 'static {
+        async_stream::try_stream! {
+            let mut find = pin!(find);
+            let (mut given, mut took, mut ended) = (0, Duration::ZERO, false);
+            while !ended {
+                tokio::select! {
+                    biased;
+                    found = &mut find => {
+                        found?;
+                        ended = true;
+                    }
+                    () = news.notified() => {}
+                }
+                let mut sure = best.lock().sure();
+                while !sure.is_empty() {
+                    let since = Instant::now();
+                    let batch = self.next(&best, &mut sure).await?;
+                    took += since.elapsed();
+                    given += batch.num_rows();
+                    yield batch;
+                }
+            }
+            let all = since.elapsed().saturating_sub(took);
+            trace.step("find the newest events", String::new(), given, all);
+            trace.step("read these events", String::new(), given, took);
+            // A table has a batch even without rows, a list of events has none.
+            if given == 0 && self.newest.fields.is_some() {
+                yield self.newest.sorted(&[], &self.wanted).map_err(broken)?;
+            }
+        }
+    }
+
+    /// Reads as many of the first places as memory allows, and takes them off.
+    async fn next(
+        &self,
+        best: &Mutex<Best>,
+        places: &mut Vec<Place>,
+    ) -> Result<RecordBatch, SearchError> {
+        let parts = best.lock().parts.clone();
+        let mut count = places.len();
+        let batches = loop {
+            match read(by_part(&parts, &places[..count]), &self.wanted, &self.room).await {
+                Err(SearchError::TooBig(_)) if count > 1 => count /= 2,
+                batches => break batches?,
+            }
+        };
+        places.drain(..count);
+        let batch = self.newest.sorted(&batches, &self.wanted).map_err(broken)?;
+        match batch.num_rows() == count {
+            true => Ok(batch),
+            false => Err(SearchError::Failed("an event that was just found is gone".to_string())),
+        }
+    }
+}
+
+fn broken(error: ArrowError) -> SearchError {
+    SearchError::Failed(error.to_string())
+}
+
+/// For each part what to read of it.
+fn by_part(parts: &[ScanPart], places: &[Place]) -> Vec<(ScanPart, Vec<i64>)> {
+    let mut by_part: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+    for (number, row) in places {
+        by_part.entry(*number).or_default().push(*row);
+    }
+    by_part.into_iter().map(|(number, rows)| (parts[number].clone(), rows)).collect()
 }
 
 async fn read(

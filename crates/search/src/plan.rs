@@ -48,7 +48,11 @@ pub(crate) fn events(
     plan: &Plan,
 ) -> Result<Rows, SearchError> {
     // The store itself applies the filter.
-    let table = table.only(Predicate::new(&plan.filter).map_err(bad_query)?);
+    let predicate = match steps(plan) {
+        Some(filter) => Predicate::new(&filter).or_else(|_| Predicate::new(&plan.filter)),
+        None => Predicate::new(&plan.filter),
+    };
+    let table = table.only(predicate.map_err(bad_query)?);
     let frame = context.read_table(Arc::new(table)).map_err(failed)?;
     Ok(Rows {
         frame,
@@ -58,6 +62,22 @@ pub(crate) fn events(
         ordered: false,
         made: 0,
     })
+}
+
+/// What events pass that can be a step of a sequence: all others change nothing in its answer.
+fn steps(plan: &Plan) -> Option<Filter> {
+    let mut all = vec![plan.filter.clone()];
+    for pipe in &plan.pipes {
+        match pipe {
+            Pipe::Where(filter) => all.push(filter.clone()),
+            Pipe::Sequence(sequence) => {
+                all.push(Filter::Or(sequence.steps.clone()));
+                return Some(Filter::And(all));
+            }
+            _ => return None,
+        }
+    }
+    None
 }
 
 /// What the pipes so far lead to.

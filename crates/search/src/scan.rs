@@ -31,6 +31,8 @@ use pugmark_event::fields::EVENT_TIME;
 use pugmark_event::time::Micros;
 use pugmark_store::ScanPart;
 
+use crate::trace::Trace;
+
 /// Batches that wait between a reader and who asked. More would only hold memory.
 const BATCHES_WAITING: usize = 2;
 
@@ -44,6 +46,7 @@ pub(crate) struct EventsScan {
     dynamic: Vec<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
     metrics: ExecutionPlanMetricsSet,
+    trace: Arc<Trace>,
 }
 
 impl fmt::Debug for EventsScan {
@@ -55,7 +58,12 @@ impl fmt::Debug for EventsScan {
 impl EventsScan {
     /// Reads `parts`, which come newest first, in at most `partitions` streams. The parts give the
     /// columns of `schema`, or any column where it has none.
-    pub(crate) fn new(schema: SchemaRef, parts: Vec<ScanPart>, partitions: usize) -> Self {
+    pub(crate) fn new(
+        schema: SchemaRef,
+        parts: Vec<ScanPart>,
+        partitions: usize,
+        trace: Arc<Trace>,
+    ) -> Self {
         let count = partitions.min(parts.len()).max(1);
         let mut split: Vec<Vec<ScanPart>> = vec![Vec::new(); count];
         for (i, part) in parts.into_iter().enumerate() {
@@ -68,7 +76,7 @@ impl EventsScan {
             Boundedness::Bounded,
         );
         let (properties, metrics) = (Arc::new(properties), ExecutionPlanMetricsSet::new());
-        Self { schema, partitions: split, dynamic: Vec::new(), properties, metrics }
+        Self { schema, partitions: split, dynamic: Vec::new(), properties, metrics, trace }
     }
 }
 
@@ -142,6 +150,8 @@ impl ExecutionPlan for EventsScan {
             return internal_err!("there is no partition {partition}");
         };
         let (schema, dynamic) = (self.schema.clone(), self.dynamic.clone());
+        let trace = self.trace.clone();
+        trace.to_read(&parts);
         let mut stream = RecordBatchReceiverStream::builder(schema.clone(), BATCHES_WAITING);
         let out = stream.tx();
         let metrics = BaselineMetrics::new(&self.metrics, partition);
@@ -149,9 +159,10 @@ impl ExecutionPlan for EventsScan {
             let time = metrics.elapsed_compute();
             for part in parts {
                 if !may_match(&dynamic, &schema, part.times()) {
+                    trace.part_done(&part);
                     continue;
                 }
-                let mut batches = timed(time, || part.read());
+                let mut batches = timed(time, || part.clone().read());
                 while let Some(batch) = timed(time, || batches.next()) {
                     let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)));
                     let batch = batch.and_then(|b| shape(b, &schema));
@@ -161,6 +172,7 @@ impl ExecutionPlan for EventsScan {
                         return Ok(());
                     }
                 }
+                trace.part_done(&part);
             }
             Ok(())
         });

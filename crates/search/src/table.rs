@@ -15,6 +15,7 @@ use pugmark_store::{Scan, Snapshot};
 use crate::filter::Predicate;
 use crate::prune::{self, Conditions};
 use crate::scan::EventsScan;
+use crate::trace::Trace;
 
 /// Events of a snapshot whose time lies in a range.
 #[derive(Debug, Clone)]
@@ -24,17 +25,20 @@ pub(crate) struct EventsTable {
     to: Option<Micros>,
     schema: SchemaRef,
     predicate: Arc<Predicate>,
+    trace: Arc<Trace>,
 }
 
 impl EventsTable {
-    /// Events from `from` to before `to`, `None` is unbounded, with the columns of `schema`.
+    /// Events from `from` to before `to`, `None` is unbounded, with the columns of `schema`;
+    /// `trace` is told how far a reader of them is.
     pub(crate) fn new(
         snapshot: Snapshot,
         from: Option<Micros>,
         to: Option<Micros>,
         schema: SchemaRef,
+        trace: Arc<Trace>,
     ) -> Self {
-        Self { snapshot, from, to, schema, predicate: Arc::default() }
+        Self { snapshot, from, to, schema, predicate: Arc::default(), trace }
     }
 
     /// Only those that pass.
@@ -107,6 +111,7 @@ impl TableProvider for EventsTable {
         };
         self.predicate.apply(&mut scan);
         let parts = self.snapshot.scan(scan);
-        Ok(Arc::new(EventsScan::new(schema, parts, state.config().target_partitions())))
+        let (partitions, trace) = (state.config().target_partitions(), self.trace.clone());
+        Ok(Arc::new(EventsScan::new(schema, parts, partitions, trace)))
     }
 }

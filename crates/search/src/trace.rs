@@ -1,12 +1,13 @@
 //! What a question does while it runs: what is read, and the time of each step.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use datafusion::physical_plan::{ExecutionPlan, displayable};
 use parking_lot::Mutex;
-use pugmark_query::explain::{Explanation, Reading, Step};
-use pugmark_store::Meter;
+use pugmark_query::explain::{Explanation, Progress, Reading, Step};
+use pugmark_store::{Meter, ScanPart};
 
 /// Characters of a step's detail; a list of columns can be long.
 const DETAIL_CHARS_MAX: usize = 300;
@@ -17,6 +18,9 @@ pub(crate) struct Trace {
     pub(crate) meter: Arc<Meter>,
     began: Instant,
     done: Mutex<Vec<Done>>,
+    /// Events in the parts that are to be read, and in those that are done.
+    events: AtomicU64,
+    events_done: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -28,14 +32,45 @@ enum Done {
 
 impl Trace {
     pub(crate) fn new() -> Arc<Self> {
-        let (meter, began, done) = (Arc::default(), Instant::now(), Mutex::default());
-        Arc::new(Self { meter, began, done })
+        Arc::new(Self {
+            meter: Arc::default(),
+            began: Instant::now(),
+            done: Mutex::default(),
+            events: AtomicU64::new(0),
+            events_done: AtomicU64::new(0),
+        })
     }
 
-    /// A step that began at `since` has ended and gave so many rows.
-    pub(crate) fn step(&self, name: &str, detail: String, rows: usize, since: Instant) {
-        let (name, rows) = (name.to_string(), rows as u64);
-        self.done.lock().push(Done::Step(Step { name, detail, rows, took_us: micros(since) }));
+    /// These parts are going to be read.
+    pub(crate) fn to_read(&self, parts: &[ScanPart]) {
+        let events = parts.iter().map(ScanPart::rows).sum();
+        self.events.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// A part was read, or ruled out.
+    pub(crate) fn part_done(&self, part: &ScanPart) {
+        self.events_done.fetch_add(part.rows(), Ordering::Relaxed);
+    }
+
+    /// How far the answer is.
+    pub(crate) fn progress(&self) -> Progress {
+        Progress {
+            events: self.events.load(Ordering::Relaxed),
+            events_done: self.events_done.load(Ordering::Relaxed),
+            bytes_read: self.meter.bytes_read.get(),
+            took_us: micros(self.elapsed()),
+        }
+    }
+
+    /// Time since the question.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// A step took so long and gave so many rows.
+    pub(crate) fn step(&self, name: &str, detail: String, rows: usize, took: Duration) {
+        let (name, rows, took_us) = (name.to_string(), rows as u64, micros(took));
+        self.done.lock().push(Done::Step(Step { name, detail, rows, took_us }));
     }
 
     /// A plan is about to run.
@@ -52,8 +87,13 @@ impl Trace {
                 Done::Plan(plan) => steps_of(plan, &mut steps),
             }
         }
+        Explanation { reading: self.reading(), steps, rows, took_us: micros(self.elapsed()) }
+    }
+
+    /// What was read so far.
+    pub(crate) fn reading(&self) -> Reading {
         let meter = &self.meter;
-        let reading = Reading {
+        Reading {
             segments: meter.segments.get(),
             segments_read: meter.segments_read(),
             row_groups: meter.row_groups.get(),
@@ -61,13 +101,12 @@ impl Trace {
             events: meter.rows.get(),
             events_read: meter.rows_read.get(),
             bytes_read: meter.bytes_read.get(),
-        };
-        Explanation { reading, steps, rows, took_us: micros(self.began) }
+        }
     }
 }
 
-fn micros(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_micros()).unwrap_or(u64::MAX)
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The operators of a plan, those that read first.

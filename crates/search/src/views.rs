@@ -19,6 +19,7 @@ use pugmark_event::batch::schema;
 use pugmark_store::{Snapshot, Store};
 
 use crate::table::EventsTable;
+use crate::trace::Trace;
 
 /// Names of all views, in the order in which they are listed.
 pub(crate) const VIEWS: [&str; 7] =
@@ -29,6 +30,7 @@ pub(crate) const VIEWS: [&str; 7] =
 pub(crate) struct Views {
     store: Arc<Store>,
     snapshot: Snapshot,
+    trace: Arc<Trace>,
 }
 
 impl fmt::Debug for Views {
@@ -38,9 +40,9 @@ impl fmt::Debug for Views {
 }
 
 impl Views {
-    /// The views as of now.
-    pub(crate) fn new(store: Arc<Store>) -> Self {
-        Self { snapshot: store.snapshot(), store }
+    /// The views as of now; `trace` is told what is read of them.
+    pub(crate) fn new(store: Arc<Store>, trace: Arc<Trace>) -> Self {
+        Self { snapshot: store.snapshot().metered(trace.meter.clone()), store, trace }
     }
 
     /// The columns of a view.
@@ -50,7 +52,7 @@ impl Views {
     }
 
     fn events(&self, schema: SchemaRef) -> EventsTable {
-        EventsTable::new(self.snapshot.clone(), None, None, schema)
+        EventsTable::new(self.snapshot.clone(), None, None, schema, self.trace.clone())
     }
 
     fn view(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {

@@ -19,6 +19,7 @@ use crate::cells;
 use crate::error::{Asked, search_error};
 use crate::functions::number;
 use crate::plan::{self, bad_query};
+use crate::running::busy;
 use crate::trace::Trace;
 use crate::{Found, stream_of};
 
@@ -50,10 +51,12 @@ impl Whole<'_> {
         let row = |cells| Row { event: None, cells };
         let rows =
             Rows { scope: Scope { events, columns }, rows: cells.into_iter().map(row).collect() };
-        let rows = eval::step(&pipe, rows, &Before { plan, place, known });
-        let rows = rows.map_err(SearchError::Failed)?;
-        let table = eval::after(plan, place + 1, rows, known).map_err(SearchError::Failed)?;
-        trace.step("evaluate", shown(&plan.pipes[place..]), table.rows.len(), since);
+        let table = busy(|| {
+            let rows = eval::step(&pipe, rows, &Before { plan, place, known })?;
+            eval::after(plan, place + 1, rows, known)
+        });
+        let table = table.map_err(SearchError::Failed)?;
+        trace.step("evaluate", shown(&plan.pipes[place..]), table.rows.len(), since.elapsed());
         Ok(table)
     }
 }

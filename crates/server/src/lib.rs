@@ -8,14 +8,17 @@
 mod api;
 mod auth;
 mod body;
+mod cursor;
 mod error;
 mod guard;
+mod histogram;
 mod listen;
 mod metrics;
 mod openapi;
 mod questions;
 mod status;
 mod stream;
+mod streamed;
 mod web;
 mod wire;
 
@@ -25,7 +28,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::StatusCode;
 use pugmark_engine::Engine;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use api::rules::backtest::BacktestReport;
@@ -129,6 +132,16 @@ impl App {
             ApiError::new(StatusCode::TOO_MANY_REQUESTS, "too_many_tries", message)
                 .hint(format!("try again in {seconds} s"))
                 .retry_after(seconds)
+        })
+    }
+
+    /// A place among the live streams.
+    pub(crate) fn stream_place(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+        self.streams.clone().try_acquire_owned().map_err(|_| {
+            let message = "too many live streams at once";
+            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+                .hint("close some pages and try again")
+                .retry_after(30)
         })
     }
 

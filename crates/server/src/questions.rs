@@ -36,7 +36,7 @@ const PLAIN: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-').remove(b'@').remove(b'(').remove(b')');
 
 /// Years 1 to 9999: what RFC 3339 can say, and what sums of times cannot overflow.
-const TIMES: (Micros, Micros) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
+pub(crate) const TIMES: (Micros, Micros) = (-62_135_596_800_000_000, 253_402_300_799_999_999);
 
 /// A range of event time: from inclusive, to exclusive.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +141,11 @@ impl App {
 }
 
 impl Asked {
+    /// The answer, and the place that is given up with it.
+    pub(crate) fn parts(self) -> (Answer, OwnedSemaphorePermit) {
+        (self.answer, self.turn)
+    }
+
     /// All rows at once; only for answers that are small by their plan.
     pub(crate) async fn collect(self) -> Result<Vec<RecordBatch>, ApiError> {
         let mut rows = self.answer.rows;
@@ -154,7 +159,7 @@ impl Asked {
 
     /// The rows as NDJSON while they are found. When the client goes away the work stops.
     pub(crate) async fn ndjson(self) -> Result<Response, ApiError> {
-        let Answer { kind, columns, mut rows } = self.answer;
+        let Answer { kind, columns, mut rows, .. } = self.answer;
         let turn = self.turn;
         let first = match tokio::time::timeout(FIRST_ROW_TIME, rows.next()).await {
             Ok(Some(Err(error))) => return Err(error.into()),

@@ -1,7 +1,8 @@
 //! The live tail: which of the arriving events each question of a listener wants.
 //!
 //! Ingest never waits for a listener. Events pass through a bounded broadcast; a listener that
-//! reads too slowly misses some, and is told how many.
+//! reads too slowly misses some, and is told how many. When more events pass than a frame takes,
+//! the frame has a sample of them: one of every two, four and so on.
 
 use pugmark_event::Batch;
 use pugmark_event::json::RowWriter;
@@ -13,7 +14,7 @@ use crate::questions::events_of;
 
 /// Tails of one listener.
 pub(crate) const TAILS_MAX: usize = 8;
-/// Events in one frame; more in the same time are counted as dropped.
+/// Events in one frame; of more in the same time it has a sample.
 pub(crate) const FRAME_EVENTS_MAX: usize = 500;
 /// Bytes of events in one frame.
 const FRAME_BYTES_MAX: usize = 2 << 20;
@@ -24,10 +25,58 @@ const ID_BYTES_MAX: usize = 64;
 struct Tail {
     id: String,
     matcher: Matcher,
-    /// Events of this frame: JSON objects separated by commas.
-    events: Vec<u8>,
-    count: usize,
+    frame: Sample,
     dropped: u64,
+}
+
+/// Rows of one frame: all of them, or as many of every 2, 4, 8... as fit.
+#[derive(Default)]
+pub(crate) struct Sample {
+    /// JSON objects.
+    rows: Vec<Vec<u8>>,
+    bytes: usize,
+    seen: u64,
+    /// Of so many rows one is kept, as a power of two.
+    shift: u32,
+}
+
+impl Sample {
+    /// Takes the next row, which `write` makes; most rows of a flood are never made.
+    pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let number = self.seen;
+        self.seen += 1;
+        if number % (1 << self.shift) != 0 {
+            return;
+        }
+        let mut row = Vec::new();
+        write(&mut row);
+        self.bytes += row.len();
+        self.rows.push(row);
+        while self.rows.len() > 1
+            && (self.rows.len() > FRAME_EVENTS_MAX || self.bytes > FRAME_BYTES_MAX)
+        {
+            self.thin();
+        }
+    }
+
+    /// Keeps every second row.
+    fn thin(&mut self) {
+        let mut number = 0;
+        self.rows.retain(|_| {
+            number += 1;
+            number % 2 == 1
+        });
+        self.bytes = self.rows.iter().map(Vec::len).sum();
+        self.shift = (self.shift + 1).min(u64::BITS - 1);
+    }
+
+    /// The rows as a JSON array, if there are any, and how many more there were; then it is empty.
+    pub(crate) fn take(&mut self) -> Option<(String, u64)> {
+        let Sample { rows, seen, .. } = std::mem::take(self);
+        let hidden = seen - rows.len() as u64;
+        let rows: Vec<_> = rows.iter().map(|row| String::from_utf8_lossy(row)).collect();
+        (!rows.is_empty()).then(|| (format!("[{}]", rows.join(",")), hidden))
+    }
 }
 
 /// The tails of one listener.
@@ -53,7 +102,7 @@ impl Tails {
                 let (id, query) = split_id(parameter);
                 let matcher = Matcher::new(&events_of(pugmark_query::parse(query)?));
                 let id = id.to_string();
-                Ok(Tail { id, matcher, events: Vec::new(), count: 0, dropped: 0 })
+                Ok(Tail { id, matcher, frame: Sample::default(), dropped: 0 })
             })
             .collect();
         Ok(Self { tails: tails?, last_id: None })
@@ -70,7 +119,7 @@ impl Tails {
         for tail in &mut self.tails {
             let wanted = tail.matcher.matches(batch);
             for row in (0..batch.rows()).filter(|row| wanted.value(*row)) {
-                tail.push(&writer, row);
+                tail.frame.push(|out| writer.write(row, out));
             }
         }
     }
@@ -90,25 +139,11 @@ impl Tails {
 }
 
 impl Tail {
-    fn push(&mut self, writer: &RowWriter<'_>, row: usize) {
-        if self.count >= FRAME_EVENTS_MAX || self.events.len() >= FRAME_BYTES_MAX {
-            self.dropped += 1;
-            return;
-        }
-        if self.count > 0 {
-            self.events.push(b',');
-        }
-        writer.write(row, &mut self.events);
-        self.count += 1;
-    }
-
     fn frames(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
-        if self.count > 0 {
-            let events = String::from_utf8_lossy(&self.events);
-            frames.push(("events", format!("{{\"id\":{},\"events\":[{events}]}}", json!(self.id))));
-            self.events.clear();
-            self.count = 0;
+        if let Some((events, hidden)) = self.frame.take() {
+            frames.push(("events", format!("{{\"id\":{},\"events\":{events}}}", json!(self.id))));
+            self.dropped += hidden;
         }
         if self.dropped > 0 {
             let dropped = json!({ "id": self.id, "count": self.dropped });
@@ -172,12 +207,23 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_counted() {
+    fn of_what_does_not_fit_a_sample_is_shown_and_the_rest_is_counted() {
         let mut tails = read(&["a:"]);
-        tails.take(&batch(1, &vec!["x"; FRAME_EVENTS_MAX + 7]));
+        let count = 3 * FRAME_EVENTS_MAX;
+        tails.take(&batch(1, &vec!["x"; count]));
         let frames = tails.frames();
-        assert_eq!(frames[1], ("dropped", "{\"id\":\"a\",\"count\":7}".to_string()));
-        let next = batch(FRAME_EVENTS_MAX as i64 + 107, &["x"]);
+        let shown: serde_json::Value = serde_json::from_str(&frames[0].1).unwrap();
+        let ids: Vec<&str> = shown["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|event| event["event.id"].as_str())
+            .collect();
+        let every_fourth: Vec<String> = (1..=count).step_by(4).map(|id| id.to_string()).collect();
+        assert_eq!(ids, every_fourth);
+        let hidden = count - every_fourth.len();
+        assert_eq!(frames[1], ("dropped", format!("{{\"id\":\"a\",\"count\":{hidden}}}")));
+        let next = batch(count as i64 + 100, &["x"]);
         tails.missed_until(&next);
         tails.take(&next);
         assert_eq!(tails.frames()[1].1, "{\"id\":\"a\",\"count\":99}");

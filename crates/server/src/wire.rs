@@ -159,8 +159,25 @@ pub(crate) struct SearchRequest {
     pub(crate) from: Option<Moment>,
     /// Event time before which events count. Absent: no bound.
     pub(crate) to: Option<Moment>,
-    /// Most rows to answer. Absent: all.
+    /// Most rows to answer. Absent: all; of a stream, 1000.
     pub(crate) limit: Option<usize>,
+    /// Go on after the page that ended with this cursor.
+    pub(crate) cursor: Option<String>,
+    /// Of a stream: after the rows that are there, those that arrive.
+    #[serde(default)]
+    pub(crate) live: bool,
+    /// Of a stream: events over time, too.
+    pub(crate) histogram: Option<HistogramWish>,
+}
+
+/// How events over time are drawn.
+#[derive(Debug, Default, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct HistogramWish {
+    /// About how many buckets, 1 to 1000; the span of a bucket is a round time.
+    pub(crate) buckets: Option<usize>,
+    /// A field whose values split each bucket.
+    pub(crate) by: Option<String>,
 }
 
 /// How a question was answered.
@@ -233,6 +250,11 @@ pub(crate) struct Histogram {
     pub(crate) from: String,
     pub(crate) to: String,
     pub(crate) bucket_ms: i64,
+    /// Events in all buckets.
+    pub(crate) count: u64,
+    /// From this time on buckets have all their events; as long as it is later than `from` the
+    /// histogram grows, and `count` is a part of what there is.
+    pub(crate) complete_from: String,
     pub(crate) buckets: Vec<Bucket>,
 }
 

@@ -210,6 +210,12 @@ impl Snapshot {
         fresh as u64 + self.segments.iter().map(|s| s.info.rows).sum::<u64>()
     }
 
+    /// Largest event id; 0 without events.
+    pub fn last_id(&self) -> i64 {
+        let fresh = self.entries.iter().map(|e| e.ids.1 - 1);
+        fresh.chain(self.segments.iter().map(|s| s.info.ids.1)).max().unwrap_or(0)
+    }
+
     /// Event time of the newest event.
     pub fn newest_event_time(&self) -> Option<Micros> {
         let fresh = self.entries.iter().map(|e| e.times.1);

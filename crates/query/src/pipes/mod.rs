@@ -213,6 +213,19 @@ impl Pipe {
         )
     }
 
+    /// Whether it takes each row by itself, so that it can be done to events as they arrive.
+    pub fn is_by_row(&self) -> bool {
+        matches!(
+            self,
+            Pipe::Where(_)
+                | Pipe::Extend(_)
+                | Pipe::Select(_)
+                | Pipe::Expand(_)
+                | Pipe::Sample { .. }
+                | Pipe::Lookup(_)
+        )
+    }
+
     /// Does it to rows.
     ///
     /// # Errors

@@ -9,33 +9,29 @@ use datafusion::catalog::{
 };
 use datafusion::common::ScalarValue;
 use datafusion::common::config::Dialect;
-use datafusion::common::runtime::SpawnedTask;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::Statement as AnyStatement;
 use datafusion::sql::sqlparser::ast::Statement;
 use futures::StreamExt;
-use futures::stream::{self, BoxStream};
-use tokio::sync::mpsc;
+use futures::stream::BoxStream;
 
 use super::catalog::{Catalog, DATABASE, PublicSchema};
 use super::fault::{Fault, TOO_LONG};
 use super::functions;
 use super::rewrite::{Session, rewrite};
-use crate::StoreSearch;
 use crate::error::{Asked, search_error};
 use crate::functions::cidr_match;
 use crate::sql::check_reads;
+use crate::trace::Trace;
 use crate::views::Views;
+use crate::{StoreSearch, stream_of};
 
 /// Bytes of the values of a statement, each as often as it is used.
 const VALUES_BYTES_MAX: usize = 16 << 20;
-/// Batches that wait between those who make them and those who send them.
-const BATCHES_WAITING: usize = 2;
 
 /// Plans statements.
 pub(super) struct Planner {
@@ -83,7 +79,8 @@ impl Planner {
     }
 
     fn state(&self, session: &Session<'_>) -> Result<SessionState, Fault> {
-        let views = Views::new(self.search.store.clone());
+        let trace = Trace::new();
+        let views = Views::new(self.search.store.clone(), trace.clone());
         let catalog = Catalog::new(views, session.variables.clone(), session.user.into());
         let schemas: [(&str, Arc<dyn SchemaProvider>); 3] = [
             ("pg_catalog", Arc::new(catalog.pg_catalog())),
@@ -96,8 +93,22 @@ impl Planner {
         }
         let list = MemoryCatalogProviderList::new();
         list.register_catalog(DATABASE.to_string(), Arc::new(database));
-        let builder = SessionStateBuilder::new_from_existing(self.state.clone());
+        let builder = SessionStateBuilder::new_from_existing(self.state.clone())
+            .with_config(self.state.config().clone().with_extension(trace))
+            .with_runtime_env(self.search.for_one().state.runtime_env().clone());
         Ok(builder.with_catalog_list(Arc::new(list)).build())
+    }
+
+    /// Runs a plan on the threads of questions, so that whoever waits for its rows can be told to
+    /// stop.
+    pub(super) fn rows(&self, frame: DataFrame) -> Batches {
+        // What its tables tell of themselves while they are read.
+        let trace = frame.task_ctx().session_config().get_extension::<Trace>();
+        let trace = trace.unwrap_or_else(Trace::new);
+        let asked = trace.clone();
+        let found = async move { Ok(stream_of(frame, Asked::Sql, &asked).await?.1) };
+        let rows = self.search.threads.run(found, self.search.limits, trace);
+        rows.map(|batch| batch.map_err(Fault::from)).boxed()
     }
 }
 
@@ -129,37 +140,6 @@ fn check_values(plan: &LogicalPlan, values: &[ScalarValue]) -> Result<(), Fault>
          {VALUES_BYTES_MAX}"
     );
     Err(Fault::new(TOO_LONG, text).hint("use long values once, such as in a WITH that is joined"))
-}
-
-/// Runs a plan in a task of its own, so that whoever waits for its rows can be told to stop.
-pub(super) fn rows(frame: DataFrame) -> Batches {
-    let (send, receive) = mpsc::channel(BATCHES_WAITING);
-    let task = SpawnedTask::spawn(async move {
-        let mut stream = match frame.execute_stream().await {
-            Ok(stream) => stream,
-            Err(error) => {
-                let _ = send.send(Err(fault(&error))).await;
-                return;
-            }
-        };
-        pass_on(&mut stream, &send).await;
-    });
-    // The task ends with the stream that holds it.
-    let rows = stream::unfold((receive, task), |(mut receive, task)| async move {
-        receive.recv().await.map(|batch| (batch, (receive, task)))
-    });
-    rows.boxed()
-}
-
-async fn pass_on(
-    stream: &mut SendableRecordBatchStream,
-    send: &mpsc::Sender<Result<RecordBatch, Fault>>,
-) {
-    while let Some(batch) = stream.next().await {
-        if send.send(batch.map_err(|e| fault(&e))).await.is_err() {
-            return;
-        }
-    }
 }
 
 pub(super) fn fault(error: &DataFusionError) -> Fault {

@@ -590,7 +590,7 @@ impl Session<'_> {
             Work::Ask(frame) => {
                 let mut run = self.start(stream::empty().boxed(), &portal.cancel);
                 run.turn = Some(self.turn(&run.wanted).await?);
-                run.batches = plan::rows(*frame);
+                run.batches = self.server.planner.rows(*frame);
                 Box::new(run)
             }
             Work::Run(mut run) => {

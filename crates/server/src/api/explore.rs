@@ -1,35 +1,24 @@
 //! What the Explore page draws beside the events: counts over time, and the values of fields.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use axum::Json as Answer;
 use axum::extract::State;
 use pugmark_event::Batch;
 use pugmark_event::fields::{self, FIELDS, FieldId};
-use pugmark_event::time::{self, DAY, Micros, SECOND};
-use pugmark_query::pipes::Stats;
-use pugmark_query::{
-    Aggregate, Expr, FieldRef, Filter, Function, Named, Pipe, Plan, Request, Target,
-};
+use pugmark_event::time;
+use pugmark_query::{FieldRef, Filter, Plan, Request, Target};
 
 use crate::App;
 use crate::auth::Reader;
 use crate::body::Json;
 use crate::error::ApiError;
+use crate::histogram::Drawing;
 use crate::questions::{Range, events_of};
 use crate::wire::{
-    Bucket, ErrorBody, Facet, FacetValue, Facets, FacetsRequest, Histogram, HistogramRequest,
+    ErrorBody, Facet, FacetValue, Facets, FacetsRequest, Histogram, HistogramRequest, HistogramWish,
 };
 
-/// Buckets when nothing is said, and at most.
-const BUCKETS: usize = 60;
-const BUCKETS_MAX: usize = 1000;
-/// Values that split a bucket; events with rarer values are in the count of the bucket alone.
-const SPLITS_MAX: usize = 12;
 /// Events that facets look at: the newest.
 pub(crate) const SAMPLE_ROWS: usize = 20_000;
 /// Values listed for a field when nothing is said, and at most.
@@ -68,132 +57,9 @@ pub(crate) async fn histogram(
 ) -> Result<Answer<Histogram>, ApiError> {
     let range = Range::read(request.from.as_ref(), request.to.as_ref(), app.engine.now())?;
     let filter = events_of(pugmark_query::parse(&request.query)?);
-    let (from, to) = bounds(&app, &filter, range).await?;
-    let buckets = request.buckets.unwrap_or(BUCKETS).clamp(1, BUCKETS_MAX);
-    let span = span_for(to.saturating_sub(from), buckets as i64);
-    let by = request.by.filter(|by| !by.is_empty()).map(|by| FieldRef::new(&by));
-    let split = by.is_some();
-    let time = Named::span(FieldRef::new(fields::EVENT_TIME.name()), span);
-    let by = std::iter::once(time).chain(by.map(Named::field)).collect();
-    let chart = Pipe::Stats(Stats { figures: vec![Aggregate::count()], by });
-    let plan = Plan { filter, pipes: vec![chart] };
-    let now = app.engine.now();
-    let asked = Request { from: Some(from), to: Some(to), ..Request::new(plan, now) };
-    let mut drawn = Drawn::new(from, to, span);
-    for batch in app.ask(asked).await?.collect().await? {
-        drawn.add(&batch, split)?;
-    }
-    Ok(Answer(Histogram {
-        from: time::format(from),
-        to: time::format(to),
-        bucket_ms: span / 1000,
-        buckets: drawn.finish(),
-    }))
-}
-
-/// The range asked for; where it has no bound, the first and the last event of the filter.
-async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Micros), ApiError> {
-    if let (Some(from), Some(to)) = (range.from, range.to) {
-        return Ok((from, to.max(from)));
-    }
-    let field = FieldRef::new(fields::EVENT_TIME.name());
-    let of = Some(Expr::Field(field));
-    let end = |function| Aggregate { function, of: of.clone(), alias: None };
-    let figures = vec![end(Function::Min), end(Function::Max)];
-    let pipes = vec![Pipe::Stats(Stats { figures, by: Vec::new() })];
-    let plan = Plan { filter: filter.clone(), pipes };
-    let now = app.engine.now();
-    let asked = Request { from: range.from, to: range.to, ..Request::new(plan, now) };
-    let batches = app.ask(asked).await?.collect().await?;
-    let batch = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() >= 2);
-    let (first, last) = match batch {
-        Some(batch) => (time_at(batch, 0)?, time_at(batch, 1)?),
-        None => (None, None),
-    };
-    let to = range.to.or(last.map(|last| last.saturating_add(1))).unwrap_or(now);
-    let from = range.from.or(first).unwrap_or(to);
-    Ok((from, to.max(from)))
-}
-
-fn time_at(batch: &RecordBatch, column: usize) -> Result<Option<Micros>, ApiError> {
-    Ok(times(batch, column)?.first().copied().flatten())
-}
-
-fn times(batch: &RecordBatch, column: usize) -> Result<Vec<Option<Micros>>, ApiError> {
-    let utc = DataType::Timestamp(arrow::datatypes::TimeUnit::Microsecond, Some("UTC".into()));
-    let column = cast(batch.column(column), &utc).map_err(ApiError::internal)?;
-    longs(&cast(&column, &DataType::Int64).map_err(ApiError::internal)?)
-}
-
-fn longs(column: &dyn Array) -> Result<Vec<Option<i64>>, ApiError> {
-    let column = cast(column, &DataType::Int64).map_err(ApiError::internal)?;
-    Ok(column.as_primitive::<Int64Type>().iter().collect())
-}
-
-/// The narrowest round span that needs at most so many buckets.
-fn span_for(range: Micros, buckets: i64) -> Micros {
-    const SECONDS: [i64; 17] =
-        [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200];
-    const DAYS: [i64; 7] = [1, 2, 7, 14, 28, 91, 364];
-    let mut spans = SECONDS.iter().map(|n| n * SECOND).chain(DAYS.iter().map(|n| n * DAY));
-    let fits = |span: Micros| (range - 1).max(0) / span < buckets;
-    spans.find(|span| fits(*span)).unwrap_or((range / buckets / DAY).saturating_add(1) * DAY)
-}
-
-/// Buckets being filled.
-struct Drawn {
-    start: Micros,
-    span: Micros,
-    buckets: Vec<(u64, HashMap<String, u64>)>,
-    totals: HashMap<String, u64>,
-}
-
-impl Drawn {
-    fn new(from: Micros, to: Micros, span: Micros) -> Self {
-        let start = from.div_euclid(span) * span;
-        let count = if to > from { (to - 1 - start).div_euclid(span) + 1 } else { 0 };
-        let buckets = vec![(0, HashMap::new()); count.clamp(0, 2 * BUCKETS_MAX as i64) as usize];
-        Self { start, span, buckets, totals: HashMap::new() }
-    }
-
-    fn add(&mut self, batch: &RecordBatch, split: bool) -> Result<(), ApiError> {
-        let counts = longs(batch.column(batch.num_columns() - 1))?;
-        let options = FormatOptions::default();
-        let values = match split {
-            true => ArrayFormatter::try_new(batch.column(1), &options).map(Some),
-            false => Ok(None),
-        };
-        let values = values.map_err(ApiError::internal)?;
-        for (row, time) in times(batch, 0)?.into_iter().enumerate() {
-            let (Some(time), Some(Some(count))) = (time, counts.get(row)) else { continue };
-            let place = (time - self.start).div_euclid(self.span).max(0) as usize;
-            let Some(bucket) = self.buckets.get_mut(place) else { continue };
-            let count = (*count).max(0) as u64;
-            bucket.0 += count;
-            if let Some(values) = &values {
-                let value = values.value(row).to_string();
-                *self.totals.entry(value.clone()).or_default() += count;
-                *bucket.1.entry(value).or_default() += count;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(self) -> Vec<Bucket> {
-        let mut ranked: Vec<(&String, &u64)> = self.totals.iter().collect();
-        ranked.sort_unstable_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        let kept: Vec<String> =
-            ranked.into_iter().take(SPLITS_MAX).map(|(value, _)| value.clone()).collect();
-        let bucket = |(i, (count, mut by)): (usize, (u64, HashMap<String, u64>))| Bucket {
-            time: time::format(self.start + i as i64 * self.span),
-            count,
-            by: kept
-                .iter()
-                .filter_map(|value| Some((value.clone(), by.remove(value)?)))
-                .collect::<BTreeMap<_, _>>(),
-        };
-        self.buckets.into_iter().enumerate().map(bucket).collect()
-    }
+    let _turn = app.turn().await?;
+    let wish = HistogramWish { buckets: request.buckets, by: request.by };
+    Ok(Answer(Drawing::new(&app, filter, range, wish).await?.whole().await?))
 }
 
 /// The most frequent values of fields, counted in the newest events.
@@ -349,37 +215,5 @@ impl<'a> Tally<'a> {
             .collect();
         let coverage = if rows == 0 { 0.0 } else { self.present as f64 / rows as f64 };
         Facet { name, kind: kind.into(), coverage, distinct, values }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use pugmark_event::time::{HOUR, MINUTE};
-
-    use super::*;
-
-    #[test]
-    fn spans_are_round_and_few() {
-        for (range, buckets, expected) in [
-            (0, 60, SECOND),
-            (MINUTE, 60, SECOND),
-            (15 * MINUTE, 60, 15 * SECOND),
-            (HOUR, 60, MINUTE),
-            (DAY, 60, 30 * MINUTE),
-            (30 * DAY, 60, 12 * HOUR),
-            (100 * 365 * DAY, 10, 3651 * DAY),
-        ] {
-            assert_eq!(span_for(range, buckets), expected, "{range} {buckets}");
-        }
-        assert!(span_for(100_000 * 365 * DAY, 1) > 100_000 * 365 * DAY);
-    }
-
-    #[test]
-    fn empty_buckets_are_there_too() {
-        let drawn = Drawn::new(90 * SECOND, 5 * MINUTE, MINUTE);
-        let times: Vec<_> = drawn.finish().into_iter().map(|b| b.time).collect();
-        assert_eq!(times[0], "1970-01-01T00:01:00Z");
-        assert_eq!(times.len(), 4);
-        assert!(Drawn::new(5, 5, SECOND).buckets.is_empty());
     }
 }

@@ -5,19 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::sse::{Event, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use axum::response::sse::Event;
 use pugmark_engine::Notice;
 use pugmark_store::AlertFilter;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Interval, MissedTickBehavior};
+use tokio::time::Interval;
 
 use crate::App;
 use crate::auth::{Caller, Reader};
 use crate::error::ApiError;
 use crate::stream::{Frame, Tails};
+use crate::streamed::{self, every};
 use crate::wire::{Alert, ErrorBody};
 
 /// Shortest time between two frames of events.
@@ -52,12 +52,7 @@ pub(crate) async fn stream(
     let tails: Vec<String> =
         parameters.into_iter().filter(|(name, _)| name == "tail").map(|(_, tail)| tail).collect();
     let tails = Tails::read(&tails)?;
-    let place = app.streams.clone().try_acquire_owned().map_err(|_| {
-        let message = "too many live streams at once";
-        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
-            .hint("close some pages and try again")
-            .retry_after(30)
-    })?;
+    let place = app.stream_place()?;
     let mut listener = Listener::new(app, caller, tails);
     let events = async_stream::stream! {
         let _place = place;
@@ -67,12 +62,7 @@ pub(crate) async fn stream(
             }
         }
     };
-    let mut response = Sse::new(events).into_response();
-    let headers = response.headers_mut();
-    let plain = HeaderValue::from_static("no-cache, no-transform");
-    headers.insert(header::CACHE_CONTROL, plain);
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(streamed::response(events))
 }
 
 /// One open stream.
@@ -145,12 +135,6 @@ impl Listener {
         let valid = self.caller.is_still_valid(&self.app).await;
         valid.then(|| vec![Event::default().comment("ping")])
     }
-}
-
-fn every(time: Duration) -> Interval {
-    let mut interval = tokio::time::interval(time);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }
 
 fn event((name, data): Frame) -> Event {
