@@ -17,10 +17,11 @@ use pugmark_query::{
 };
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::{Range, events_of};
+use crate::turns::{Class, Turn};
 use crate::wire::{
     Bucket, ErrorBody, Facet, FacetValue, Facets, FacetsRequest, Histogram, HistogramRequest,
 };
@@ -63,12 +64,13 @@ const NO_FACETS: &[FieldId] = &[
 )]
 pub(crate) async fn histogram(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<HistogramRequest>,
 ) -> Result<Answer<Histogram>, ApiError> {
     let range = Range::read(request.from.as_ref(), request.to.as_ref(), app.engine.now())?;
     let filter = events_of(pugmark_query::parse(&request.query)?);
-    let (from, to) = bounds(&app, &filter, range).await?;
+    let (from, to) = bounds(&app, &who, &filter, range).await?;
     let buckets = request.buckets.unwrap_or(BUCKETS).clamp(1, BUCKETS_MAX);
     let span = span_for(to.saturating_sub(from), buckets as i64);
     let by = request.by.filter(|by| !by.is_empty()).map(|by| FieldRef::new(&by));
@@ -80,7 +82,7 @@ pub(crate) async fn histogram(
     let now = app.engine.now();
     let asked = Request { from: Some(from), to: Some(to), ..Request::new(plan, now) };
     let mut drawn = Drawn::new(from, to, span);
-    for batch in app.ask(asked).await?.collect().await? {
+    for batch in app.ask(&who, asked).await?.collect().await? {
         drawn.add(&batch, split)?;
     }
     Ok(Answer(Histogram {
@@ -92,7 +94,12 @@ pub(crate) async fn histogram(
 }
 
 /// The range asked for; where it has no bound, the first and the last event of the filter.
-async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Micros), ApiError> {
+async fn bounds(
+    app: &App,
+    who: &Caller,
+    filter: &Filter,
+    range: Range,
+) -> Result<(Micros, Micros), ApiError> {
     if let (Some(from), Some(to)) = (range.from, range.to) {
         return Ok((from, to.max(from)));
     }
@@ -104,7 +111,7 @@ async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Mic
     let plan = Plan { filter: filter.clone(), pipes };
     let now = app.engine.now();
     let asked = Request { from: range.from, to: range.to, ..Request::new(plan, now) };
-    let batches = app.ask(asked).await?.collect().await?;
+    let batches = app.ask(who, asked).await?.collect().await?;
     let batch = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() >= 2);
     let (first, last) = match batch {
         Some(batch) => (time_at(batch, 0)?, time_at(batch, 1)?),
@@ -205,6 +212,7 @@ impl Drawn {
 )]
 pub(crate) async fn facets(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<FacetsRequest>,
 ) -> Result<Answer<Facets>, ApiError> {
@@ -215,7 +223,8 @@ pub(crate) async fn facets(
         wanted.truncate(FACETS_MAX);
         wanted
     });
-    let (batches, sampled) = newest(&app, filter, range, SAMPLE_ROWS).await?;
+    let turn = app.turn(&who, Class::Question).await?;
+    let (batches, sampled) = newest(&app, turn, filter, range, SAMPLE_ROWS).await?;
     let count = move || count_values(&batches, wanted.as_deref(), values, sampled);
     let counted = tokio::task::spawn_blocking(count);
     Ok(Answer(counted.await.map_err(ApiError::internal)?))
@@ -224,6 +233,7 @@ pub(crate) async fn facets(
 /// The newest events that pass, and whether there are more.
 pub(crate) async fn newest(
     app: &App,
+    turn: Turn,
     filter: Filter,
     range: Range,
     rows_max: usize,
@@ -234,7 +244,7 @@ pub(crate) async fn newest(
     let request = Request { plan, from: range.from, to: range.to, limit, now };
     let mut batches = Vec::new();
     let mut room = rows_max;
-    for batch in app.ask(request).await?.collect().await? {
+    for batch in app.ask_in(turn, request).await?.collect().await? {
         let batch = Batch::new(batch).map_err(ApiError::internal)?;
         if batch.rows() > room {
             batches.push(batch.slice(0, room));

@@ -6,7 +6,7 @@ use pugmark_event::time::Micros;
 use pugmark_query::Request;
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
@@ -28,10 +28,11 @@ use crate::wire::{ErrorBody, Row, SearchRequest};
 )]
 pub(crate) async fn search(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<SearchRequest>,
 ) -> Result<Response, ApiError> {
-    app.ask(request.read(app.engine.now())?).await?.ndjson().await
+    app.ask(&who, request.read(app.engine.now())?).await?.ndjson().await
 }
 
 impl SearchRequest {
