@@ -17,6 +17,7 @@ use pugmark_engine::{
     Clock, Corrections, CostLimit, Engine, Reader, RuleBook, SystemClock, TransformBook, transforms,
 };
 use pugmark_parse::{Input, Parser};
+use pugmark_query::Limits;
 use pugmark_search::StoreSearch;
 use pugmark_store::{
     Classes, Classify, Cold, KeptTransform, ObjectStorage, StorageSettings, Store,
@@ -24,6 +25,9 @@ use pugmark_store::{
 
 use crate::error::CliError;
 use crate::settings::Settings;
+
+/// Longest time of a question, whatever the settings say: a year, which a clock can still add.
+pub(crate) const QUESTION_SECONDS_MAX: u64 = 365 * 24 * 3600;
 
 /// Opens `dir` for everything: intake, detection, questions. One process at a time can.
 pub(crate) async fn open(dir: &Path, settings: &Settings) -> Result<Engine, CliError> {
@@ -260,8 +264,16 @@ pub(crate) async fn open_manifest(dir: &Path, settings: &Settings) -> Result<Arc
 }
 
 fn search_options(settings: &Settings) -> pugmark_search::Options {
+    let search = &settings.search;
     pugmark_search::Options {
-        memory_bytes_max: settings.search.memory_bytes_max,
+        memory_bytes_max: search.memory_bytes_max,
+        limits: Limits {
+            time_max: Duration::from_secs(search.time_seconds_max.clamp(1, QUESTION_SECONDS_MAX)),
+            read_bytes_max: (search.read_bytes_max > 0).then_some(search.read_bytes_max),
+            memory_bytes_max: (search.query_memory_bytes_max > 0)
+                .then_some(search.query_memory_bytes_max),
+            ..Limits::default()
+        },
         ..pugmark_search::Options::default()
     }
 }

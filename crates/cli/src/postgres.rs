@@ -13,10 +13,8 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::CliError;
+use crate::node::QUESTION_SECONDS_MAX;
 use crate::settings;
-
-/// Longest time of a statement, whatever the settings say: a year, which a clock can still add.
-const STATEMENT_SECONDS_MAX: u64 = 365 * 24 * 3600;
 
 /// The door before it opens: nobody else can take its port.
 pub(crate) struct Postgres {
@@ -60,7 +58,7 @@ impl Postgres {
             connections_max: settings.connections_max.clamp(1, Semaphore::MAX_PERMITS),
             rows_max: settings.rows_max.max(1),
             statement_time: Duration::from_secs(
-                settings.statement_timeout_seconds.clamp(1, STATEMENT_SECONDS_MAX),
+                settings.statement_timeout_seconds.clamp(1, QUESTION_SECONDS_MAX),
             ),
         };
         Ok(Some(Self { listener, address, limits }))

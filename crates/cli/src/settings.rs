@@ -161,6 +161,13 @@ pub(crate) struct Cold {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Search {
     pub(crate) memory_bytes_max: usize,
+    pub(crate) query_memory_bytes_max: usize,
+    pub(crate) time_seconds_max: u64,
+    pub(crate) read_bytes_max: u64,
+    pub(crate) queries_max: usize,
+    pub(crate) queries_per_user_max: usize,
+    pub(crate) waiting_max: usize,
+    pub(crate) waiting_per_user_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

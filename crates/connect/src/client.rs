@@ -205,7 +205,10 @@ impl Client {
         let message = said("message").unwrap_or_else(|| format!("{server} answered {status}"));
         Err(match status.as_u16() {
             401 | 403 => ClientError::Unauthorized { server, message },
-            429 => ClientError::Full { server, retry_after_seconds: retry_after.unwrap_or(1) },
+            // Too many questions: that is about who asks, and the message says which limit.
+            429 if said("code").as_deref() != Some("busy") => {
+                ClientError::Full { server, retry_after_seconds: retry_after.unwrap_or(1) }
+            }
             status => ClientError::Refused { status, message, hint: said("hint") },
         })
     }

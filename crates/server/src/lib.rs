@@ -19,6 +19,7 @@ mod questions;
 mod status;
 mod stream;
 mod streamed;
+mod turns;
 mod web;
 mod wire;
 
@@ -35,16 +36,16 @@ pub use api::rules::backtest::BacktestReport;
 pub use auth::{AskRefusal, Asker, NewToken, Purpose, create_token, setup_token};
 pub use listen::serve;
 pub use openapi::openapi_json;
+pub use turns::{Turn, TurnLimits};
 
 use crate::auth::Throttle;
 use crate::error::ApiError;
 use crate::metrics::RequestCounts;
 use crate::status::StatusCache;
+use crate::turns::Turns;
 
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
-/// Questions answered at once; more wait.
-const QUESTIONS_AT_ONCE: usize = 16;
 /// Live streams at once.
 const STREAMS_AT_ONCE: usize = 128;
 
@@ -67,6 +68,8 @@ pub struct ServerOptions {
     pub ingest_unpacked_bytes_max: usize,
     /// Memory for the bodies of all ingest requests together; when it is used up, senders wait.
     pub ingest_memory_bytes_max: usize,
+    /// How many questions run and wait.
+    pub turns: TurnLimits,
 }
 
 impl Default for ServerOptions {
@@ -80,6 +83,7 @@ impl Default for ServerOptions {
             ingest_bytes_max: 64 << 20,
             ingest_unpacked_bytes_max: 256 << 20,
             ingest_memory_bytes_max: 1 << 30,
+            turns: TurnLimits::default(),
         }
     }
 }
@@ -98,7 +102,7 @@ pub struct App {
     pub(crate) status: Arc<StatusCache>,
     /// Memory for ingest bodies, one permit per KiB.
     pub(crate) ingest_memory: Arc<Semaphore>,
-    pub(crate) questions: Arc<Semaphore>,
+    pub(crate) turns: Turns,
     pub(crate) streams: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
     /// Cancelled when the server stops: live streams end then.
@@ -116,7 +120,7 @@ impl App {
             requests: Arc::default(),
             status: Arc::default(),
             ingest_memory: Arc::new(Semaphore::new(memory_kib)),
-            questions: Arc::new(Semaphore::new(QUESTIONS_AT_ONCE)),
+            turns: Turns::new(options.turns),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             stopping: CancellationToken::new(),

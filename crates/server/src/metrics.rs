@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use pugmark_parse::health::{State, Summary};
 use pugmark_store::LedgerRow;
 
+use crate::turns::Turns;
 use crate::wire;
 
 /// Requests answered, by method, route and status. Routes are patterns, so there are few.
@@ -30,6 +31,7 @@ pub(crate) fn render(
     ledger: &[LedgerRow],
     sources: &BTreeMap<String, Summary>,
     requests: &RequestCounts,
+    turns: &Turns,
 ) -> String {
     let mut page = Page::default();
     page.about("pugmark_events", "gauge", "Events that search can find.");
@@ -62,6 +64,7 @@ pub(crate) fn render(
     }
     ledger_metrics(&mut page, ledger);
     source_metrics(&mut page, sources);
+    question_metrics(&mut page, turns);
     page.about("pugmark_http_requests_total", "counter", "Requests answered.");
     for ((method, route, status), count) in requests.counts.lock().iter() {
         let labels = [("method", *method), ("route", route), ("status", &status.to_string())];
@@ -84,6 +87,23 @@ fn source_metrics(page: &mut Page, sources: &BTreeMap<String, Summary>) {
     for (source, known) in sources {
         let broken = u8::from(known.state == State::Broken);
         page.value("pugmark_source_broken", &[("source", source)], broken);
+    }
+}
+
+/// Questions, small ones apart: an event by its id, completion.
+fn question_metrics(page: &mut Page, turns: &Turns) {
+    let counts = turns.counts();
+    page.about("pugmark_questions_running", "gauge", "Questions that run.");
+    for (kind, count) in counts {
+        page.value("pugmark_questions_running", &[("kind", kind)], count.running);
+    }
+    page.about("pugmark_questions_waiting", "gauge", "Questions that wait for their turn.");
+    for (kind, count) in counts {
+        page.value("pugmark_questions_waiting", &[("kind", kind)], count.waiting);
+    }
+    page.about("pugmark_questions_refused_total", "counter", "Questions that got no turn.");
+    for (kind, count) in counts {
+        page.value("pugmark_questions_refused_total", &[("kind", kind)], count.refused);
     }
 }
 

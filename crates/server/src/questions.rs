@@ -16,15 +16,14 @@ use pugmark_event::json::RowWriter;
 use pugmark_event::time::{self, Micros};
 use pugmark_query::explain::Explanation;
 use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request, SearchError};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use crate::App;
+use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::turns::{Class, Turn};
 use crate::wire::Moment;
 
-/// How long a question waits for its turn.
-const TURN_TIME: Duration = Duration::from_secs(20);
 /// How long the head of an answer waits for the first row, so that an early error is a status.
 const FIRST_ROW_TIME: Duration = Duration::from_secs(2);
 /// Longest time for a whole answer.
@@ -72,22 +71,42 @@ fn bound(name: &str, moment: Option<&Moment>, now: Micros) -> Result<Option<Micr
     })
 }
 
-/// An answer and its place among the questions answered at once.
+/// An answer and its place among the questions that run.
 pub(crate) struct Asked {
     pub(crate) answer: Answer,
-    turn: OwnedSemaphorePermit,
+    turn: Turn,
 }
 
 impl App {
     /// Asks, once it is this question's turn.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Asked, ApiError> {
-        let turn = self.turn().await?;
+    pub(crate) async fn ask(&self, who: &Caller, request: Request) -> Result<Asked, ApiError> {
+        let turn = self.turn(who, Class::Question).await?;
+        self.ask_in(turn, request).await
+    }
+
+    /// Asks in a turn that was waited for already.
+    pub(crate) async fn ask_in(&self, turn: Turn, request: Request) -> Result<Asked, ApiError> {
         Ok(Asked { answer: self.engine.search().search(request).await?, turn })
     }
 
+    /// Asks in SQL, once it is this question's turn.
+    pub(crate) async fn ask_sql(
+        &self,
+        who: &Caller,
+        sql: &str,
+        limit: Option<usize>,
+    ) -> Result<Asked, ApiError> {
+        let turn = self.turn(who, Class::Question).await?;
+        Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
+    }
+
     /// Asks, and says what that takes instead of the answer.
-    pub(crate) async fn explain(&self, request: Request) -> Result<Explanation, ApiError> {
-        let _turn = self.turn().await?;
+    pub(crate) async fn explain(
+        &self,
+        who: &Caller,
+        request: Request,
+    ) -> Result<Explanation, ApiError> {
+        let _turn = self.turn(who, Class::Question).await?;
         let search = self.engine.search();
         match tokio::time::timeout(ROWS_TIME, search.explain(request)).await {
             Ok(explained) => Ok(explained?),
@@ -95,27 +114,15 @@ impl App {
         }
     }
 
-    /// The same in SQL.
-    pub(crate) async fn ask_sql(&self, sql: &str, limit: Option<usize>) -> Result<Asked, ApiError> {
-        let turn = self.turn().await?;
-        Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
-    }
-
-    /// Waits for a place among the questions answered at once.
-    pub(crate) async fn turn(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let waiting = tokio::time::timeout(TURN_TIME, self.questions.clone().acquire_owned());
-        waiting.await.ok().and_then(Result::ok).ok_or_else(|| {
-            let message = "too many questions at once";
-            ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
-                .hint("ask again in a moment")
-                .retry_after(5)
-        })
+    /// Waits for a place among the questions that run.
+    pub(crate) async fn turn(&self, who: &Caller, class: Class) -> Result<Turn, ApiError> {
+        self.turns.take(who.account(), class).await
     }
 
     /// Events by id, in that order.
-    pub(crate) async fn events(&self, ids: &[i64]) -> Result<Vec<String>, ApiError> {
+    pub(crate) async fn events(&self, who: &Caller, ids: &[i64]) -> Result<Vec<String>, ApiError> {
         let mut found: Vec<(usize, String)> = Vec::new();
-        for batch in self.event_batches(ids).await? {
+        for batch in self.event_batches(who, ids).await? {
             let writer = RowWriter::new(batch.columns());
             for (row, id) in batch.ids().iter().enumerate() {
                 let Some(place) = ids.iter().position(|wanted| wanted == id) else { continue };
@@ -129,20 +136,25 @@ impl App {
     }
 
     /// Events by id, in columns and no order.
-    pub(crate) async fn event_batches(&self, ids: &[i64]) -> Result<Vec<Batch>, ApiError> {
+    pub(crate) async fn event_batches(
+        &self,
+        who: &Caller,
+        ids: &[i64],
+    ) -> Result<Vec<Batch>, ApiError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
         let plan = Plan::of_events(ids);
         let request = Request { limit: Some(ids.len()), ..Request::new(plan, self.engine.now()) };
-        let batches = self.ask(request).await?.collect().await?.into_iter();
+        let turn = self.turn(who, Class::Small).await?;
+        let batches = self.ask_in(turn, request).await?.collect().await?.into_iter();
         batches.map(|batch| Batch::new(batch).map_err(ApiError::internal)).collect()
     }
 }
 
 impl Asked {
     /// The answer, and the place that is given up with it.
-    pub(crate) fn parts(self) -> (Answer, OwnedSemaphorePermit) {
+    pub(crate) fn parts(self) -> (Answer, Turn) {
         (self.answer, self.turn)
     }
 

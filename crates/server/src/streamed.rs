@@ -92,12 +92,13 @@ impl Streamed {
         let mut request = body.read(app.engine.now())?;
         let plan = request.plan.clone();
         // What arrives while the question is asked is not missed: it is listened to before.
-        let live = is_live.then(|| Live::new(&app, caller, plan.clone())).transpose()?;
+        let who = caller.clone();
+        let live = is_live.then(|| Live::new(&app, who, plan.clone())).transpose()?;
         let rows_max = request.limit.unwrap_or(ROWS);
         // One more shows whether there is more.
         request.limit = Some(rows_max.saturating_add(1));
         let page = Page::new(rows_max, cursor::is_paged(&request));
-        let asked = app.ask(request).await?;
+        let asked = app.ask(&caller, request).await?;
         let drawing = match wish {
             Some(wish) => Some(Drawing::new(&app, events_of(plan), range, wish).await?),
             None => None,

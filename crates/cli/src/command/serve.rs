@@ -8,13 +8,13 @@ use anyhow::Context;
 use pugmark_connect::source::syslog::{self, Syslog};
 use pugmark_engine::Engine;
 use pugmark_search::StoreSearch;
-use pugmark_server::{App, Purpose, ServerOptions};
+use pugmark_server::{App, Purpose, ServerOptions, TurnLimits};
 use tokio::net::TcpListener;
 
 use crate::error::{CliError, Exit};
 use crate::output::say;
 use crate::postgres::{Open, Postgres};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// Take logs, watch them, answer questions
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,7 @@ impl Running {
             secure_cookies: settings.server.secure_cookies,
             syslog_udp: syslog.udp,
             syslog_tcp: syslog.tcp,
+            turns: turns(&settings.search),
             ..ServerOptions::default()
         };
         let app = App::new(engine.clone(), options);
@@ -156,6 +157,15 @@ impl Running {
         self.server.await.map_err(anyhow::Error::from)??;
         self.engine.stop().await.map_err(anyhow::Error::from)?;
         Ok(())
+    }
+}
+
+fn turns(search: &settings::Search) -> TurnLimits {
+    TurnLimits {
+        queries_max: search.queries_max,
+        queries_per_user_max: search.queries_per_user_max,
+        waiting_max: search.waiting_max,
+        waiting_per_user_max: search.waiting_per_user_max,
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::App;
-use crate::auth::{Admin, Reader};
+use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::wire::{Alert, AlertAnswer, AlertDetail, Alerts, ErrorBody, VerdictRequest};
@@ -84,12 +84,13 @@ fn word<T>(
 )]
 pub(crate) async fn get(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Answer<AlertDetail>, ApiError> {
     let alert = app.engine.store().alerts().get(&id).await?.ok_or_else(missing)?;
     let ids = &alert.evidence[..alert.evidence.len().min(EVENTS_MAX)];
-    let events = app.events(ids).await?;
+    let events = app.events(&who, ids).await?;
     let events: Result<Vec<_>, _> = events.into_iter().map(RawValue::from_string).collect();
     let events = events.map_err(ApiError::internal)?;
     let detections = alert.detections.iter().map(Into::into).collect();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::error::ApiError;
 use crate::wire::{ErrorBody, Reason, Row};
 
@@ -49,12 +49,13 @@ pub(crate) struct EventRule {
 )]
 pub(crate) async fn event(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     let missing = || ApiError::not_found("event with this id");
     let id: i64 = id.parse().map_err(|_| missing())?;
-    let text = app.events(&[id]).await?.pop().ok_or_else(missing)?;
+    let text = app.events(&who, &[id]).await?.pop().ok_or_else(missing)?;
     Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
 }
 
@@ -67,12 +68,13 @@ pub(crate) async fn event(
 )]
 pub(crate) async fn rules(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Path(id): Path<String>,
 ) -> Result<Answer<EventRules>, ApiError> {
     let missing = || ApiError::not_found("event with this id");
     let id: i64 = id.parse().map_err(|_| missing())?;
-    let batch = app.event_batches(&[id]).await?.pop().ok_or_else(missing)?;
+    let batch = app.event_batches(&who, &[id]).await?.pop().ok_or_else(missing)?;
     let rules = app.engine.rules();
     let answer = tokio::task::spawn_blocking(move || {
         let near = rules.near(&batch, 0, LACKS_MAX, RULES_MAX).into_iter().map(|near| {

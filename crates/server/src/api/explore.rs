@@ -10,11 +10,12 @@ use pugmark_event::time;
 use pugmark_query::{FieldRef, Filter, Plan, Request, Target};
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::histogram::Drawing;
 use crate::questions::{Range, events_of};
+use crate::turns::{Class, Turn};
 use crate::wire::{
     ErrorBody, Facet, FacetValue, Facets, FacetsRequest, Histogram, HistogramRequest, HistogramWish,
 };
@@ -52,12 +53,13 @@ const NO_FACETS: &[FieldId] = &[
 )]
 pub(crate) async fn histogram(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<HistogramRequest>,
 ) -> Result<Answer<Histogram>, ApiError> {
     let range = Range::read(request.from.as_ref(), request.to.as_ref(), app.engine.now())?;
     let filter = events_of(pugmark_query::parse(&request.query)?);
-    let _turn = app.turn().await?;
+    let _turn = app.turn(&who, Class::Question).await?;
     let wish = HistogramWish { buckets: request.buckets, by: request.by };
     Ok(Answer(Drawing::new(&app, filter, range, wish).await?.whole().await?))
 }
@@ -71,6 +73,7 @@ pub(crate) async fn histogram(
 )]
 pub(crate) async fn facets(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<FacetsRequest>,
 ) -> Result<Answer<Facets>, ApiError> {
@@ -81,7 +84,8 @@ pub(crate) async fn facets(
         wanted.truncate(FACETS_MAX);
         wanted
     });
-    let (batches, sampled) = newest(&app, filter, range, SAMPLE_ROWS).await?;
+    let turn = app.turn(&who, Class::Question).await?;
+    let (batches, sampled) = newest(&app, turn, filter, range, SAMPLE_ROWS).await?;
     let count = move || count_values(&batches, wanted.as_deref(), values, sampled);
     let counted = tokio::task::spawn_blocking(count);
     Ok(Answer(counted.await.map_err(ApiError::internal)?))
@@ -90,6 +94,7 @@ pub(crate) async fn facets(
 /// The newest events that pass, and whether there are more.
 pub(crate) async fn newest(
     app: &App,
+    turn: Turn,
     filter: Filter,
     range: Range,
     rows_max: usize,
@@ -100,7 +105,7 @@ pub(crate) async fn newest(
     let request = Request { plan, from: range.from, to: range.to, limit, now };
     let mut batches = Vec::new();
     let mut room = rows_max;
-    for batch in app.ask(request).await?.collect().await? {
+    for batch in app.ask_in(turn, request).await?.collect().await? {
         let batch = Batch::new(batch).map_err(ApiError::internal)?;
         if batch.rows() > room {
             batches.push(batch.slice(0, room));

@@ -20,6 +20,7 @@ use crate::auth::{Admin, Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
+use crate::turns::Class;
 use crate::wire::ErrorBody;
 
 /// Newest records of a source that a proposal looks at.
@@ -214,11 +215,12 @@ pub(crate) async fn list(_: Reader, State(app): State<App>) -> Answer<ParserList
 )]
 pub(crate) async fn propose(
     _: Admin,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<ParserPropose>,
 ) -> Result<Answer<ParserProposal>, ApiError> {
     parsers::check_name(&request.name)?;
-    let (source, records) = records(&app, request.source, request.lines, true).await?;
+    let (source, records) = records(&app, &who, request.source, request.lines, true).await?;
     if records.is_empty() {
         return Err(ApiError::bad_request("there are no records that no pack understands")
             .hint("give lines, or a source whose records are not understood"));
@@ -241,11 +243,12 @@ pub(crate) async fn propose(
 )]
 pub(crate) async fn test(
     _: Admin,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<ParserTry>,
 ) -> Result<Answer<ParserTried>, ApiError> {
     bounded(&request.text)?;
-    let (source, records) = records(&app, request.source, request.lines, false).await?;
+    let (source, records) = records(&app, &who, request.source, request.lines, false).await?;
     let received = app.engine.now();
     let work = move || {
         let input =
@@ -327,6 +330,7 @@ fn bounded(text: &str) -> Result<(), ApiError> {
 /// The records of a request: its lines, or the newest of a source, perhaps those without a pack.
 async fn records(
     app: &App,
+    who: &Caller,
     source: Option<String>,
     lines: Vec<String>,
     unknown: bool,
@@ -344,8 +348,9 @@ async fn records(
         let known = of(fields::EVENT_MODULE, Test::Exists);
         filter = Filter::And(vec![filter, Filter::Not(Box::new(known))]);
     }
-    let (batches, _) =
-        explore::newest(app, filter, Range { from: None, to: None }, PROPOSE_ROWS).await?;
+    let turn = app.turn(who, Class::Question).await?;
+    let everything = Range { from: None, to: None };
+    let (batches, _) = explore::newest(app, turn, filter, everything, PROPOSE_ROWS).await?;
     // The oldest first, as they came: rows of a table follow their header.
     let mut records = Records::default();
     for batch in batches.iter().rev() {

@@ -8,10 +8,11 @@ use pugmark_query::{Diagnostic, FieldRef, Filter, Kind, Test};
 
 use super::explore;
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
+use crate::turns::Class;
 use crate::wire::{
     self, CompleteAnswer, CompleteItem, CompleteRequest, ErrorBody, ExplainAnswer, ExplainReading,
     ExplainStep, ParseAnswer, ParseRequest, SearchRequest,
@@ -60,10 +61,11 @@ impl From<Diagnostic> for wire::Diagnostic {
 )]
 pub(crate) async fn explain(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<SearchRequest>,
 ) -> Result<Answer<ExplainAnswer>, ApiError> {
-    Ok(Answer(app.explain(request.read(app.engine.now())?).await?.into()))
+    Ok(Answer(app.explain(&who, request.read(app.engine.now())?).await?.into()))
 }
 
 impl From<Explanation> for ExplainAnswer {
@@ -106,13 +108,14 @@ impl From<Step> for ExplainStep {
 )]
 pub(crate) async fn propose(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<CompleteRequest>,
 ) -> Result<Answer<CompleteAnswer>, ApiError> {
     let found = complete::complete(&request.query, request.pos);
     let typed = request.query.get(found.from..request.pos.min(found.to)).unwrap_or_default();
     if let Some(field) = found.value_of {
-        let items = values(&app, field, typed.to_lowercase()).await?;
+        let items = values(&app, &who, field, typed.to_lowercase()).await?;
         return Ok(Answer(CompleteAnswer { from: found.from, to: found.to, items }));
     }
     let items = found.items.into_iter().map(|item| CompleteItem {
@@ -124,10 +127,16 @@ pub(crate) async fn propose(
 }
 
 /// Values of a field that start like what is typed, from the newest events that have the field.
-async fn values(app: &App, field: String, typed: String) -> Result<Vec<CompleteItem>, ApiError> {
+async fn values(
+    app: &App,
+    who: &Caller,
+    field: String,
+    typed: String,
+) -> Result<Vec<CompleteItem>, ApiError> {
     let filter = Filter::Field(FieldRef::new(&field), Test::Exists);
     let everything = Range { from: None, to: None };
-    let (batches, _) = explore::newest(app, filter, everything, VALUE_ROWS).await?;
+    let turn = app.turn(who, Class::Small).await?;
+    let (batches, _) = explore::newest(app, turn, filter, everything, VALUE_ROWS).await?;
     let count = move || explore::count_values(&batches, Some(&[field]), VALUES_SEEN, false);
     let facets = tokio::task::spawn_blocking(count).await.map_err(ApiError::internal)?;
     let typed = typed.trim_start_matches('"');

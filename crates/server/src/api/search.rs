@@ -39,20 +39,20 @@ use crate::wire::{ErrorBody, Row, SearchRequest};
 )]
 pub(crate) async fn search(
     _: Reader,
-    caller: Caller,
+    who: Caller,
     headers: HeaderMap,
     State(app): State<App>,
     Json(body): Json<SearchRequest>,
 ) -> Result<Response, ApiError> {
     if wants_stream(&headers) {
-        return Ok(streamed::response(Streamed::ask(app, caller, body).await?.events()));
+        return Ok(streamed::response(Streamed::ask(app, who, body).await?.events()));
     }
     if body.live || body.histogram.is_some() {
         let message = "only a stream of events has `live` and `histogram`";
         return Err(ApiError::bad_request(message)
             .hint("send the header Accept: text/event-stream, or leave them away"));
     }
-    app.ask(body.read(app.engine.now())?).await?.ndjson().await
+    app.ask(&who, body.read(app.engine.now())?).await?.ndjson().await
 }
 
 fn wants_stream(headers: &HeaderMap) -> bool {

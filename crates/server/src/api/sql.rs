@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::wire::{ErrorBody, Row, SqlRequest};
@@ -22,8 +22,9 @@ use crate::wire::{ErrorBody, Row, SqlRequest};
 )]
 pub(crate) async fn sql(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<SqlRequest>,
 ) -> Result<Response, ApiError> {
-    app.ask_sql(&request.sql, request.limit).await?.ndjson().await
+    app.ask_sql(&who, &request.sql, request.limit).await?.ndjson().await
 }

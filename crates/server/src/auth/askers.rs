@@ -3,11 +3,11 @@
 use std::net::IpAddr;
 
 use axum::http::StatusCode;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Caller, Purpose, identify_by_password};
 use crate::App;
 use crate::error::ApiError;
+use crate::turns::{Class, Turn};
 
 /// Somebody who may ask questions.
 #[derive(Clone)]
@@ -74,15 +74,17 @@ impl App {
 }
 
 impl Asker {
-    /// Waits for a place among the questions that are answered at once.
+    /// Waits for a place among the questions that run: those of the same user in the web app are
+    /// counted with it.
     ///
     /// # Errors
-    /// When there is none for a long time, or the token or the password no longer counts.
-    pub async fn turn(&self) -> Result<OwnedSemaphorePermit, AskRefusal> {
+    /// When there is none for a long time, too many wait already, or the token or the password no
+    /// longer counts.
+    pub async fn turn(&self) -> Result<Turn, AskRefusal> {
         if !self.caller.is_still_valid(&self.app).await {
             let words = "the token was deleted or the password changed: connect again";
             return Err(AskRefusal::NotAllowed(words.to_string()));
         }
-        Ok(self.app.turn().await?)
+        Ok(self.app.turn(&self.caller, Class::Question).await?)
     }
 }

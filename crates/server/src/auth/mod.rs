@@ -89,6 +89,14 @@ impl Caller {
         }
     }
 
+    /// Whose questions are counted together: those of the signed-in user, or of the token.
+    pub(crate) fn account(&self) -> &str {
+        match &self.credential {
+            Credential::Session { user, .. } | Credential::Password { user, .. } => user,
+            Credential::Token { hash } => hash,
+        }
+    }
+
     /// How the audit trail names the caller.
     pub(crate) fn name(&self) -> &str {
         self.user().unwrap_or("a program with a token")

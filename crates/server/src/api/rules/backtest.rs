@@ -19,10 +19,11 @@ use utoipa::ToSchema;
 
 use super::RuleProblem;
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
+use crate::turns::Class;
 use crate::wire::{Entity, ErrorBody, Moment, Reason};
 
 /// Lines that wait for the client.
@@ -151,11 +152,12 @@ pub(crate) struct BacktestDifference {
 )]
 pub(crate) async fn backtest(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Json(request): Json<BacktestRequest>,
 ) -> Result<Response, ApiError> {
     let range = Range::read(request.from.as_ref(), request.to.as_ref(), app.engine.now())?;
-    let turn = app.turn().await?;
+    let turn = app.turn(&who, Class::Background).await?;
     let plan = plan(&app, request).await?;
     let history =
         History { from: range.from, to: range.to, ..History::new(app.engine.store().snapshot()) };
