@@ -14,6 +14,7 @@ mod listen;
 mod metrics;
 mod openapi;
 mod questions;
+mod schedule;
 mod status;
 mod stream;
 mod web;
@@ -29,6 +30,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub use api::rules::backtest::BacktestReport;
+pub use api::searches::SavedSearch;
 pub use auth::{AskRefusal, Asker, NewToken, Purpose, create_token, setup_token};
 pub use listen::serve;
 pub use openapi::openapi_json;
@@ -64,6 +66,8 @@ pub struct ServerOptions {
     pub ingest_unpacked_bytes_max: usize,
     /// Memory for the bodies of all ingest requests together; when it is used up, senders wait.
     pub ingest_memory_bytes_max: usize,
+    /// Rows of an export at most.
+    pub export_rows_max: usize,
 }
 
 impl Default for ServerOptions {
@@ -77,6 +81,7 @@ impl Default for ServerOptions {
             ingest_bytes_max: 64 << 20,
             ingest_unpacked_bytes_max: 256 << 20,
             ingest_memory_bytes_max: 1 << 30,
+            export_rows_max: 1_000_000,
         }
     }
 }

@@ -40,7 +40,9 @@ pub(crate) async fn document(_: Reader) -> Response {
 pub(crate) async fn metrics(_: Reader, State(app): State<App>) -> Result<Response, ApiError> {
     let ledger = app.engine.store().ledger().await?;
     let sources = app.engine.source_states();
-    let text = metrics::render(app.status().await?.as_ref(), &ledger, &sources, &app.requests);
+    let searches = app.engine.store().kept_searches().scheduled().await?;
+    let status = app.status().await?;
+    let text = metrics::render(&status, &ledger, &sources, &searches, &app.requests);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
