@@ -250,7 +250,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
       {tail.dropped > 0 && <span className="text-sm">{count(tail.dropped)} arrived too fast to show; the search has them</span>}
       <div className="ml-auto flex items-center gap-1">
         <IconButton icon="wrap" label="Wrap long lines (w)" aria-pressed={wrap} onClick={() => setPrefs({ wrap: !wrap })} />
-        <Saved query={page.q} from={page.from} to={page.to} onOpen={(search) => page.set(search)} />
+        <Saved query={page.q} from={page.from} to={page.to} onOpen={(search) => page.set({ ...search, event: undefined, live: undefined })} />
         <Menu
           className={buttonClass('ghost')}
           trigger={
