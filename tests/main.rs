@@ -15,6 +15,7 @@ mod main_path;
 mod parse;
 mod postgres;
 mod retention;
+mod saved;
 mod settings;
 mod sources;
 mod syslog;

@@ -31,6 +31,7 @@ pub(crate) enum Command {
     Demo(command::demo::Args),
     Ingest(command::ingest::Args),
     Search(command::search::Args),
+    Saved(command::saved::Args),
     Sql(command::sql::Args),
     Tail(command::tail::Args),
     Patterns(command::patterns::Args),

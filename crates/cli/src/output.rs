@@ -7,6 +7,8 @@ use std::io::{IsTerminal, Write};
 use clap::ValueEnum;
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use pugmark_event::csv;
+pub(crate) use pugmark_event::printable::{is_unsafe, printable};
 use serde_json::{Map, Value};
 
 /// How results are printed.
@@ -25,45 +27,8 @@ pub(crate) type Row = Map<String, Value>;
 
 /// Columns of an event that a table shows; the last one takes the rest of the line.
 const EVENT_COLUMNS: &[&str] = &["@timestamp", "event.source", "host.name", "event.original"];
-/// Columns of an event that CSV holds.
-const EVENT_CSV_COLUMNS: &[&str] = &[
-    "@timestamp",
-    "event.id",
-    "event.source",
-    "host.name",
-    "user.name",
-    "source.ip",
-    "destination.ip",
-    "event.action",
-    "event.outcome",
-    "message",
-    "event.original",
-];
 /// Rows that a table holds before it is printed: widths need all of them.
 const TABLE_ROWS_MAX: usize = 10_000;
-
-/// True for characters that must not reach a terminal: C0, C1, and those that turn the direction
-/// of text (Unicode TR36 and TR9).
-pub(crate) fn is_unsafe(c: char) -> bool {
-    (c.is_control() && c != '\n' && c != '\t')
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || c == '\u{feff}'
-}
-
-/// Text with unsafe characters shown as `\u{1b}`.
-pub(crate) fn printable(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
-        return Cow::Borrowed(text);
-    }
-    let shown = text.chars().fold(String::with_capacity(text.len() + 16), |mut out, c| {
-        match is_unsafe(c) {
-            true => out.extend(c.escape_unicode()),
-            false => out.push(c),
-        }
-        out
-    });
-    Cow::Owned(shown)
-}
 
 /// A JSON line in which unsafe characters are `\u` escapes, which mean the same to a reader.
 pub(crate) fn safe_json(line: &str) -> Cow<'_, str> {
@@ -89,17 +54,6 @@ pub(crate) fn cell(value: Option<&Value>) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => printable(&text.replace(['\n', '\t'], " ")).into_owned(),
         Some(other) => other.to_string(),
-    }
-}
-
-/// A CSV cell; text that a spreadsheet would run as a formula gets a quote in front.
-fn csv_cell(value: Option<&Value>) -> String {
-    match value {
-        Some(Value::String(text)) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
-            format!("'{}", printable(text))
-        }
-        Some(Value::String(text)) => printable(text).into_owned(),
-        other => cell(other),
     }
 }
 
@@ -129,7 +83,7 @@ impl Printer {
         let events = columns.is_empty();
         let columns = match (events, format) {
             (true, Format::Table) => EVENT_COLUMNS.iter().map(ToString::to_string).collect(),
-            (true, _) => EVENT_CSV_COLUMNS.iter().map(ToString::to_string).collect(),
+            (true, _) => csv::EVENT_FIELDS.iter().map(ToString::to_string).collect(),
             (false, _) => columns,
         };
         let out = std::io::BufWriter::new(out);
@@ -168,13 +122,12 @@ impl Printer {
     }
 
     fn csv(&mut self, row: &Row) -> anyhow::Result<()> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
+        let mut lines = Vec::new();
         if !std::mem::replace(&mut self.header_written, true) {
-            writer.write_record(&self.columns)?;
+            csv::write_header(&self.columns, &mut lines);
         }
-        writer.write_record(self.columns.iter().map(|c| csv_cell(row.get(c))))?;
-        self.out.write_all(&writer.into_inner()?)?;
-        Ok(())
+        csv::write_row(&self.columns, row, &mut lines);
+        Ok(self.out.write_all(&lines)?)
     }
 
     fn table(&mut self) -> anyhow::Result<()> {
@@ -227,27 +180,6 @@ mod tests {
 
     #[test]
     fn nothing_steers_the_terminal() {
-        for (text, expected) in [
-            ("plain", "plain"),
-            ("\u{1b}[31mred", "\\u{1b}[31mred"),
-            ("\u{9b}31m", "\\u{9b}31m"),
-            ("abc\u{202e}cba", "abc\\u{202e}cba"),
-            ("grün", "grün"),
-        ] {
-            assert_eq!(printable(text), expected);
-        }
         assert_eq!(safe_json("\"\u{9b}\""), "\"\\u009b\"");
-    }
-
-    #[test]
-    fn spreadsheets_run_nothing() {
-        for (value, expected) in [
-            (Value::from("=cmd|x"), "'=cmd|x"),
-            (Value::from("@SUM"), "'@SUM"),
-            (Value::from(-5), "-5"),
-            (Value::from("fine"), "fine"),
-        ] {
-            assert_eq!(csv_cell(Some(&value)), expected);
-        }
     }
 }

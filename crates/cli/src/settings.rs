@@ -66,6 +66,7 @@ pub(crate) struct Server {
     pub(crate) listen: SocketAddr,
     pub(crate) public_hosts: Vec<String>,
     pub(crate) secure_cookies: bool,
+    pub(crate) export_rows_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]

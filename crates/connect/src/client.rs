@@ -108,6 +108,22 @@ impl Client {
         Ok((self.bytes(response), columns))
     }
 
+    /// Asks for a file at `/api/v1/export`: its bytes, and the rows that it has at most.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn export(
+        &self,
+        body: &Value,
+    ) -> Result<(BoxStream<'static, Result<Vec<u8>, ClientError>>, Option<usize>), ClientError>
+    {
+        let url = format!("{}/api/v1/export", self.server);
+        let response = self.send(self.http.post(url).json(body)).await?;
+        let cap = response.headers().get("x-pugmark-cap").and_then(|v| v.to_str().ok());
+        let cap = cap.and_then(|text| text.parse().ok());
+        Ok((self.bytes(response), cap))
+    }
+
     /// Reads what a resource sends for as long as it does, such as `/api/v1/stream`.
     ///
     /// # Errors
@@ -165,6 +181,26 @@ impl Client {
         body: &Value,
     ) -> Result<T, ClientError> {
         self.json(self.http.post(format!("{}{path}", self.server)).json(body)).await
+    }
+
+    /// Puts JSON in the place of a resource and reads its answer.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Value,
+    ) -> Result<T, ClientError> {
+        self.json(self.http.put(format!("{}{path}", self.server)).json(body)).await
+    }
+
+    /// Deletes a resource.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete(&self, path: &str) -> Result<(), ClientError> {
+        self.send(self.http.delete(format!("{}{path}", self.server))).await.map(drop)
     }
 
     async fn json<T: DeserializeOwned>(

@@ -128,7 +128,7 @@ fn digest(parts: &[&str]) -> [u8; 32] {
 }
 
 /// Cuts a value for showing, at a character boundary, and says so with an ellipsis.
-pub(crate) fn cut(value: &str) -> String {
+pub fn cut(value: &str) -> String {
     if value.len() <= REASON_VALUE_BYTES_MAX {
         return value.to_string();
     }

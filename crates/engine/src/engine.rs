@@ -28,6 +28,7 @@ use crate::pipeline::{CostLimit, Pipeline, SharedHealth};
 use crate::reader::Reader;
 use crate::reloader;
 use crate::rulebook::{Origin, OriginError, RuleBook};
+use crate::schedule::{Found, Scheduler, Turns};
 use crate::self_check::SelfCheck;
 use crate::status::{Counters, Status};
 use crate::transforms::{self, TransformBook};
@@ -139,6 +140,8 @@ pub(crate) struct Inner {
     reloading: tokio::sync::Mutex<()>,
     /// Brings other rules to the pipeline.
     change: Sender<Arc<RuleBook>>,
+    /// Brings what scheduled searches found to the pipeline.
+    found: Sender<Found>,
     clock: Arc<dyn Clock>,
     intake: Intake,
     reparse: Mutex<ReparseState>,
@@ -181,10 +184,11 @@ impl Engine {
             cost_limit: options.cost_limit,
         };
         let (change, changed) = crossbeam_channel::unbounded();
+        let (found, to_raise) = crossbeam_channel::bounded(1);
         let blocks = parts.blocks;
         let thread = std::thread::Builder::new()
             .name("pipeline".into())
-            .spawn(move || pipeline.run(&blocks, changed))
+            .spawn(move || pipeline.run(&blocks, changed, to_raise))
             .expect("the system gives a thread at the start");
         if options.compaction {
             tokio::spawn(compactor::run(parts.store.clone(), stopped.clone()));
@@ -209,6 +213,7 @@ impl Engine {
             origin: parts.origin,
             reloading: tokio::sync::Mutex::default(),
             change,
+            found,
             clock: parts.clock,
             reparse: Mutex::default(),
             notices,
@@ -362,6 +367,23 @@ impl Engine {
     /// How the reparse that was started last is.
     pub(crate) fn reparse_cell(&self) -> &Mutex<ReparseState> {
         &self.inner.reparse
+    }
+
+    /// Runs saved searches as their schedules say, from now on until the engine stops. To be called
+    /// once, by who answers questions: `turns` says when a search may run.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn schedule(&self, turns: Arc<dyn Turns>) {
+        let inner = &self.inner;
+        let scheduler = Scheduler {
+            store: inner.store.clone(),
+            search: inner.search.clone(),
+            clock: inner.clock.clone(),
+            turns,
+            pipeline: inner.found.clone(),
+        };
+        tokio::spawn(scheduler.run(inner.stop.subscribe()));
     }
 
     /// The time.

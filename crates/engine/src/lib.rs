@@ -3,8 +3,8 @@
 //! One path, each stage a type of its own: [`intake`] takes records and answers once they are on
 //! disk; [`pipeline`] turns durable blocks into events, detections and alerts; [`flusher`] moves
 //! events from memory into segments; [`compactor`] merges small segments; [`aging`] moves and
-//! deletes those that grow old. The engine holds `Arc<dyn query::Search>` and so compiles without
-//! the query engine behind it.
+//! deletes those that grow old; [`schedule`] asks saved searches again and again. The engine holds
+//! `Arc<dyn query::Search>` and so compiles without the query engine behind it.
 
 pub mod aging;
 pub mod backtest;
@@ -28,6 +28,7 @@ mod reloader;
 pub mod retention;
 pub mod rulebook;
 pub mod rules;
+pub mod schedule;
 pub mod self_check;
 pub mod status;
 pub mod tables;

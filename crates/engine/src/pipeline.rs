@@ -25,6 +25,7 @@ use crate::pipeline::throttle::Stepped;
 use crate::pipeline::watch::Watch;
 use crate::reader::Reader;
 use crate::rulebook::RuleBook;
+use crate::schedule::Found;
 use crate::status::Counters;
 
 mod alerts;
@@ -55,9 +56,14 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Runs until the store closes its end of `blocks`; other rules come through `rules`. Blocks
-    /// the thread it is called on.
-    pub(crate) fn run(self, blocks: &Receiver<Block>, mut rules: Receiver<Arc<RuleBook>>) {
+    /// Runs until the store closes its end of `blocks`; other rules come through `rules`, and what
+    /// scheduled searches found through `found`. Blocks the thread it is called on.
+    pub(crate) fn run(
+        self,
+        blocks: &Receiver<Block>,
+        mut rules: Receiver<Arc<RuleBook>>,
+        mut found: Receiver<Found>,
+    ) {
         let mut watch = Watch::start(
             self.store.clone(),
             self.rules.clone(),
@@ -88,6 +94,16 @@ impl Pipeline {
                 recv(rules) -> new => match new {
                     Ok(new) => watch.change_rules(new),
                     Err(_) => rules = never(),
+                },
+                recv(found) -> new => match new {
+                    Ok(Found { detections, raised }) => {
+                        if !self.raise(&detections, &mut book, Order::Stream) {
+                            return;
+                        }
+                        // Who waited may have been stopped.
+                        let _ = raised.send(());
+                    }
+                    Err(_) => found = never(),
                 },
                 recv(watch.reviewed()) -> reviewed => {
                     let late = reviewed.map_or_else(|_| Vec::new(), |found| watch.review(found));

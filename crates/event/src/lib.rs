@@ -5,10 +5,12 @@
 pub mod batch;
 pub mod build;
 pub mod conflict;
+pub mod csv;
 pub mod entity;
 pub mod fields;
 pub mod json;
 pub mod marks;
+pub mod printable;
 pub mod records;
 pub mod severity;
 pub mod time;

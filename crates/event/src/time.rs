@@ -89,6 +89,13 @@ pub fn parse_span(text: &str) -> Option<Micros> {
     count.checked_mul(unit)
 }
 
+/// A span in the largest unit that divides it: what [`parse_span`] reads.
+pub fn format_span(span: Micros) -> String {
+    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1000, "ms"), (1, "us")];
+    let (unit, name) = units.into_iter().find(|(unit, _)| span % unit == 0).unwrap_or((1, "us"));
+    format!("{}{name}", span / unit)
+}
+
 fn parse_relative(rest: &str, now: Micros) -> Option<Micros> {
     let (offset, floor) = match rest.split_once('/') {
         Some((offset, unit)) => (offset, Some(unit)),
@@ -139,6 +146,14 @@ mod tests {
         check("now-9223372036854775807us/00000y", "none");
         check("yesterday", "none");
         check("", "none");
+    }
+
+    #[test]
+    fn spans_are_written_as_they_are_read() {
+        for text in ["1us", "20ms", "90s", "5m", "36h", "2d"] {
+            assert_eq!(parse_span(text).map(format_span).as_deref(), Some(text));
+        }
+        assert_eq!(format_span(60 * SECOND), "1m");
     }
 
     #[test]

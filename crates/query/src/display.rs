@@ -2,6 +2,8 @@
 
 use std::fmt::{Display, Formatter, Result, Write};
 
+use pugmark_event::time::format_span;
+
 use crate::cell::Cell;
 use crate::cursor::{JOINERS, is_name_char};
 use crate::expr::Expr;
@@ -129,7 +131,7 @@ impl Display for Pipe {
             Pipe::Transaction(transaction) => transaction.fmt(f),
             Pipe::Sequence(sequence) => sequence.fmt(f),
             Pipe::Patterns(patterns) => patterns.fmt(f),
-            Pipe::Compare(compare) => write!(f, "compare {}", span_text(compare.shift)),
+            Pipe::Compare(compare) => write!(f, "compare {}", format_span(compare.shift)),
             Pipe::Baseline(baseline) => baseline.fmt(f),
             Pipe::Outlier(outlier) => outlier.fmt(f),
         }
@@ -169,14 +171,6 @@ impl Display for Named {
             value => write!(f, "{value} as {}", Name(&self.name)),
         }
     }
-}
-
-/// A width of time in the largest unit that divides it.
-pub(crate) fn span_text(span: i64) -> String {
-    use pugmark_event::time::{DAY, HOUR, MINUTE, SECOND};
-    let units = [(DAY, "d"), (HOUR, "h"), (MINUTE, "m"), (SECOND, "s"), (1000, "ms"), (1, "us")];
-    let (unit, name) = units.into_iter().find(|(unit, _)| span % unit == 0).unwrap_or((1, "us"));
-    format!("{}{name}", span / unit)
 }
 
 impl Display for Aggregate {

@@ -202,7 +202,12 @@ impl From<IngestError> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        Self::internal(error)
+        match error {
+            StoreError::Export(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "no_parquet", error.to_string())
+            }
+            error => Self::internal(error),
+        }
     }
 }
 

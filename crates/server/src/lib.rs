@@ -16,6 +16,7 @@ mod listen;
 mod metrics;
 mod openapi;
 mod questions;
+mod schedule;
 mod status;
 mod stream;
 mod streamed;
@@ -33,6 +34,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use api::rules::backtest::BacktestReport;
+pub use api::searches::SavedSearch;
 pub use auth::{AskRefusal, Asker, NewToken, Purpose, create_token, setup_token};
 pub use listen::serve;
 pub use openapi::openapi_json;
@@ -70,6 +72,8 @@ pub struct ServerOptions {
     pub ingest_memory_bytes_max: usize,
     /// How many questions run and wait.
     pub turns: TurnLimits,
+    /// Rows of an export at most.
+    pub export_rows_max: usize,
 }
 
 impl Default for ServerOptions {
@@ -84,6 +88,7 @@ impl Default for ServerOptions {
             ingest_unpacked_bytes_max: 256 << 20,
             ingest_memory_bytes_max: 1 << 30,
             turns: TurnLimits::default(),
+            export_rows_max: 1_000_000,
         }
     }
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 
 use parking_lot::Mutex;
+use pugmark_event::time::SECOND;
 use pugmark_parse::health::{State, Summary};
-use pugmark_store::LedgerRow;
+use pugmark_store::{KeptSearch, LedgerRow, SearchRun};
 
 use crate::turns::Turns;
 use crate::wire;
@@ -30,6 +31,7 @@ pub(crate) fn render(
     status: &wire::Status,
     ledger: &[LedgerRow],
     sources: &BTreeMap<String, Summary>,
+    searches: &[KeptSearch],
     requests: &RequestCounts,
     turns: &Turns,
 ) -> String {
@@ -65,6 +67,7 @@ pub(crate) fn render(
     ledger_metrics(&mut page, ledger);
     source_metrics(&mut page, sources);
     question_metrics(&mut page, turns);
+    search_metrics(&mut page, searches);
     page.about("pugmark_http_requests_total", "counter", "Requests answered.");
     for ((method, route, status), count) in requests.counts.lock().iter() {
         let labels = [("method", *method), ("route", route), ("status", &status.to_string())];
@@ -104,6 +107,32 @@ fn question_metrics(page: &mut Page, turns: &Turns) {
     page.about("pugmark_questions_refused_total", "counter", "Questions that got no turn.");
     for (kind, count) in counts {
         page.value("pugmark_questions_refused_total", &[("kind", kind)], count.refused);
+    }
+}
+
+/// How the schedules of saved searches do; those that have not run yet are left out.
+fn search_metrics(page: &mut Page, searches: &[KeptSearch]) {
+    let columns: [(&str, &str, fn(&SearchRun) -> f64); 3] = [
+        ("failed", "1 when the last run of a scheduled search failed, else 0.", |run| {
+            u8::from(run.error.is_some()).into()
+        }),
+        (
+            "done_timestamp_seconds",
+            "Event time up to which a scheduled search was asked about.",
+            |run| run.done as f64 / SECOND as f64,
+        ),
+        ("duration_seconds", "Duration of the last run of a scheduled search.", |run| {
+            run.took as f64 / SECOND as f64
+        }),
+    ];
+    for (column, help, value) in columns {
+        let name = format!("pugmark_scheduled_search_{column}");
+        page.about(&name, "gauge", help);
+        for search in searches {
+            if let Some(run) = search.run.as_ref().filter(|run| run.ran.is_some()) {
+                page.value(&name, &[("search", &search.name)], value(run));
+            }
+        }
     }
 }
 

@@ -8,9 +8,9 @@ use utoipa_axum::routes;
 
 use crate::App;
 use crate::api::{
-    alerts, audit, auth, clock, events, explore, fields, ingest, ledger, lookups, parsers,
-    quarantine, query, reparse, retention, rules, search, sources, sql, status, stream, tokens,
-    transforms,
+    alerts, audit, auth, clock, events, explore, export, fields, ingest, ledger, lookups, parsers,
+    quarantine, query, reparse, retention, rules, search, searches, sources, sql, status, stream,
+    tokens, transforms,
 };
 use crate::auth::{REQUEST_HEADER, SESSION_COOKIE};
 
@@ -57,6 +57,9 @@ pub(crate) fn api() -> OpenApiRouter<App> {
         .routes(routes!(ingest::ingest))
         .routes(routes!(search::search))
         .routes(routes!(sql::sql))
+        .routes(routes!(export::export))
+        .routes(routes!(searches::list, searches::add))
+        .routes(routes!(searches::get, searches::put, searches::delete))
         .routes(routes!(explore::histogram))
         .routes(routes!(explore::facets))
         .routes(routes!(query::parse))

@@ -9,6 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pugmark_event::Batch;
 use pugmark_event::fields::FIELDS;
@@ -69,6 +70,14 @@ fn bound(name: &str, moment: Option<&Moment>, now: Micros) -> Result<Option<Micr
         ApiError::bad_request(format!("{name} is no time that can be understood"))
             .hint("write 2026-11-23T10:00:00Z, now, now-15m, now-1d/d or epoch milliseconds")
     })
+}
+
+/// Rows of an answer as they are found.
+pub(crate) struct Rows {
+    pub(crate) kind: Kind,
+    /// Names of the columns, as the search has them.
+    pub(crate) columns: Vec<String>,
+    pub(crate) batches: BoxStream<'static, Result<RecordBatch, ApiError>>,
 }
 
 /// An answer and its place among the questions that run.
@@ -169,35 +178,50 @@ impl Asked {
         Ok(batches)
     }
 
-    /// The rows as NDJSON while they are found. When the client goes away the work stops.
-    pub(crate) async fn ndjson(self) -> Result<Response, ApiError> {
+    /// The rows while they are found, until the time for an answer is over. The place among the
+    /// questions is kept for as long as they are. An early error comes at once.
+    pub(crate) async fn rows(self) -> Result<Rows, ApiError> {
         let Answer { kind, columns, mut rows, .. } = self.answer;
         let turn = self.turn;
         let first = match tokio::time::timeout(FIRST_ROW_TIME, rows.next()).await {
             Ok(Some(Err(error))) => return Err(error.into()),
-            Ok(None) => return Ok(answer(kind, &columns, Body::empty())),
-            Ok(Some(Ok(batch))) => Some(batch),
+            Ok(Some(Ok(batch))) => Some(Some(Ok(batch))),
+            Ok(None) => Some(None),
             Err(_) => None,
         };
         let stop = Instant::now() + ROWS_TIME;
-        let lines = async_stream::stream! {
+        let batches = async_stream::stream! {
             let _turn = turn;
-            let mut next = first;
+            let mut first = first;
             loop {
-                let batch = match next.take() {
-                    Some(batch) => batch,
-                    None => match next_rows(&mut rows, stop).await {
-                        None => break,
-                        Some(Ok(batch)) => batch,
-                        Some(Err(error)) => {
-                            yield error_line(&error);
-                            break;
-                        }
-                    },
+                let next = match first.take() {
+                    Some(first) => first,
+                    None => next_rows(&mut rows, stop).await,
                 };
-                let mut row = 0;
-                while row < batch.num_rows() {
-                    yield chunk(&batch, kind, &mut row);
+                let Some(next) = next else { break };
+                let failed = next.is_err();
+                yield next;
+                if failed {
+                    break;
+                }
+            }
+        };
+        Ok(Rows { kind, columns, batches: batches.boxed() })
+    }
+
+    /// The rows as NDJSON while they are found. When the client goes away the work stops.
+    pub(crate) async fn ndjson(self) -> Result<Response, ApiError> {
+        let Rows { kind, columns, mut batches } = self.rows().await?;
+        let lines = async_stream::stream! {
+            while let Some(batch) = batches.next().await {
+                match batch {
+                    Ok(batch) => {
+                        let mut row = 0;
+                        while row < batch.num_rows() {
+                            yield chunk(&batch, kind, &mut row);
+                        }
+                    }
+                    Err(error) => yield error_line(&error),
                 }
             }
         };
@@ -206,7 +230,7 @@ impl Asked {
 }
 
 async fn next_rows(
-    rows: &mut futures::stream::BoxStream<'static, Result<RecordBatch, SearchError>>,
+    rows: &mut BoxStream<'static, Result<RecordBatch, SearchError>>,
     stop: Instant,
 ) -> Option<Result<RecordBatch, ApiError>> {
     match tokio::time::timeout_at(stop, rows.next()).await {
@@ -265,7 +289,7 @@ fn answer(kind: Kind, columns: &[String], body: Body) -> Response {
 }
 
 /// The name that rows use for a column: the ECS name of a registered one.
-fn shown(column: &str) -> &str {
+pub(crate) fn shown(column: &str) -> &str {
     FIELDS.iter().find(|field| field.column == column).map_or(column, |field| field.name)
 }
 

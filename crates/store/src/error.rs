@@ -148,6 +148,9 @@ pub enum StoreError {
         /// What is wrong with it, and what to do.
         message: String,
     },
+    /// Rows cannot be written as Parquet.
+    #[error("these rows cannot be written as Parquet: {0}; choose another format, or columns")]
+    Export(String),
     /// The store was opened for reading.
     #[error("the data folder was opened for reading only")]
     ReadOnly,

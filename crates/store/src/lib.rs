@@ -16,6 +16,7 @@ mod compact;
 mod derived;
 mod disk;
 mod error;
+mod export;
 mod keep;
 mod ledger;
 mod little_endian;
@@ -45,6 +46,7 @@ pub use compact::Compacted;
 pub use derived::ROW;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
+pub use export::ParquetExport;
 pub use keep::{Keep, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{
@@ -63,6 +65,7 @@ pub use state::accounts::{Accounts, TokenRow};
 pub use state::alerts::{AlertFilter, Alerts};
 pub use state::corrections::{KeptCorrection, KeptCorrections};
 pub use state::rules::{KeptRule, KeptRules};
+pub use state::searches::{Kept, KeptSchedule, KeptSearch, KeptSearches, SEARCHES_MAX, SearchRun};
 pub use state::transforms::{KeptTransform, KeptTransforms};
 pub use store::{Appended, Block, Flushed, Options, Store, Usage};
 pub use tier::{

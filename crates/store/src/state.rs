@@ -4,4 +4,5 @@ pub(crate) mod accounts;
 pub(crate) mod alerts;
 pub(crate) mod corrections;
 pub(crate) mod rules;
+pub(crate) mod searches;
 pub(crate) mod transforms;

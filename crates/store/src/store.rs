@@ -31,6 +31,7 @@ use crate::state::accounts::Accounts;
 use crate::state::alerts::Alerts;
 use crate::state::corrections::KeptCorrections;
 use crate::state::rules::KeptRules;
+use crate::state::searches::KeptSearches;
 use crate::state::transforms::KeptTransforms;
 use crate::tier::{Cold, ColdUsage, Tiers, tail_problem};
 use crate::undecided::{Swap, Undecided};
@@ -661,6 +662,11 @@ impl Store {
     /// Rules that people write in the product.
     pub fn kept_rules(&self) -> KeptRules {
         KeptRules::new(self.inner.manifest.clone())
+    }
+
+    /// Searches that people saved.
+    pub fn kept_searches(&self) -> KeptSearches {
+        KeptSearches::new(self.inner.manifest.clone())
     }
 
     /// Transforms that people write in the product.

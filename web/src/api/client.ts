@@ -135,6 +135,14 @@ export async function search(
   await ndjson(response, onRows)
 }
 
+export type ExportFormat = 'csv' | 'ndjson' | 'parquet'
+
+/** A file of an answer as the server writes it, and the rows that it has at most. */
+export async function exported(request: { query: string; from: string | null; to: string | null; format: ExportFormat }): Promise<{ file: Blob; rowsMax: number }> {
+  const response = await send('POST', '/export', request)
+  return { file: await response.blob(), rowsMax: Number(response.headers.get('x-pugmark-cap')) }
+}
+
 function decode(name: string): string {
   try {
     return decodeURIComponent(name.trim())

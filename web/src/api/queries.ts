@@ -86,6 +86,11 @@ export const lookups = queryOptions({
   queryFn: ({ signal }) => get<T.Lookups>('/lookups', signal),
 })
 
+export const savedSearches = queryOptions({
+  queryKey: ['searches'],
+  queryFn: async ({ signal }) => (await get<{ searches: T.SavedSearch[] }>('/searches', signal)).searches,
+})
+
 const REPARSE_MS = 1_000
 
 export const reparse = queryOptions({
@@ -213,6 +218,17 @@ export async function saveLookup(name: string, file: File) {
 export async function removeLookup(name: string) {
   await del(`/lookups/${encodeURIComponent(name)}`)
   await queryClient.invalidateQueries({ queryKey: lookups.queryKey })
+}
+
+/** Keeps a question under its name, in place of the one that has it. */
+export async function saveSearch({ name, ...search }: Pick<T.SavedSearch, 'name' | 'query' | 'from' | 'to' | 'description' | 'schedule'>) {
+  await put<T.SavedSearch>(`/searches/${encodeURIComponent(name)}`, search)
+  await queryClient.invalidateQueries({ queryKey: savedSearches.queryKey })
+}
+
+export async function removeSearch(name: string) {
+  await del(`/searches/${encodeURIComponent(name)}`)
+  await queryClient.invalidateQueries({ queryKey: savedSearches.queryKey })
 }
 
 async function rulesChanged(id: string) {

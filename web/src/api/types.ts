@@ -496,3 +496,38 @@ export interface Lookup {
   columns: string[]
   keys: number
 }
+
+/** A question that is kept under a name. */
+export interface SavedSearch {
+  name: string
+  query: string
+  /** Empty for no bound. */
+  from: string
+  to: string
+  description: string
+  schedule: SearchSchedule | null
+  /** How its schedule does; null without one. */
+  run: SearchState | null
+  owner: string
+  created: string
+  changed: string
+}
+
+/** How often a search is asked by itself; its rows become detections. */
+export interface SearchSchedule {
+  /** 1m to 1d */
+  every: string
+  level: Level
+  /** Of the alerts; empty for the name. */
+  title: string
+  entity: string | null
+}
+
+export interface SearchState {
+  /** Events before this time were asked about. */
+  done: string
+  last_run: string | null
+  last_rows: number
+  took_us: number
+  last_error: string | null
+}

@@ -1,6 +1,6 @@
 /** Hands a file to the person. */
-export function download(name: string, parts: string[], type: string) {
-  const url = URL.createObjectURL(new Blob(parts, { type }))
+export function download(name: string, file: Blob) {
+  const url = URL.createObjectURL(file)
   const link = document.createElement('a')
   link.href = url
   link.download = name

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest'
-import { csvCell, csvLine } from './csv'
 import { runs, safeLink, visible } from './escape'
 import { bytesAt, positionAt } from './offsets'
 import { operations } from './openapi'
@@ -37,24 +36,6 @@ describe('hostile text', () => {
     ['data:text/html,x', null],
     ['//example.com', null],
   ])('link %s', (text, expected) => expect(safeLink(text)).toBe(expected))
-})
-
-describe('CSV', () => {
-  it.each([
-    ['plain', 'plain'],
-    ['a,b', '"a,b"'],
-    ['say "hi"', '"say ""hi"""'],
-    ['=1+1', "'=1+1"],
-    ['+1', "'+1"],
-    ['-1', "'-1"],
-    ['@x', "'@x"],
-    ['\tx', "'\tx"],
-    [-5, '-5'],
-    [null, ''],
-    [{ a: 1 }, '"{""a"":1}"'],
-  ])('%j becomes %s', (value, expected) => expect(csvCell(value)).toBe(expected))
-
-  it('ends lines as RFC 4180 says', () => expect(csvLine(['a', 'b'], { a: 1, b: '=x,y' })).toBe('1,"\'=x,y"\r\n'))
 })
 
 describe('query text', () => {

@@ -1,14 +1,20 @@
 //! What commands that ask share: where and when to look, how much to print, and how.
 
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::ValueEnum;
 use futures::StreamExt;
 use pugmark_connect::Client;
 use pugmark_event::json::RowWriter;
 use pugmark_query::{Answer, Diagnostic, Kind, Request, SearchError};
+use pugmark_store::ParquetExport;
 use serde_json::{Value, json};
 
 use super::{Where, bound};
 use crate::error::{CliError, Exit};
-use crate::output::{Format, Printer};
+use crate::output::{Format, Printer, remark};
 use crate::settings::Settings;
 
 /// A question about some time.
@@ -33,8 +39,36 @@ pub(crate) struct Rows {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) limit: usize,
     /// How to print
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    format: AnswerFormat,
+    /// Print to this file, in place of one that is there
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+/// How an answer is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum AnswerFormat {
+    /// Columns for people.
+    Table,
+    /// One JSON object a line.
+    Json,
+    /// Comma-separated values with a header.
+    Csv,
+    /// A Parquet file, not for terminals.
+    Parquet,
+}
+
+impl AnswerFormat {
+    /// The format of text; `None` for a file that is none.
+    fn text(self) -> Option<Format> {
+        match self {
+            AnswerFormat::Table => Some(Format::Table),
+            AnswerFormat::Json => Some(Format::Json),
+            AnswerFormat::Csv => Some(Format::Csv),
+            AnswerFormat::Parquet => None,
+        }
+    }
 }
 
 impl Ask {
@@ -67,6 +101,14 @@ impl Ask {
 }
 
 impl Rows {
+    /// The format, for what cannot be a Parquet file.
+    pub(crate) fn text_format(&self) -> Result<Format, CliError> {
+        self.format.text().ok_or_else(|| {
+            CliError::usage("this cannot be printed as Parquet")
+                .hint("choose --format table, json or csv")
+        })
+    }
+
     /// Asks a server and prints the rows as they come.
     pub(crate) async fn ask(
         &self,
@@ -74,8 +116,9 @@ impl Rows {
         path: &str,
         body: &Value,
     ) -> Result<Exit, CliError> {
+        let Some(format) = self.format.text() else { return self.save(client, body).await };
         let (mut chunks, columns) = client.answer(path, body).await?;
-        let mut printer = Printer::new(self.format, columns);
+        let mut printer = self.printer(format, columns)?;
         let mut lines = Lines::default();
         while let Some(chunk) = chunks.next().await {
             for line in lines.take(&chunk?) {
@@ -94,8 +137,9 @@ impl Rows {
         question: &str,
     ) -> Result<Exit, CliError> {
         let mut answer = answer.map_err(|e| search_error(question, e))?;
+        let Some(format) = self.format.text() else { return self.write(answer, question).await };
         let columns = if answer.kind == Kind::Table { answer.columns } else { Vec::new() };
-        let mut printer = Printer::new(self.format, columns);
+        let mut printer = self.printer(format, columns)?;
         let mut line = Vec::new();
         while let Some(batch) = answer.rows.next().await {
             let batch = batch.map_err(|e| search_error(question, e))?;
@@ -111,6 +155,73 @@ impl Rows {
             }
         }
         printer.finish()?;
+        Ok(Exit::Done)
+    }
+
+    fn printer(&self, format: Format, columns: Vec<String>) -> Result<Printer, CliError> {
+        Ok(match self.file()? {
+            Some(file) => Printer::to(Box::new(file), format, columns),
+            None => Printer::new(format, columns),
+        })
+    }
+
+    fn file(&self) -> Result<Option<std::fs::File>, CliError> {
+        let Some(path) = &self.output else { return Ok(None) };
+        let file = std::fs::File::create(path);
+        Ok(Some(file.with_context(|| format!("cannot write to {}", path.display()))?))
+    }
+
+    /// Where bytes go that are no text.
+    fn sink(&self) -> Result<Box<dyn Write + Send>, CliError> {
+        match self.file()? {
+            Some(file) => Ok(Box::new(std::io::BufWriter::new(file))),
+            None if std::io::stdout().is_terminal() => {
+                Err(CliError::usage("a Parquet file is not for a terminal")
+                    .hint("name a file with --output FILE"))
+            }
+            None => Ok(Box::new(std::io::stdout())),
+        }
+    }
+
+    /// Lets a server write the Parquet file, for a question with the bounds of [`Rows::ask`].
+    async fn save(&self, client: &Client, body: &Value) -> Result<Exit, CliError> {
+        let mut sink = self.sink()?;
+        let mut body = body.clone();
+        if let Some(question) = body.as_object_mut() {
+            question.remove("limit");
+            question.insert("rows_max".into(), json!(self.limit));
+            question.insert("format".into(), json!("parquet"));
+        }
+        let (mut chunks, cap) = client.export(&body).await?;
+        while let Some(chunk) = chunks.next().await {
+            sink.write_all(&chunk?)?;
+        }
+        sink.flush()?;
+        if let Some(cap) = cap.filter(|cap| *cap < self.limit) {
+            remark(&format!("the server exports {cap} rows at most"));
+        }
+        Ok(Exit::Done)
+    }
+
+    /// Writes an answer as a Parquet file.
+    async fn write(&self, mut answer: Answer, question: &str) -> Result<Exit, CliError> {
+        let mut sink = self.sink()?;
+        let mut file: Option<ParquetExport> = None;
+        while let Some(batch) = answer.rows.next().await {
+            let batch = batch.map_err(|e| search_error(question, e))?;
+            let file = match &mut file {
+                Some(file) => file,
+                none => none
+                    .insert(ParquetExport::new(batch.schema_ref()).map_err(anyhow::Error::from)?),
+            };
+            sink.write_all(&file.write(&batch).map_err(anyhow::Error::from)?)?;
+        }
+        let rest = match file {
+            Some(file) => file.finish(),
+            None => ParquetExport::empty(&answer.columns),
+        };
+        sink.write_all(&rest.map_err(anyhow::Error::from)?)?;
+        sink.flush()?;
         Ok(Exit::Done)
     }
 }

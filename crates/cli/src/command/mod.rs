@@ -23,6 +23,7 @@ pub(crate) mod reparse;
 pub(crate) mod restore;
 pub(crate) mod retention;
 pub(crate) mod rules;
+pub(crate) mod saved;
 pub(crate) mod search;
 pub(crate) mod serve;
 pub(crate) mod sql;
@@ -118,6 +119,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Demo(args) => runtime()?.block_on(demo::run(args, settings()?)),
         Command::Ingest(args) => runtime()?.block_on(ingest::run(args, settings()?)),
         Command::Search(args) => runtime()?.block_on(search::run(args, settings()?)),
+        Command::Saved(args) => runtime()?.block_on(saved::run(args, settings()?)),
         Command::Sql(args) => runtime()?.block_on(sql::run(args, settings()?)),
         Command::Tail(args) => runtime()?.block_on(tail::run(args, settings()?)),
         Command::Patterns(args) => runtime()?.block_on(patterns::run(args, settings()?)),

@@ -15,6 +15,7 @@ use crate::settings::Settings;
 ///   pugmark search 'sshd "failed password"' --from now-1h
 ///   pugmark search 'source.ip:203.0.113.0/24 | stats count() by user.name | sort -count'
 ///   pugmark search '* | timechart span=1h count() by event.source' --format csv
+///   pugmark search 'event.outcome:failure' --limit 9000 --format parquet --output found.parquet
 ///   pugmark search 'url.path:/admin* | stats count() by source.ip' --explain
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -30,7 +31,10 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
     match args.explain {
-        true => show(&explained(&args, &settings).await?, args.ask.rows.format),
+        true => {
+            let format = args.ask.rows.text_format()?;
+            show(&explained(&args, &settings).await?, format)
+        }
         false => args.ask.print(&args.query, &settings).await,
     }
 }

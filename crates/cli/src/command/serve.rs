@@ -86,9 +86,11 @@ impl Running {
             syslog_udp: syslog.udp,
             syslog_tcp: syslog.tcp,
             turns: turns(&settings.search),
+            export_rows_max: settings.server.export_rows_max,
             ..ServerOptions::default()
         };
         let app = App::new(engine.clone(), options);
+        app.run_searches();
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let server = tokio::spawn(pugmark_server::serve(listener, app.clone(), async {
             let _ = stopped.await;

@@ -5,12 +5,11 @@ use std::fmt::{Display, Formatter};
 use super::transaction::{entity, stretch, stretch_cells};
 use super::{By, Command, Example, Takes, span};
 use crate::cell::{Cell, Shape, order};
-use crate::display::span_text;
 use crate::eval::{Matcher, Reader, Rows, compare_rows};
 use crate::plan::{FieldRef, Filter, Pipe};
 use crate::scope::{Column, Scope};
 use pugmark_event::fields::EVENT_ID;
-use pugmark_event::time::Micros;
+use pugmark_event::time::{Micros, format_span};
 
 /// Steps of one sequence.
 const STEPS_MAX: usize = 10;
@@ -160,7 +159,7 @@ impl Sequence {
 
 impl Display for Sequence {
     fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
-        write!(f, "sequence{} within={}", By(&self.by), span_text(self.within))?;
+        write!(f, "sequence{} within={}", By(&self.by), format_span(self.within))?;
         self.steps.iter().try_for_each(|step| write!(f, " [ {step} ]"))
     }
 }

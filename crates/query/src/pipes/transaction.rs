@@ -5,11 +5,11 @@ use std::fmt::{Display, Formatter};
 use super::stats::Computed;
 use super::{By, Command, Example, Takes, figures, span};
 use crate::cell::{Cell, Shape, order};
-use crate::display::{List, span_text};
+use crate::display::List;
 use crate::eval::{Rows, compare_rows};
 use crate::plan::{Aggregate, FieldRef, Pipe, TIMECHART_COLUMN};
 use crate::scope::{Column, Scope};
-use pugmark_event::time::{MINUTE, Micros, SECOND};
+use pugmark_event::time::{MINUTE, Micros, SECOND, format_span};
 
 /// The longest pause where nothing is said.
 const PAUSE: Micros = 30 * MINUTE;
@@ -157,7 +157,7 @@ impl Display for Transaction {
         if !self.figures.is_empty() {
             write!(f, " {}", List(&self.figures))?;
         }
-        write!(f, "{} pause={}", By(&self.by), span_text(self.pause))?;
-        self.span.map_or(Ok(()), |span| write!(f, " span={}", span_text(span)))
+        write!(f, "{} pause={}", By(&self.by), format_span(self.pause))?;
+        self.span.map_or(Ok(()), |span| write!(f, " span={}", format_span(span)))
     }
 }

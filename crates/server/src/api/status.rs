@@ -40,8 +40,10 @@ pub(crate) async fn document(_: Reader) -> Response {
 pub(crate) async fn metrics(_: Reader, State(app): State<App>) -> Result<Response, ApiError> {
     let ledger = app.engine.store().ledger().await?;
     let sources = app.engine.source_states();
+    let searches = app.engine.store().kept_searches().scheduled().await?;
     let status = app.status().await?;
-    let text = metrics::render(&status, &ledger, &sources, &app.requests, &app.turns);
+    let (requests, turns) = (&app.requests, &app.turns);
+    let text = metrics::render(&status, &ledger, &sources, &searches, requests, turns);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0006_transforms.sql"),
     include_str!("../migrations/0007_clock_corrections.sql"),
     include_str!("../migrations/0008_folded.sql"),
+    include_str!("../migrations/0009_searches.sql"),
 ];
 
 /// The version that this program writes.

@@ -12,6 +12,9 @@ use super::*;
 use crate::memtable::Entry;
 use crate::quarantine::Aside;
 use crate::state::alerts::Alerts;
+use crate::state::searches::{
+    Kept, KeptSchedule, KeptSearch, KeptSearches, SEARCHES_MAX, SearchRun,
+};
 
 #[path = "../../tests/common/postgres.rs"]
 mod postgres;
@@ -52,6 +55,8 @@ both!(
     datasets_do_not_mix,
     ten_thousand_sources_fit_in_one_flush,
     older_schemas_are_brought_up_to_date,
+    saved_searches_keep_how_far_they_have_come,
+    saved_searches_are_bounded,
 );
 
 /// A folder, and where its manifest is.
@@ -521,4 +526,87 @@ async fn older_schemas_are_brought_up_to_date(place: Place) {
     let manifest = place.open().await;
     assert_eq!(paths(&manifest).await, ["a", "r"]);
     manifest.close().await;
+}
+
+fn saved(name: &str, schedule: Option<KeptSchedule>) -> KeptSearch {
+    KeptSearch {
+        name: name.into(),
+        query: "user.name:root | stats count() by source.ip".into(),
+        from: "now-1d".into(),
+        to: String::new(),
+        description: "who was root".into(),
+        schedule,
+        owner: "ada".into(),
+        created: NOW,
+        changed: NOW,
+        run: None,
+    }
+}
+
+fn hourly() -> Option<KeptSchedule> {
+    let (title, entity) = ("Root".to_string(), Some("source.ip".to_string()));
+    let level = pugmark_event::Severity::High;
+    Some(KeptSchedule { every: 60 * MINUTE, level, title, entity })
+}
+
+async fn saved_searches_keep_how_far_they_have_come(place: Place) {
+    let manifest = place.open().await;
+    let searches = KeptSearches::new(manifest.clone());
+    let plain = saved("a", None);
+    assert_eq!(searches.add(&plain, NOW).await.unwrap(), Kept::Yes);
+    assert_eq!(searches.add(&saved("a", hourly()), NOW).await.unwrap(), Kept::NameTaken);
+    assert_eq!(searches.get("a").await.unwrap(), Some(plain.clone()));
+    assert_eq!(searches.scheduled().await.unwrap(), []);
+
+    // A schedule begins where it is told to, and another owner does not take the search over.
+    let other = KeptSearch { owner: "eve".into(), changed: NOW + 1, ..saved("a", hourly()) };
+    assert_eq!(searches.put(&other, NOW - MINUTE, "eve").await.unwrap(), Kept::Yes);
+    let begun = SearchRun::since(NOW - MINUTE);
+    let expected =
+        KeptSearch { changed: NOW + 1, run: Some(begun.clone()), ..saved("a", hourly()) };
+    assert_eq!(searches.scheduled().await.unwrap(), [expected]);
+
+    let run = SearchRun {
+        done: NOW - MINUTE,
+        until: NOW,
+        ran: Some(NOW + 5),
+        took: 5,
+        rows: 3,
+        error: Some("too slow".into()),
+    };
+    assert!(searches.note_run("a", begun.until, &run).await.unwrap());
+    assert!(!searches.note_run("a", begun.until, &begun).await.unwrap(), "it has gone on");
+    let noted = |search: Option<KeptSearch>| search.unwrap().run;
+    assert_eq!(noted(searches.get("a").await.unwrap()), Some(run.clone()));
+
+    // Who changes it wants it tried again; what was asked stays asked.
+    searches.put(&other, NOW + MINUTE, "eve").await.unwrap();
+    let tried = SearchRun { error: None, ..run };
+    assert_eq!(noted(searches.get("a").await.unwrap()), Some(tried));
+    searches.put(&plain, NOW, "ada").await.unwrap();
+    assert_eq!(noted(searches.get("a").await.unwrap()), None);
+
+    searches.remove(&plain, "ada", NOW + 2).await.unwrap();
+    assert_eq!(searches.list().await.unwrap(), []);
+    let audit = manifest.audit_list(10).await.unwrap();
+    let found: Vec<_> = audit.iter().map(|e| (e.actor.as_str(), e.action.as_str())).collect();
+    let (saved, removed) = ("search saved", "search removed");
+    let expected =
+        [("ada", removed), ("ada", saved), ("eve", saved), ("eve", saved), ("ada", saved)];
+    assert_eq!(found, expected);
+}
+
+async fn saved_searches_are_bounded(place: Place) {
+    let manifest = place.open().await;
+    let searches = KeptSearches::new(manifest.clone());
+    let sql = "INSERT INTO searches (name, query, range_from, range_to, description, owner, \
+        created, changed) VALUES ($1, '*', '', '', '', 'ada', 0, 0)";
+    let mut tx = manifest.begin().await.unwrap();
+    for n in 0..SEARCHES_MAX {
+        tx.run(sql, args![n.to_string()]).await.unwrap();
+    }
+    manifest.finish(tx).await.unwrap();
+    assert_eq!(searches.add(&saved("more", None), NOW).await.unwrap(), Kept::Full);
+    assert_eq!(searches.put(&saved("more", None), NOW, "ada").await.unwrap(), Kept::Full);
+    assert_eq!(searches.put(&saved("0", hourly()), NOW, "ada").await.unwrap(), Kept::Yes);
 }

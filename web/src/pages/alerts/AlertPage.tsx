@@ -22,6 +22,7 @@ import { duration, zoneLabel } from '@/lib/time'
 import { Origin } from '../rules/Origin'
 import { NextSteps } from './NextSteps'
 import { References } from './References'
+import { searchOf } from './search'
 import { decide, VERDICTS, verdictWord } from './verdict'
 import { VerdictDialog } from './VerdictDialog'
 
@@ -62,6 +63,7 @@ export default function AlertPage() {
 
 function Header({ alert }: { alert: Alert }) {
   const range = exploreRange(alert)
+  const search = searchOf(alert.why)
   return (
     <header className="flex items-start gap-4 px-4 py-3">
       <div className="min-w-0 flex-1">
@@ -77,6 +79,12 @@ function Header({ alert }: { alert: Alert }) {
           <FieldValue value={alert.summary} />
         </p>
       </div>
+      {search && (
+        <Link to="/explore" search={search} className={buttonClass()}>
+          <Icon name="search" />
+          Open the search
+        </Link>
+      )}
       <Link to="/explore" search={{ q: entityQuery(alert.entity.kind, alert.entity.value), ...range }} className={buttonClass()}>
         <Icon name="search" />
         Explore around it
@@ -105,7 +113,7 @@ function Evidence({ alert, events }: { alert: Alert; events: LogEvent[] }) {
   const shown = events.length < alert.count ? `${plural(events.length, 'event')} of ${count(alert.count)}` : plural(events.length, 'event')
   return (
     <Section title="Evidence" aside={shown}>
-      {events.length === 0 && <p className="text-muted p-3">The events are no longer kept.</p>}
+      {events.length === 0 && <p className="text-muted p-3">{alert.evidence.length === 0 ? 'No single event is behind it.' : 'The events are no longer kept.'}</p>}
       {events.length > 0 && (
         <div className="max-h-[36rem] overflow-auto" tabIndex={0} role="region" aria-label="Evidence events">
           <table className="w-full table-fixed">

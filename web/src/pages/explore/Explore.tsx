@@ -26,6 +26,7 @@ import { NoMatch } from './NoMatch'
 import { Panel } from './Panel'
 import { QueryBar } from './QueryBar'
 import { ResultTable } from './ResultTable'
+import { Saved } from './Saved'
 import { TimePicker } from './TimePicker'
 import { useLiveRows } from './useLiveRows'
 import { type Run, useRun } from './useRun'
@@ -249,7 +250,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
       {tail.dropped > 0 && <span className="text-sm">{count(tail.dropped)} arrived too fast to show; the search has them</span>}
       <div className="ml-auto flex items-center gap-1">
         <IconButton icon="wrap" label="Wrap long lines (w)" aria-pressed={wrap} onClick={() => setPrefs({ wrap: !wrap })} />
-
+        <Saved query={page.q} from={page.from} to={page.to} onOpen={(search) => page.set({ ...search, event: undefined, live: undefined })} />
         <Menu
           className={buttonClass('ghost')}
           trigger={
@@ -261,6 +262,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
           items={[
             { label: 'Download NDJSON', onSelect: () => void exportRows('ndjson', page.q, page.from, page.to) },
             { label: 'Download CSV', onSelect: () => void exportRows('csv', page.q, page.from, page.to) },
+            { label: 'Download Parquet', onSelect: () => void exportRows('parquet', page.q, page.from, page.to) },
           ]}
         />
         <Menu
