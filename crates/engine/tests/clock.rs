@@ -12,7 +12,7 @@ use pugmark_event::time::{self, CLOCK_CORRECTION, HOUR, MINUTE, Micros, SECOND};
 use pugmark_event::{Batch, Records, Value};
 use pugmark_parse::clean::Cause;
 use pugmark_query::explain::Explanation;
-use pugmark_query::{Answer, Request, Search, SearchError};
+use pugmark_query::{Answer, FieldRef, FieldValues, Presence, Request, Search, SearchError};
 use pugmark_store::{RewriteScope, Scan, Store};
 
 const START: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
@@ -41,6 +41,19 @@ impl Search for NoSearch {
     }
 
     async fn sql(&self, _: &str, _: Option<usize>) -> Result<Answer, SearchError> {
+        Err(SearchError::Failed("this test has no search".into()))
+    }
+
+    async fn fields(&self, _: Option<i64>, _: Option<i64>) -> Result<Presence, SearchError> {
+        Err(SearchError::Failed("this test has no search".into()))
+    }
+
+    async fn values(
+        &self,
+        _: &FieldRef,
+        _: Option<i64>,
+        _: Option<i64>,
+    ) -> Result<FieldValues, SearchError> {
         Err(SearchError::Failed("this test has no search".into()))
     }
 }

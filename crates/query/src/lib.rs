@@ -19,6 +19,7 @@ pub mod functions;
 mod parse;
 pub mod pipes;
 pub mod plan;
+pub mod presence;
 pub mod reference;
 pub mod sample;
 pub mod scope;
@@ -35,4 +36,5 @@ pub use plan::{
     Aggregate, Bound, FieldRef, Filter, Function, Kind, Named, Pattern, Piece, Pipe, Plan, SortKey,
     Target, Test, span_for,
 };
+pub use presence::{FieldPresence, FieldValues, Presence};
 pub use search::{Answer, Request, Search, SearchError};

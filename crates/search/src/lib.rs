@@ -18,6 +18,7 @@ mod newest;
 mod others;
 mod plan;
 pub mod postgres;
+mod presence;
 mod prune;
 mod scan;
 mod sql;
@@ -45,8 +46,10 @@ use pugmark_event::time::Micros;
 use pugmark_query::eval::{NoTables, Table, Tables};
 use pugmark_query::explain::Explanation;
 use pugmark_query::scope::Scope;
-use pugmark_query::{Answer, Kind, Pipe, Request, Search, SearchError};
-use pugmark_store::{Snapshot, Store};
+use pugmark_query::{
+    Answer, FieldRef, FieldValues, Kind, Pipe, Presence, Request, Search, SearchError,
+};
+use pugmark_store::{Snapshot, Store, StoreError};
 
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
@@ -56,7 +59,7 @@ use crate::table::EventsTable;
 use crate::trace::Trace;
 use crate::views::Views;
 use crate::whole::Whole;
-use crate::workers::Room;
+use crate::workers::{Room, failed};
 
 /// How much a search may take.
 #[derive(Debug, Clone)]
@@ -260,6 +263,34 @@ impl Search for StoreSearch {
         let (columns, rows) = stream_of(frame, Asked::Sql, &Trace::new()).await?;
         Ok(Answer { kind: Kind::Table, columns, rows })
     }
+
+    async fn fields(
+        &self,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<Presence, SearchError> {
+        let snapshot = self.store.snapshot();
+        let present = blocking(move || snapshot.present(from, to)).await?;
+        Ok(presence::of_columns(present))
+    }
+
+    async fn values(
+        &self,
+        field: &FieldRef,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<FieldValues, SearchError> {
+        let (snapshot, field) = (self.store.snapshot(), field.clone());
+        blocking(move || presence::values(&snapshot, &field, from, to)).await
+    }
+}
+
+/// Does what blocks a thread on one that may be blocked.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, SearchError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| SearchError::Failed(e.to_string()))?.map_err(|e| failed(&e))
 }
 
 /// The names of the columns as they are shown.
