@@ -87,6 +87,12 @@ fn folder_and_server_answer_alike() {
         assert!(steps.starts_with("step,rows,ms,detail\nread and group events,1,"), "{steps}");
     }
 
+    let fields = asked.both(&["fields", "--format", "csv"]);
+    assert!(fields.starts_with("name,type,events,percent\n"), "{fields}");
+    assert!(fields.contains("\nuser.name,text,6,100.0\n"), "{fields}");
+    asked.check(&["fields", "--to", "2000-01-01"], "");
+    asked.refused(&["fields", "--from", "soon"], 2, "no time");
+
     asked.refused(&["sql", "DELETE FROM events"], 2, "only");
     asked.refused(&["sql", "SELECT nothing FROM events"], 2, "nothing");
     asked.refused(&["patterns", "(("], 2, "");

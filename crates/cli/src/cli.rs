@@ -36,6 +36,7 @@ pub(crate) enum Command {
     Tail(command::tail::Args),
     Patterns(command::patterns::Args),
     Compare(command::compare::Args),
+    Fields(command::fields::Args),
     Hunt(command::hunt::Args),
     Parse(command::parse::Args),
     Mask(command::mask::Args),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use arrow::array::RecordBatch;
 use pugmark_engine::engine::{Folders, Options, Parts};
 use pugmark_engine::intake::Doors;
 use pugmark_engine::parsers::ParserBook;
@@ -12,7 +13,7 @@ use pugmark_event::time::{self, CLOCK_CORRECTION, HOUR, MINUTE, Micros, SECOND};
 use pugmark_event::{Batch, Records, Value};
 use pugmark_parse::clean::Cause;
 use pugmark_query::explain::Explanation;
-use pugmark_query::{Answer, Request, Search, SearchError};
+use pugmark_query::{Answer, FieldRef, FieldValues, Plan, Presence, Request, Search, SearchError};
 use pugmark_store::{RewriteScope, Scan, Store};
 
 const START: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
@@ -41,6 +42,23 @@ impl Search for NoSearch {
     }
 
     async fn sql(&self, _: &str, _: Option<usize>) -> Result<Answer, SearchError> {
+        Err(SearchError::Failed("this test has no search".into()))
+    }
+
+    fn arrived(&self, _: &Plan, _: &Batch, _: Micros) -> Result<Option<RecordBatch>, SearchError> {
+        Ok(None)
+    }
+
+    async fn fields(&self, _: Option<i64>, _: Option<i64>) -> Result<Presence, SearchError> {
+        Err(SearchError::Failed("this test has no search".into()))
+    }
+
+    async fn values(
+        &self,
+        _: &FieldRef,
+        _: Option<i64>,
+        _: Option<i64>,
+    ) -> Result<FieldValues, SearchError> {
         Err(SearchError::Failed("this test has no search".into()))
     }
 }

@@ -16,10 +16,12 @@ use pugmark_engine::parsers::ParserBook;
 use pugmark_engine::rulebook::Origin;
 use pugmark_engine::schedule::{self, DELAY, Turns};
 use pugmark_engine::{Clock, Engine, Reader, RuleBook};
-use pugmark_event::Severity;
 use pugmark_event::time::{MINUTE, Micros};
-use pugmark_query::explain::Explanation;
-use pugmark_query::{Answer, Kind, Request, Search, SearchError};
+use pugmark_event::{Batch, Severity};
+use pugmark_query::explain::{Explanation, Progress};
+use pugmark_query::{
+    Answer, FieldRef, FieldValues, Kind, Plan, Presence, Request, Search, SearchError,
+};
 use pugmark_store::{AlertFilter, KeptSchedule, KeptSearch, SearchRun, Store};
 
 const START: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
@@ -57,7 +59,9 @@ impl Search for TwoRows {
         let columns = vec![Arc::new(users) as _, Arc::new(counts) as _];
         let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
         let rows = stream::iter([Ok(batch)]).boxed();
-        Ok(Answer { kind: Kind::Table, columns: names.map(String::from).to_vec(), rows })
+        let columns = names.map(String::from).to_vec();
+        let progress = Arc::new(Progress::default);
+        Ok(Answer { kind: Kind::Table, columns, rows, last_id: 0, progress })
     }
 
     async fn explain(&self, _: Request) -> Result<Explanation, SearchError> {
@@ -66,6 +70,23 @@ impl Search for TwoRows {
 
     async fn sql(&self, _: &str, _: Option<usize>) -> Result<Answer, SearchError> {
         Err(SearchError::Failed("this test has no SQL".into()))
+    }
+
+    fn arrived(&self, _: &Plan, _: &Batch, _: Micros) -> Result<Option<RecordBatch>, SearchError> {
+        Ok(None)
+    }
+
+    async fn fields(&self, _: Option<Micros>, _: Option<Micros>) -> Result<Presence, SearchError> {
+        Ok(Presence::default())
+    }
+
+    async fn values(
+        &self,
+        _: &FieldRef,
+        _: Option<Micros>,
+        _: Option<Micros>,
+    ) -> Result<FieldValues, SearchError> {
+        Ok(FieldValues::default())
     }
 }
 

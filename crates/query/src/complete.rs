@@ -1,12 +1,22 @@
-//! What may stand next in a question. Values of fields come from whoever has the data.
+//! What may stand next in a question. Which fields there are and their values come from whoever has
+//! the data.
+
+use std::collections::HashSet;
 
 use pugmark_event::fields::FIELDS;
 use serde::Serialize;
 
 use crate::cursor::is_name_char;
+use crate::display::{Key, Name};
+use crate::expr::Expr;
 use crate::figures::FIGURES;
 use crate::functions;
 use crate::pipes::{COMMANDS, Command, Takes};
+use crate::plan::FieldRef;
+use crate::presence::{FieldPresence, Presence};
+
+/// Proposals at most.
+const ITEMS_MAX: usize = 100;
 
 /// Proposals for a place in the text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,6 +40,8 @@ pub struct Item {
     pub kind: ItemKind,
     /// One line about it.
     pub detail: String,
+    /// True for a field that no event has.
+    pub absent: bool,
 }
 
 /// What a proposal is.
@@ -48,8 +60,9 @@ pub enum ItemKind {
     Keyword,
 }
 
-/// Proposes what may stand at byte `pos` of `text`.
-pub fn complete(text: &str, pos: usize) -> Completion {
+/// Proposes what may stand at byte `pos` of `text`. Where it is known what events have, fields that
+/// most have come first, and those that none has come last.
+pub fn complete(text: &str, pos: usize, known: Option<&Presence>) -> Completion {
     let pos = (0..=pos.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0);
     let before = &text[..pos];
     let is_part = |c: char| is_name_char(c) && c != '-' || "-:*".contains(c);
@@ -68,7 +81,7 @@ pub fn complete(text: &str, pos: usize) -> Completion {
         let to = to.map_or(text.len(), |i| pos + i);
         return Completion { from, to, items: Vec::new(), value_of: Some(field.to_string()) };
     }
-    Completion { from: start, to: end, items: best(stage.items(), word), value_of: None }
+    Completion { from: start, to: end, items: best(stage.items(known), word), value_of: None }
 }
 
 /// What may stand next.
@@ -91,17 +104,25 @@ enum Stage {
 }
 
 impl Stage {
-    fn items(self) -> Vec<Item> {
+    fn items(self, known: Option<&Presence>) -> Vec<Item> {
+        // As each place takes a name: with quotes where it needs them.
+        let before_colon = |field: &FieldRef| format!("{}:", Key(field));
+        let in_expression = |field: &FieldRef| Expr::Field(field.clone()).to_string();
+        let in_list = |field: &FieldRef| Name(&field.typed).to_string();
         match self {
-            Stage::Filter => [fields(":"), keywords(&["and", "or", "not"])].concat(),
+            Stage::Filter => {
+                [fields(known, before_colon), keywords(&["and", "or", "not"])].concat()
+            }
             Stage::Command => commands(),
             Stage::Condition => {
                 let words = keywords(&["and", "or", "not", "in", "like", "matches"]);
-                [fields(":"), functions(), words].concat()
+                [fields(known, before_colon), functions(), words].concat()
             }
-            Stage::Expressions(words) => [fields(""), functions(), keywords(words)].concat(),
+            Stage::Expressions(words) => {
+                [fields(known, in_expression), functions(), keywords(words)].concat()
+            }
             Stage::Figures(words) => [figures(), keywords(words)].concat(),
-            Stage::Fields(words) => [fields(""), keywords(words)].concat(),
+            Stage::Fields(words) => [fields(known, in_list), keywords(words)].concat(),
             Stage::Words(words) => keywords(words),
         }
     }
@@ -163,12 +184,34 @@ fn last_step(before: &str) -> Option<(bool, &str)> {
 }
 
 fn item(label: impl Into<String>, kind: ItemKind, detail: impl Into<String>) -> Item {
-    Item { label: label.into(), kind, detail: detail.into() }
+    Item { label: label.into(), kind, detail: detail.into(), absent: false }
 }
 
-fn fields(end: &str) -> Vec<Item> {
-    let detail = |f: &pugmark_event::Field| format!("{}: {}", f.kind.name(), f.doc);
-    FIELDS.iter().map(|f| item(format!("{}{end}", f.name), ItemKind::Field, detail(f))).collect()
+/// Fields as `written` writes them: those that events have, most of them first, and then the others
+/// of the registry.
+fn fields(known: Option<&Presence>, written: impl Fn(&FieldRef) -> String) -> Vec<Item> {
+    let field = |name: &str, detail| item(written(&FieldRef::new(name)), ItemKind::Field, detail);
+    let Some(known) = known else {
+        let detail = |f: &pugmark_event::Field| format!("{}: {}", f.kind.name(), f.doc);
+        return FIELDS.iter().map(|f| field(f.name, detail(f))).collect();
+    };
+    let present: HashSet<&str> = known.fields.iter().map(|f| f.name.as_str()).collect();
+    let absent = FIELDS.iter().filter(|f| !present.contains(f.name)).map(|f| {
+        let detail = format!("{}, in no event of the time range", f.kind.name());
+        Item { absent: true, ..field(f.name, detail) }
+    });
+    let present = known.fields.iter().map(|f| field(&f.name, share(known, f)));
+    present.chain(absent).collect()
+}
+
+/// How many events have a field, in words.
+fn share(known: &Presence, field: &FieldPresence) -> String {
+    let about = if known.exact && field.exact { "" } else { "about " };
+    let share = match (100.0 * known.coverage(field)).floor() as u64 {
+        0 => "under 1".to_string(),
+        percent => format!("{about}{percent}"),
+    };
+    format!("{}, {share} % of events", field.kind.name())
 }
 
 fn commands() -> Vec<Item> {
@@ -196,17 +239,20 @@ fn keywords(words: &[&str]) -> Vec<Item> {
     words.iter().map(|word| item(*word, ItemKind::Keyword, "")).collect()
 }
 
-/// Those that start with the word, then those that hold it.
-fn best(items: Vec<Item>, word: &str) -> Vec<Item> {
+/// Those that start with the word, then those that hold it; fields that no event has stand behind
+/// all others.
+fn best(mut items: Vec<Item>, word: &str) -> Vec<Item> {
     let word = word.to_lowercase();
-    let (first, rest): (Vec<Item>, Vec<Item>) =
-        items.into_iter().partition(|i| i.label.to_lowercase().starts_with(&word));
-    let holds = rest.into_iter().filter(|i| i.label.to_lowercase().contains(&word));
-    first.into_iter().chain(holds).take(100).collect()
+    items.retain(|i| i.label.to_lowercase().contains(&word));
+    items.sort_by_cached_key(|i| (i.absent, !i.label.to_lowercase().starts_with(&word)));
+    items.truncate(ITEMS_MAX);
+    items
 }
 
 #[cfg(test)]
 mod tests {
+    use pugmark_event::Kind;
+
     use super::*;
 
     /// The bar stands where the cursor is; `expected` is the replaced text and the first labels.
@@ -214,7 +260,7 @@ mod tests {
     fn check(marked: &str, expected: &str) {
         let pos = marked.find('¦').unwrap();
         let text = marked.replace('¦', "");
-        let found = complete(&text, pos);
+        let found = complete(&text, pos, None);
         let labels: Vec<&str> = found.items.iter().take(2).map(|i| i.label.as_str()).collect();
         let value = found.value_of.map(|f| format!(" values of {f}")).unwrap_or_default();
         let shown = format!("[{}] {}{value}", &text[found.from..found.to], labels.join(" "));
@@ -241,10 +287,49 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_events_have_come_first() {
+        let field = |name: &str, kind, events, exact| FieldPresence {
+            name: name.to_string(),
+            kind,
+            events,
+            exact,
+        };
+        let fields = vec![
+            field("user.name", Kind::Text, 200, true),
+            field("user count", Kind::Text, 75, false),
+            field("attributes.user", Kind::Text, 1, true),
+        ];
+        let known = Presence { events: 200, exact: true, fields };
+        let check = |text: &str, expected: [&str; 4]| {
+            let found = complete(text, text.len(), Some(&known)).items;
+            let shown = found.iter().map(|i| format!("{} ({})", i.label, i.detail));
+            assert_eq!(shown.take(4).collect::<Vec<_>>(), expected, "{text}");
+        };
+        check(
+            "use",
+            [
+                "user.name: (text, 100 % of events)",
+                "\"user count\": (text, about 37 % of events)",
+                "attributes.user: (text, under 1 % of events)",
+                "user.domain: (text, in no event of the time range)",
+            ],
+        );
+        check(
+            "x | eval y = lower(use",
+            [
+                "user.name (text, 100 % of events)",
+                "'user count' (text, about 37 % of events)",
+                "attributes.user (text, under 1 % of events)",
+                "user.domain (text, in no event of the time range)",
+            ],
+        );
+    }
+
+    #[test]
     fn odd_places_never_panic() {
         for text in ["é:é|é", "\"", "|||", "\\"] {
             for pos in 0..10 {
-                complete(text, pos);
+                complete(text, pos, None);
             }
         }
     }

@@ -219,7 +219,7 @@ impl Display for Name<'_> {
 }
 
 /// The name of a field before its colon.
-struct Key<'a>(&'a FieldRef);
+pub(crate) struct Key<'a>(pub(crate) &'a FieldRef);
 
 impl Display for Key<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {

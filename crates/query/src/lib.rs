@@ -20,6 +20,7 @@ pub mod limits;
 mod parse;
 pub mod pipes;
 pub mod plan;
+pub mod presence;
 pub mod reference;
 pub mod sample;
 pub mod scope;
@@ -37,4 +38,5 @@ pub use plan::{
     Aggregate, Bound, FieldRef, Filter, Function, Kind, Named, Pattern, Piece, Pipe, Plan, SortKey,
     Target, Test, span_for,
 };
+pub use presence::{FieldPresence, FieldValues, Presence};
 pub use search::{Answer, Request, Search, SearchError};

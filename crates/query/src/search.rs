@@ -10,7 +10,8 @@ use pugmark_event::time::Micros;
 
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Explanation, Progress};
-use crate::plan::{Kind, Plan};
+use crate::plan::{FieldRef, Kind, Plan};
+use crate::presence::{FieldValues, Presence};
 
 /// A question with its bounds.
 #[derive(Debug, Clone)]
@@ -90,6 +91,29 @@ pub trait Search: Send + Sync {
     /// # Errors
     /// When the SQL is wrong or does anything but read, or the store fails.
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError>;
+
+    /// Says which fields the events from `from` to before `to` have; `None` is unbounded. No rows
+    /// are read for it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn fields(
+        &self,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<Presence, SearchError>;
+
+    /// Counts values of a field in some of the newest events of such a range: few enough to be
+    /// quick.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn values(
+        &self,
+        field: &FieldRef,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<FieldValues, SearchError>;
 }
 
 /// Why there is no answer.

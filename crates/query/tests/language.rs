@@ -110,7 +110,7 @@ proptest! {
     #[test]
     fn any_text_is_read_or_refused(text in "\\PC{0,60}", pos in 0usize..80) {
         come_back(&text)?;
-        complete::complete(&text, pos);
+        complete::complete(&text, pos, None);
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod others;
 mod plan;
 mod portion;
 pub mod postgres;
+mod presence;
 mod prune;
 mod running;
 mod scan;
@@ -48,8 +49,10 @@ use pugmark_event::{Batch, json};
 use pugmark_query::eval::{self, NoTables, Table, Tables, World};
 use pugmark_query::explain::Explanation;
 use pugmark_query::scope::Scope;
-use pugmark_query::{Answer, Kind, Limits, Pipe, Plan, Request, Search, SearchError};
-use pugmark_store::{Snapshot, Store};
+use pugmark_query::{
+    Answer, FieldRef, FieldValues, Kind, Limits, Pipe, Plan, Presence, Request, Search, SearchError,
+};
+use pugmark_store::{Snapshot, Store, StoreError};
 
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
@@ -61,7 +64,7 @@ use crate::table::EventsTable;
 use crate::trace::Trace;
 use crate::views::Views;
 use crate::whole::Whole;
-use crate::workers::Room;
+use crate::workers::{Room, failed};
 
 /// How much a search may take.
 #[derive(Debug, Clone)]
@@ -326,6 +329,34 @@ impl Search for StoreSearch {
         let (columns, rows) = self.threads.within(found).await?;
         Ok(self.answer(Kind::Table, columns, async { Ok(rows) }, trace))
     }
+
+    async fn fields(
+        &self,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<Presence, SearchError> {
+        let snapshot = self.store.snapshot();
+        let present = blocking(move || snapshot.present(from, to)).await?;
+        Ok(presence::of_columns(present))
+    }
+
+    async fn values(
+        &self,
+        field: &FieldRef,
+        from: Option<Micros>,
+        to: Option<Micros>,
+    ) -> Result<FieldValues, SearchError> {
+        let (snapshot, field) = (self.store.snapshot(), field.clone());
+        blocking(move || presence::values(&snapshot, &field, from, to)).await
+    }
+}
+
+/// Does what blocks a thread on one that may be blocked.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, SearchError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| SearchError::Failed(e.to_string()))?.map_err(|e| failed(&e))
 }
 
 /// The names of the columns as they are shown.

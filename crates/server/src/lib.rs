@@ -103,6 +103,8 @@ pub struct App {
     /// machine itself, and a program with an old password must not keep its owner out.
     pub(crate) asker_throttle: Arc<Throttle>,
     pub(crate) setup_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Help with writing a query is asked of the store one at a time.
+    pub(crate) help_turn: Arc<tokio::sync::Mutex<()>>,
     pub(crate) requests: Arc<RequestCounts>,
     pub(crate) status: Arc<StatusCache>,
     /// Memory for ingest bodies, one permit per KiB.
@@ -122,6 +124,7 @@ impl App {
             throttle: Arc::new(Throttle::new(engine.now())),
             asker_throttle: Arc::new(Throttle::new(engine.now())),
             setup_turn: Arc::default(),
+            help_turn: Arc::default(),
             requests: Arc::default(),
             status: Arc::default(),
             ingest_memory: Arc::new(Semaphore::new(memory_kib)),

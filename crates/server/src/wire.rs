@@ -347,6 +347,10 @@ pub(crate) struct CompleteRequest {
     pub(crate) query: String,
     /// Byte offset of the cursor.
     pub(crate) pos: usize,
+    /// Earliest event time. With a bound, fields that events of the range have come first.
+    pub(crate) from: Option<Moment>,
+    /// Event time before which events count.
+    pub(crate) to: Option<Moment>,
 }
 
 /// What may stand at the cursor.
@@ -368,23 +372,43 @@ pub(crate) struct CompleteItem {
     pub(crate) detail: String,
 }
 
-/// All registered fields.
+/// All registered fields; for a range of time also the attributes that its events have.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Fields {
+    /// Events of the range. Absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<u64>,
+    /// False when `events` is an estimate. Absent without a range.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exact: Option<bool>,
+    /// For a range those that most events have come first, and those that none has last.
     pub(crate) fields: Vec<Field>,
 }
 
-/// One registered field.
+/// A registered field or an attribute.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Field {
-    pub(crate) name: &'static str,
+    pub(crate) name: String,
     /// Its name in SQL.
-    pub(crate) column: &'static str,
+    pub(crate) column: String,
     pub(crate) kind: &'static str,
     /// The sort of entity that it names.
     #[schema(required)]
     pub(crate) role: Option<&'static str>,
     pub(crate) doc: &'static str,
+    #[serde(flatten)]
+    pub(crate) present: Option<FieldPresent>,
+}
+
+/// How many events of a range have a field.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct FieldPresent {
+    /// Events that have it.
+    pub(crate) events: u64,
+    /// Share of the events that have it, 0 to 1.
+    pub(crate) coverage: f64,
+    /// False when these are estimates.
+    pub(crate) exact: bool,
 }
 
 // Alerts and rules

@@ -24,6 +24,7 @@ mod lock;
 mod manifest;
 mod memtable;
 mod meter;
+mod presence;
 mod pressure;
 mod quarantine;
 mod retention;
@@ -53,6 +54,7 @@ pub use manifest::{
     AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,
 };
 pub use meter::{Counter, Meter};
+pub use presence::{Present, PresentColumns};
 pub use quarantine::{QUARANTINE_RECORD_BYTES_MAX, QuarantineEntry};
 pub use retention::{
     Aged, Amount, CLASSES_MAX, Class, ClassError, ClassId, ClassPreview, Classes, Classify,

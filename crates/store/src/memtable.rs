@@ -3,13 +3,14 @@
 //! Search sees them at once. A flush seals those that are processed and turns them into segments;
 //! until that is done they stay visible.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use pugmark_event::Batch;
 use pugmark_event::time::Micros;
 
 use crate::ledger::{Book, Counts};
 use crate::quarantine::Aside;
+use crate::segment::counted::{self, Counted};
 
 /// Small neighbours are joined up to this many rows, so that a trickle of single records does not
 /// make a thousand tiny batches.
@@ -25,6 +26,7 @@ pub(crate) struct Entry {
     /// Earliest and latest event time.
     pub(crate) times: (Micros, Micros),
     pub(crate) bytes: usize,
+    counted: OnceLock<Counted>,
 }
 
 impl Entry {
@@ -34,7 +36,12 @@ impl Entry {
         let ids = (*ids.iter().min()?, ids.iter().max()? + 1);
         let times = (*times.iter().min()?, *times.iter().max()?);
         let bytes = batch.columns().get_array_memory_size();
-        Some(Self { batch, book, ids, times, bytes })
+        Some(Self { batch, book, ids, times, bytes, counted: OnceLock::new() })
+    }
+
+    /// In how many of its events each column has a value; kept once somebody has asked.
+    pub(crate) fn counted(&self) -> &Counted {
+        self.counted.get_or_init(|| counted::of_batch(self.batch.columns()))
     }
 
     fn joined(a: &Entry, b: &Entry) -> Option<Entry> {

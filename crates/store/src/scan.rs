@@ -557,7 +557,7 @@ fn may_meet(
 }
 
 /// Integers, and times in microseconds, whatever the file has them in.
-fn longs(column: &ArrayRef) -> Option<Int64Array> {
+pub(crate) fn longs(column: &ArrayRef) -> Option<Int64Array> {
     let column = match column.data_type() {
         DataType::Timestamp(..) => cast(column, &fields::Kind::Time.data_type()).ok()?,
         _ => column.clone(),

@@ -97,6 +97,11 @@ async fn check_content(store: &Store) {
         }
     }
     assert_eq!(found, events);
+    let present = store.snapshot().present(None, None).unwrap();
+    assert_eq!((present.events.events, present.events.exact), (events.len() as u64, true));
+    assert_eq!(present.columns["event_source"], present.events);
+    let possible = |column: &pugmark_store::Present| column.events <= present.events.events;
+    assert!(present.columns.values().all(possible), "{present:?}");
     let held = store.quarantined(100).await.unwrap().into_iter();
     let held: BTreeMap<_, _> = held.map(|q| (q.id, (q.source, q.record))).collect();
     assert_eq!(held, asides);

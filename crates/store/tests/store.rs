@@ -11,8 +11,8 @@ use arrow::array::{Array, AsArray};
 use common::{NOW, Node, at, both, check_ledger, parse, read, records, small};
 use pugmark_event::time::{DAY, HOUR};
 use pugmark_store::{
-    AppendError, Block, FILES_PER_FLUSH_MAX, Options, Prune, PruneOp, PruneValue, Scan, Store,
-    StoreError,
+    AppendError, Block, FILES_PER_FLUSH_MAX, Options, Present, Prune, PruneOp, PruneValue, Scan,
+    Store, StoreError,
 };
 
 fn texts(count: usize) -> Vec<String> {
@@ -79,6 +79,43 @@ async fn bounds_are_exact_and_filters_only_skip() {
     let newest: Vec<_> =
         node.store.snapshot().scan(Scan::default()).iter().map(|p| p.times().1).collect();
     assert!(newest.is_sorted_by(|a, b| a >= b), "{newest:?}");
+    node.close().await;
+}
+
+/// Events of a range that have each of these columns; with `~` it is an estimate.
+#[track_caller]
+fn check_present(store: &Store, (from, to): (Option<i64>, Option<i64>), expected: [&str; 4]) {
+    let day = |days: i64| NOW - days * DAY;
+    let present = store.snapshot().present(from.map(day), to.map(day)).unwrap();
+    let shown = |p: &Present| format!("{}{}", if p.exact { "" } else { "~" }, p.events);
+    let column = |name| present.columns.get(name).map_or("-".to_string(), shown);
+    let columns = ["source_ip", "attributes.custom.key", "user_name"].map(column);
+    let [ip, key, user] = &columns;
+    let found = [&shown(&present.events), ip, key, user];
+    assert_eq!(found, expected, "{from:?} to {to:?}");
+}
+
+both!(columns_of_a_range_are_counted_without_reading_rows);
+async fn columns_of_a_range_are_counted_without_reading_rows() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = Node::open(dir.path(), small()).await;
+    check_present(&node.store, (None, None), ["0", "-", "-", "-"]);
+    let days: Vec<String> = (0..3).map(|day| format!("event day={day}")).collect();
+    node.append(&days).await.unwrap();
+    node.settle().await;
+    check_present(&node.store, (None, None), ["3", "3", "3", "-"]);
+    // One batch of two days, of which the range has a half.
+    check_present(&node.store, (Some(1), None), ["~2", "~2", "~2", "-"]);
+    check_present(&node.store, (Some(5), Some(3)), ["0", "-", "-", "-"]);
+    node.store.flush().await.unwrap();
+    // Each day has a file of its own.
+    check_present(&node.store, (None, None), ["3", "3", "3", "-"]);
+    check_present(&node.store, (Some(1), None), ["2", "2", "2", "-"]);
+    check_present(&node.store, (Some(1), Some(0)), ["1", "1", "1", "-"]);
+    node.append(&days).await.unwrap();
+    node.settle().await;
+    check_present(&node.store, (None, None), ["6", "6", "6", "-"]);
+    check_present(&node.store, (Some(1), None), ["~4", "~4", "~4", "-"]);
     node.close().await;
 }
 

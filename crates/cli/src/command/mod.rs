@@ -10,6 +10,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod docs;
 pub(crate) mod doctor;
+pub(crate) mod fields;
 pub(crate) mod help;
 pub(crate) mod hunt;
 pub(crate) mod ingest;
@@ -124,6 +125,7 @@ pub(crate) fn run(cli: Cli) -> Result<Exit, CliError> {
         Command::Tail(args) => runtime()?.block_on(tail::run(args, settings()?)),
         Command::Patterns(args) => runtime()?.block_on(patterns::run(args, settings()?)),
         Command::Compare(args) => runtime()?.block_on(compare::run(args, settings()?)),
+        Command::Fields(args) => runtime()?.block_on(fields::run(args, settings()?)),
         Command::Alerts(args) => runtime()?.block_on(alerts::run(args, settings()?)),
         Command::Ledger(args) => runtime()?.block_on(ledger::run(args, settings()?)),
         Command::Quarantine(args) => runtime()?.block_on(quarantine::run(args, settings()?)),

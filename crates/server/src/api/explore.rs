@@ -21,7 +21,7 @@ use crate::wire::{
 };
 
 /// Events that facets look at: the newest.
-pub(crate) const SAMPLE_ROWS: usize = 20_000;
+const SAMPLE_ROWS: usize = 20_000;
 /// Values listed for a field when nothing is said, and at most.
 const VALUES: usize = 8;
 const VALUES_MAX: usize = 1000;
@@ -117,7 +117,7 @@ pub(crate) async fn newest(
     Ok((batches, false))
 }
 
-pub(crate) fn count_values(
+fn count_values(
     batches: &[Batch],
     wanted: Option<&[String]>,
     values: usize,

@@ -114,7 +114,8 @@ pub(crate) async fn export(
     let (now, format) = (app.engine.now(), request.format);
     let cap = app.options.export_rows_max.min(request.rows_max.unwrap_or(usize::MAX));
     let entry = request.entry(&caller);
-    let Rows { kind, columns, batches } = request.ask(&app, &caller, cap, now).await?.rows().await?;
+    let Rows { kind, columns, batches } =
+        request.ask(&app, &caller, cap, now).await?.rows().await?;
     let export = Export {
         batches,
         rest: None,

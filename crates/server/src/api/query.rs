@@ -1,29 +1,28 @@
 //! Help with writing a query: what is wrong with it, and what may come next.
 
+use std::time::Duration;
+
 use axum::Json as Answer;
 use axum::extract::State;
 use pugmark_query::complete::{self, ItemKind};
 use pugmark_query::explain::{Explanation, Reading, Step};
-use pugmark_query::{Diagnostic, FieldRef, Filter, Kind, Test};
+use pugmark_query::{Diagnostic, FieldRef, FieldValues, Kind, SearchError};
 
-use super::explore;
 use crate::App;
 use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
 use crate::questions::Range;
-use crate::turns::Class;
 use crate::wire::{
     self, CompleteAnswer, CompleteItem, CompleteRequest, ErrorBody, ExplainAnswer, ExplainReading,
     ExplainStep, ParseAnswer, ParseRequest, SearchRequest,
 };
 
-/// Events that are looked at for values.
-const VALUE_ROWS: usize = 2000;
 /// Values suggested.
 const VALUES: usize = 20;
-/// Values that are held against what is typed.
-const VALUES_SEEN: usize = 1000;
+/// How long the store is waited for: mostly it knows in a few milliseconds, but right after a start
+/// it must read what files say. Later help comes too late for who types.
+const HELP_TIME: Duration = Duration::from_secs(1);
 
 /// What a query is, or what is wrong with it and where.
 #[utoipa::path(
@@ -100,6 +99,9 @@ impl From<Step> for ExplainStep {
 }
 
 /// What may stand at the cursor: fields, commands, functions, and values from the newest events.
+///
+/// With a bound of time, fields that most events of the range have come first, attributes too, and
+/// fields that none has come last.
 #[utoipa::path(
     post, path = "/api/v1/query/complete", tag = "questions", operation_id = "query_complete",
     request_body = CompleteRequest,
@@ -108,15 +110,24 @@ impl From<Step> for ExplainStep {
 )]
 pub(crate) async fn propose(
     _: Reader,
-    who: Caller,
     State(app): State<App>,
     Json(request): Json<CompleteRequest>,
 ) -> Result<Answer<CompleteAnswer>, ApiError> {
-    let found = complete::complete(&request.query, request.pos);
-    let typed = request.query.get(found.from..request.pos.min(found.to)).unwrap_or_default();
+    let now = app.engine.now();
+    let Range { from, to } = Range::read(request.from.as_ref(), request.to.as_ref(), now)?;
+    let mut found = complete::complete(&request.query, request.pos, None);
+    let search = app.engine.search();
     if let Some(field) = found.value_of {
-        let items = values(&app, &who, field, typed.to_lowercase()).await?;
+        let field = FieldRef::new(&field);
+        let values = soon(&app, async move { search.values(&field, from, to).await }).await;
+        let typed = request.query.get(found.from..request.pos.min(found.to)).unwrap_or_default();
+        let items = value_items(&values.unwrap_or_default(), typed);
         return Ok(Answer(CompleteAnswer { from: found.from, to: found.to, items }));
+    }
+    if (from.is_some() || to.is_some())
+        && let Some(known) = soon(&app, async move { search.fields(from, to).await }).await
+    {
+        found = complete::complete(&request.query, request.pos, Some(&known));
     }
     let items = found.items.into_iter().map(|item| CompleteItem {
         label: item.label,
@@ -126,32 +137,34 @@ pub(crate) async fn propose(
     Ok(Answer(CompleteAnswer { from: found.from, to: found.to, items: items.collect() }))
 }
 
-/// Values of a field that start like what is typed, from the newest events that have the field.
-async fn values(
+/// What the store says within [`HELP_TIME`]; `None` when it fails or takes longer. Then it goes on
+/// by itself, one such question at a time, so that the next one is quick.
+async fn soon<T: Send + 'static>(
     app: &App,
-    who: &Caller,
-    field: String,
-    typed: String,
-) -> Result<Vec<CompleteItem>, ApiError> {
-    let filter = Filter::Field(FieldRef::new(&field), Test::Exists);
-    let everything = Range { from: None, to: None };
-    let turn = app.turn(who, Class::Small).await?;
-    let (batches, _) = explore::newest(app, turn, filter, everything, VALUE_ROWS).await?;
-    let count = move || explore::count_values(&batches, Some(&[field]), VALUES_SEEN, false);
-    let facets = tokio::task::spawn_blocking(count).await.map_err(ApiError::internal)?;
-    let typed = typed.trim_start_matches('"');
-    let items = facets
-        .fields
-        .into_iter()
-        .flat_map(|facet| facet.values)
-        .filter(|value| value.value.to_lowercase().starts_with(typed))
-        .take(VALUES)
-        .map(|value| CompleteItem {
-            label: quoted(&value.value),
-            kind: "value",
-            detail: format!("{} of the newest {VALUE_ROWS} events that have it", value.count),
+    ask: impl Future<Output = Result<T, SearchError>> + Send + 'static,
+) -> Option<T> {
+    let turns = app.help_turn.clone();
+    let answer = async move {
+        let turn = turns.lock_owned().await;
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            ask.await.inspect_err(|error| tracing::warn!(%error, "no help with a query"))
         });
-    Ok(items.collect())
+        asked.await.ok()?.ok()
+    };
+    tokio::time::timeout(HELP_TIME, answer).await.ok().flatten()
+}
+
+/// Values that start like what is typed.
+fn value_items(values: &FieldValues, typed: &str) -> Vec<CompleteItem> {
+    let typed = typed.trim_start_matches('"').to_lowercase();
+    let like = |(value, _): &&(String, u64)| value.to_lowercase().starts_with(&typed);
+    let item = |(value, count): &(String, u64)| CompleteItem {
+        label: quoted(value),
+        kind: "value",
+        detail: format!("{count} of {} new events that have it", values.events),
+    };
+    values.values.iter().filter(like).take(VALUES).map(item).collect()
 }
 
 fn kind(kind: ItemKind) -> &'static str {

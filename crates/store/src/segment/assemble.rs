@@ -17,6 +17,7 @@ use pugmark_event::batch::attributes_type;
 use pugmark_event::fields::{self, ATTRIBUTE_KINDS, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES};
 use twox_hash::XxHash3_64;
 
+use super::counted;
 use super::encoding::Numbers;
 use super::gather::Pick;
 use super::layout::{Frequent, Layout, Promoted, TEMPLATE, column_names};
@@ -258,11 +259,15 @@ pub(super) fn lay_out(batches: &[Rows<'_>], picks: &[Pick]) -> Layout {
         rows: rows as u64,
     });
     layout.frequent = frequent.collect();
+    layout.counted = Some(counted::of_rows(batches, picks, &counts));
     layout
 }
 
+/// Rows by the name and the kind letter of an attribute that they have.
+pub(super) type AttributeCounts<'a> = BTreeMap<(&'a str, u8), usize>;
+
 /// How many rows have each attribute of each kind.
-fn attribute_counts<'a>(batches: &[Rows<'a>], picks: &[Pick]) -> BTreeMap<(&'a str, u8), usize> {
+pub(super) fn attribute_counts<'a>(batches: &[Rows<'a>], picks: &[Pick]) -> AttributeCounts<'a> {
     let mut counts = BTreeMap::new();
     for (_, (count, (batch, first))) in attribute_shapes(batches, picks) {
         let rows = &batches[batch];

@@ -14,7 +14,8 @@
 //! map, so that a merge need not count them.
 //!
 //! **Format 4** is format 3 where texts may be stored as GUIDs and as numbers in hex digits too
-//! ([`Stored`]), and texts of fields as whole numbers.
+//! ([`Stored`]), and texts of fields as whole numbers. Later files of it also say in the footer
+//! in how many events each column without statistics has a value ([`super::counted`]).
 
 use std::collections::HashMap;
 
@@ -23,6 +24,7 @@ use pugmark_event::fields::{self, ATTRIBUTES, FieldId, ORIGINAL, ORIGINAL_BYTES,
 use pugmark_event::{Field, Kind};
 
 use super::assemble::COMPOSITES;
+use super::counted::Counted;
 use crate::codec::stored::Stored;
 use crate::codec::template::Piece;
 
@@ -69,6 +71,8 @@ pub(crate) struct Layout {
     pub(crate) promoted: Vec<Promoted>,
     by_name: HashMap<String, usize>,
     pub(crate) frequent: Vec<Frequent>,
+    /// Events with a value, of columns without statistics; older files do not say.
+    pub(crate) counted: Option<Counted>,
     /// Offset and length of filters and of index in the file.
     pub(crate) filters: Option<(u64, u64)>,
     pub(crate) index: Option<(u64, u64)>,
@@ -102,7 +106,13 @@ impl Layout {
         layout.format = said.format;
         (layout.filters, layout.index) = (said.filters, said.index);
         (layout.checksum, layout.frequent) = (said.checksum, said.in_map);
+        layout.counted = said.counted;
         (said.format <= FORMAT).then_some(layout)
+    }
+
+    /// Memory that the counts of its columns take, about.
+    pub(crate) fn bytes(&self) -> usize {
+        self.counted.iter().flatten().map(|(name, _)| name.len() + 48).sum()
     }
 
     /// The text of our entry.
@@ -120,6 +130,7 @@ impl Layout {
             checksum: self.checksum,
             attributes: attributes.collect(),
             in_map: self.frequent.clone(),
+            counted: self.counted.clone(),
         };
         serde_json::to_string(&said).unwrap_or_default()
     }
@@ -135,6 +146,8 @@ struct Said {
     /// Absent in format 2.
     #[serde(default)]
     in_map: Vec<Frequent>,
+    #[serde(default)]
+    counted: Option<Counted>,
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -20,6 +20,7 @@ use pugmark_event::time::Micros;
 
 use super::assemble::{AttributeSplit, FREQUENT_MAX, PROMOTED_MAX, PROMOTED_SHARE};
 use super::columns::{fit, held_as, unite};
+use super::counted;
 use super::encoding::of_files;
 use super::events::{attributes, texts};
 use super::file::SegmentFile;
@@ -136,6 +137,7 @@ fn lay_out(inputs: &[Arc<Segment>], tails: &[Arc<Tail>]) -> Layout {
     });
     let mut layout = Layout::new(promoted.collect());
     layout.frequent = frequent(&counts, &layout);
+    layout.counted = counted::of_files(tails.iter().map(|tail| tail.layout.counted.as_ref()));
     layout
 }
 

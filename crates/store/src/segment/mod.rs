@@ -3,10 +3,12 @@
 //! Rows are sorted by source, then time. A file is written beside its place, synced, and renamed: a
 //! file with its final name is whole. The manifest says which files count. [`layout`] says what is
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be,
-//! [`counts`] answers from dictionaries alone, [`pages`] unpacks what they read.
+//! [`counts`] answers from dictionaries alone, [`counted`] says how many events have a column,
+//! [`pages`] unpacks what they read.
 
 pub(crate) mod assemble;
 mod columns;
+pub(crate) mod counted;
 pub(crate) mod counts;
 mod encoding;
 pub(crate) mod events;
@@ -179,6 +181,7 @@ impl Segment {
         let index = self.index(file, &layout)?;
         let lookup = index.as_ref().map(|index| Lookup::new(index, &layout));
         let bytes = footer.metadata().memory_size()
+            + layout.bytes()
             + index.as_ref().map_or(0, Index::bytes)
             + lookup.as_ref().map_or(0, Lookup::bytes);
         let tail = Arc::new(Tail { footer, layout, index, lookup });

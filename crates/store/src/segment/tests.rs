@@ -8,7 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::DataType;
 use proptest::prelude::*;
 use pugmark_event::batch::Batch;
-use pugmark_event::fields::{ATTRIBUTES, FIELDS, ORIGINAL};
+use pugmark_event::fields::{ATTRIBUTE_KINDS, ATTRIBUTES, FIELDS, ORIGINAL};
 use pugmark_event::time::Micros;
 use pugmark_event::{Records, json};
 use pugmark_parse::{Input, Parser, frame};
@@ -22,7 +22,7 @@ use crate::codec::stored::push_text;
 use crate::disk::{Disk, RealDisk};
 use crate::manifest::SegmentInfo;
 use crate::retention::OneClass;
-use crate::scan::Scan;
+use crate::scan::{Scan, Snapshot};
 
 const RECEIVED: Micros = 1_795_428_000_000_000; // 2026-11-23T10:00:00Z
 
@@ -677,4 +677,68 @@ fn dictionaries_say_the_same() {
         assert!(matches!(with[0].column(0).data_type(), DataType::Dictionary(..)));
         assert_eq!(names(&with), names(&folder.through(&batch, &without)), "{every}");
     }
+}
+
+/// How many events have each column, as the rows say.
+fn rows_with_value(batches: &[Batch]) -> BTreeMap<String, u64> {
+    let mut found: BTreeMap<String, u64> = BTreeMap::new();
+    for batch in batches {
+        for field in FIELDS.iter().filter(|field| field.column != ATTRIBUTE_KINDS.column()) {
+            let column = batch.columns().column_by_name(field.column);
+            let with = column.map_or(0, |column| column.len() - column.null_count());
+            *found.entry(field.column.to_string()).or_default() += with as u64;
+        }
+        for row in 0..batch.rows() {
+            for (name, _) in batch.attributes().row(row) {
+                *found.entry(format!("attributes.{name}")).or_default() += 1;
+            }
+        }
+    }
+    found.retain(|_, events| *events > 0);
+    found
+}
+
+#[track_caller]
+fn check_present(segments: Vec<Arc<Segment>>, expected: &BTreeMap<String, u64>) {
+    let present = Snapshot::new(Vec::new(), Arc::new(segments)).present(None, None).unwrap();
+    assert!(present.columns.values().all(|present| present.exact), "{present:?}");
+    let found: BTreeMap<String, u64> =
+        present.columns.into_iter().map(|(column, present)| (column, present.events)).collect();
+    assert_eq!(found, *expected);
+}
+
+#[test]
+fn columns_are_counted_as_their_rows_say() {
+    let parser = Parser::builtin().unwrap();
+    let folder = Folder::new();
+    let (mut batches, mut segments) = (Vec::new(), Vec::new());
+    for part in 0..3 {
+        let line = |i: usize| match i % 3 {
+            0 => format!(
+                "<86>1 2026-11-23T09:00:00Z srv sshd {i} - - Failed password for u{i} from 192.0.2.1 port {i} ssh2"
+            ),
+            1 => format!(
+                r#"{{"message":"took {i} ms","only{part}":"x","source":{{"port":"x{i}"}},"n":{i},"z":null}}"#
+            ),
+            _ => format!("{i} words alone"),
+        };
+        let lines: Vec<String> = (0..200 + 100 * part).map(line).collect();
+        let mut records: Records = lines.iter().map(String::as_bytes).collect();
+        records.push(b"odd \xff bytes");
+        let input = Input {
+            source: "web",
+            records: &records,
+            first_id: 1 + 1000 * part as i64,
+            received: RECEIVED,
+            format: None,
+        };
+        let batch = parser.parse(&input);
+        segments.extend(folder.writer.write(std::slice::from_ref(&batch)).unwrap());
+        batches.push(batch);
+    }
+    let expected = rows_with_value(&batches);
+    assert!(expected["message"] > 0 && expected["attributes.source.port"] > 0, "{expected:?}");
+    check_present(segments.clone(), &expected);
+    let info = merge(&folder.writer, &segments, &mut || true).unwrap().unwrap();
+    check_present(vec![folder.writer.handle(info)], &expected);
 }

@@ -107,7 +107,7 @@ export default function Explore() {
       <Title>{q === '' ? `Explore, ${rangeLabel(from, to, zone)}` : q}</Title>
       <h1 className="sr-only">Explore</h1>
       <div className="flex items-start gap-2 px-4 pt-3 pb-2">
-        <QueryBar value={q} onRun={submit} readText={readText} />
+        <QueryBar value={q} range={{ from, to }} onRun={submit} readText={readText} />
         {run.state === 'running' ? (
           <Button icon="stop" className="!h-8 w-24" onClick={cancel}>
             Cancel

@@ -7,10 +7,12 @@ import { type RefObject, useEffect, useRef, useState } from 'react'
 import type { Diagnostic } from '@/api/types'
 import { visible } from '@/lib/escape'
 import { getPrefs } from '@/lib/prefs'
-import { queryLanguage, replacement } from './language'
+import { queryLanguage, type Range, replacement } from './language'
 
 interface Props {
   value: string
+  /** The time that is asked about: fields and values of its events are proposed. */
+  range: Range
   onRun: (query: string) => void
   /** Filled with a way to read what is written now, run or not. */
   readText: RefObject<() => string>
@@ -37,18 +39,25 @@ const theme = EditorView.theme({
   '.cm-lintRange-warning': { backgroundImage: 'none', textDecoration: 'underline wavy var(--medium) 1px', textUnderlineOffset: '3px' },
 })
 
-export function QueryBar({ value, onRun, readText }: Props) {
+export function QueryBar({ value, range, onRun, readText }: Props) {
   const holder = useRef<HTMLDivElement>(null)
   const view = useRef<EditorView | null>(null)
   const run = useRef(onRun)
   run.current = onRun
+  const asked = useRef(range)
+  asked.current = range
   const [problem, setProblem] = useState<Diagnostic | null>(null)
 
   useEffect(() => {
     if (!holder.current) return
     const editor = new EditorView({
       parent: holder.current,
-      state: EditorState.create({ doc: value, extensions: extensions((text) => run.current(text), (list) => setProblem(list[0] ?? null)) }),
+      state: EditorState.create({ doc: value, extensions: extensions(
+          (text) => run.current(text),
+          (list) => setProblem(list[0] ?? null),
+          () => asked.current,
+        ),
+      }),
     })
     view.current = editor
     readText.current = () => editor.state.doc.toString().trim()
@@ -96,7 +105,7 @@ export function QueryBar({ value, onRun, readText }: Props) {
   )
 }
 
-function extensions(run: (text: string) => void, onDiagnostics: (list: Diagnostic[]) => void) {
+function extensions(run: (text: string) => void, onDiagnostics: (list: Diagnostic[]) => void, range: () => Range) {
   const nonce = document.querySelector<HTMLMetaElement>('meta[property=csp-nonce]')?.nonce ?? ''
   const submit = (editor: EditorView) => {
     closeCompletion(editor)
@@ -109,7 +118,7 @@ function extensions(run: (text: string) => void, onDiagnostics: (list: Diagnosti
     EditorView.contentAttributes.of({ 'aria-label': 'Query', spellcheck: 'false' }),
     placeholder('Words, field:value, and or not, then | stats count() by field'),
     history(),
-    ...queryLanguage(onDiagnostics),
+    ...queryLanguage(onDiagnostics, range),
     Prec.highest(
       keymap.of([
         { key: 'Tab', run: (editor) => completionStatus(editor.state) === 'active' && (acceptCompletion(editor) || (moveCompletionSelection(true)(editor) && acceptCompletion(editor))) },

@@ -42,11 +42,17 @@ const highlight = HighlightStyle.define([
   { tag: tags.function(tags.variableName), color: 'var(--accent)' },
 ])
 
-export function queryLanguage(onDiagnostics: (list: Diagnostic[]) => void): Extension[] {
+/** A range of time as the page has it; empty is no bound. */
+export interface Range {
+  from: string
+  to: string
+}
+
+export function queryLanguage(onDiagnostics: (list: Diagnostic[]) => void, range: () => Range): Extension[] {
   return [
     language,
     syntaxHighlighting(highlight),
-    autocompletion({ override: [complete], selectOnOpen: false, activateOnTypingDelay: 80, icons: false, maxRenderedOptions: 40 }),
+    autocompletion({ override: [(context) => complete(context, range())], selectOnOpen: false, activateOnTypingDelay: 80, icons: false, maxRenderedOptions: 40 }),
     linter((view) => diagnose(view.state.doc.toString(), onDiagnostics), { delay: 250 }),
   ]
 }
@@ -56,12 +62,12 @@ export function replacement(diagnostic: Diagnostic): string | null {
   return /^did you mean `([^`]+)`\?$/i.exec(diagnostic.fix ?? '')?.[1] ?? null
 }
 
-async function complete(context: CompletionContext): Promise<CompletionResult | null> {
+async function complete(context: CompletionContext, { from, to }: Range): Promise<CompletionResult | null> {
   const text = context.state.doc.toString()
   const controller = new AbortController()
   context.addEventListener('abort', () => controller.abort())
   try {
-    const answer = await post<Completion>('/query/complete', { query: text, pos: bytesAt(text, context.pos) }, controller.signal)
+    const answer = await post<Completion>('/query/complete', { query: text, pos: bytesAt(text, context.pos), from: from || null, to: to || null }, controller.signal)
     return {
       from: positionAt(text, answer.from),
       to: positionAt(text, answer.to),
