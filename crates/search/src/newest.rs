@@ -320,13 +320,14 @@ impl Reading {
             let mut find = pin!(find);
             let (mut given, mut took, mut ended) = (0, Duration::ZERO, false);
             while !ended {
-                tokio::select! {
+                let end = tokio::select! {
                     biased;
-                    found = &mut find => {
-                        found?;
-                        ended = true;
-                    }
-                    () = news.notified() => {}
+                    end = &mut find => Some(end),
+                    () = news.notified() => None,
+                };
+                if let Some(end) = end {
+                    end?;
+                    ended = true;
                 }
                 let mut sure = best.lock().sure();
                 while !sure.is_empty() {

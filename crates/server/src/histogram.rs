@@ -10,9 +10,7 @@ use futures::{Stream, StreamExt};
 use pugmark_event::fields;
 use pugmark_event::time::{self, DAY, Micros, SECOND};
 use pugmark_query::pipes::Stats;
-use pugmark_query::{
-    Aggregate, Expr, FieldRef, Filter, Function, Named, Pipe, Plan, Request, Search,
-};
+use pugmark_query::{Aggregate, Expr, FieldRef, Filter, Function, Named, Pipe, Plan, Request};
 
 use crate::App;
 use crate::error::ApiError;

@@ -14,7 +14,7 @@ use pugmark_engine::Notice;
 use pugmark_event::Batch;
 use pugmark_event::json::RowWriter;
 use pugmark_query::eval::Matcher;
-use pugmark_query::{Kind, Pipe, Plan, Request, Search};
+use pugmark_query::{Kind, Pipe, Plan};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;

@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
     let found = found(&args.ask, &settings).await?;
     let rows = &args.ask.rows;
     let columns = ["name", "type", "events", "percent"].map(str::to_string);
-    let mut printer = Printer::new(rows.format, columns.to_vec());
+    let mut printer = Printer::new(rows.text_format()?, columns.to_vec());
     let shown = found.iter().filter(|field| field.events > 0).take(rows.limit);
     for Field { name, kind, events, coverage, exact } in shown.clone() {
         let percent = (coverage * 1000.0).round() / 10.0;
@@ -58,8 +58,8 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
     printer.finish()?;
     if shown.clone().any(|field| !field.exact) {
         output::remark(
-            "some numbers are estimates: a part of a file lies outside of the range, or \
-                        the file does not say",
+            "some numbers are estimates: a part of a file lies outside of the range, or the \
+             file does not say",
         );
     }
     Ok(Exit::Done)

@@ -3,5 +3,6 @@
 mod common;
 mod differential;
 mod explain;
+mod limits;
 mod promises;
 mod views;

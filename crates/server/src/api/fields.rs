@@ -7,9 +7,10 @@ use pugmark_query::{FieldPresence, FieldRef, Presence, Target};
 use serde::Deserialize;
 
 use crate::App;
-use crate::auth::Reader;
+use crate::auth::{Caller, Reader};
 use crate::error::ApiError;
 use crate::questions::Range;
+use crate::turns::Class;
 use crate::wire::{ErrorBody, Field, FieldPresent, Fields, Moment};
 
 /// Of which events.
@@ -34,6 +35,7 @@ pub(crate) struct Which {
 )]
 pub(crate) async fn fields(
     _: Reader,
+    who: Caller,
     State(app): State<App>,
     Query(which): Query<Which>,
 ) -> Result<Answer<Fields>, ApiError> {
@@ -43,7 +45,7 @@ pub(crate) async fn fields(
     }
     let [from, to] = [which.from, which.to].map(|bound| bound.map(Moment::Text));
     let range = Range::read(from.as_ref(), to.as_ref(), app.engine.now())?;
-    let _turn = app.turn().await?;
+    let _turn = app.turn(&who, Class::Small).await?;
     Ok(Answer(Fields::of(&app.engine.search().fields(range.from, range.to).await?)))
 }
 
