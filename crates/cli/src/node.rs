@@ -270,9 +270,9 @@ fn search_options(settings: &Settings) -> pugmark_search::Options {
         limits: Limits {
             time_max: Duration::from_secs(search.time_seconds_max.clamp(1, QUESTION_SECONDS_MAX)),
             read_bytes_max: (search.read_bytes_max > 0).then_some(search.read_bytes_max),
+            rows_read_max: (search.rows_read_max > 0).then_some(search.rows_read_max),
             memory_bytes_max: (search.query_memory_bytes_max > 0)
                 .then_some(search.query_memory_bytes_max),
-            ..Limits::default()
         },
         ..pugmark_search::Options::default()
     }

@@ -165,6 +165,7 @@ pub(crate) struct Search {
     pub(crate) query_memory_bytes_max: usize,
     pub(crate) time_seconds_max: u64,
     pub(crate) read_bytes_max: u64,
+    pub(crate) rows_read_max: u64,
     pub(crate) queries_max: usize,
     pub(crate) queries_per_user_max: usize,
     pub(crate) waiting_max: usize,

@@ -307,7 +307,8 @@ impl Live {
             None => match app.engine.search().arrived(&self.plan, &new, app.engine.now()) {
                 Ok(Some(rows)) => {
                     let writer = writer(&rows, self.plan.kind());
-                    for row in 0..rows.num_rows() {
+                    // They come the newest first, and a tail has the newest last.
+                    for row in (0..rows.num_rows()).rev() {
                         self.sample.push(|out| writer.write(row, out));
                     }
                 }
