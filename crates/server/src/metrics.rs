@@ -112,7 +112,8 @@ fn question_metrics(page: &mut Page, turns: &Turns) {
 
 /// How the schedules of saved searches do; those that have not run yet are left out.
 fn search_metrics(page: &mut Page, searches: &[KeptSearch]) {
-    let columns: [(&str, &str, fn(&SearchRun) -> f64); 3] = [
+    type Value = fn(&SearchRun) -> f64;
+    let columns: [(&str, &str, Value); 3] = [
         ("failed", "1 when the last run of a scheduled search failed, else 0.", |run| {
             u8::from(run.error.is_some()).into()
         }),

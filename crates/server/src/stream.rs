@@ -45,7 +45,7 @@ impl Sample {
     pub(crate) fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let number = self.seen;
         self.seen += 1;
-        if number % (1 << self.shift) != 0 {
+        if !number.is_multiple_of(1 << self.shift) {
             return;
         }
         let mut row = Vec::new();
