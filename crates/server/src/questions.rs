@@ -249,12 +249,17 @@ fn error_line(error: &ApiError) -> Bytes {
     Bytes::from(format!("{}\n", error.json(None)))
 }
 
-/// Rows from `row` on, up to the size of a chunk.
-fn chunk(batch: &RecordBatch, kind: Kind, row: &mut usize) -> Bytes {
-    let writer = match kind {
+/// Writes rows as JSON; a table has a value in each column.
+pub(crate) fn writer(batch: &RecordBatch, kind: Kind) -> RowWriter<'_> {
+    match kind {
         Kind::Events => RowWriter::new(batch),
         Kind::Table => RowWriter::new(batch).with_nulls(),
-    };
+    }
+}
+
+/// Rows from `row` on, up to the size of a chunk.
+fn chunk(batch: &RecordBatch, kind: Kind, row: &mut usize) -> Bytes {
+    let writer = writer(batch, kind);
     let mut out = Vec::with_capacity(CHUNK_BYTES + 4096);
     while *row < batch.num_rows() && out.len() < CHUNK_BYTES {
         writer.write(*row, &mut out);

@@ -26,7 +26,7 @@ use crate::auth::Caller;
 use crate::cursor::{self, Cursor};
 use crate::error::ApiError;
 use crate::histogram::Drawing;
-use crate::questions::{Asked, Range, events_of};
+use crate::questions::{Asked, Range, events_of, writer};
 use crate::stream::Sample;
 use crate::wire::SearchRequest;
 
@@ -197,13 +197,6 @@ impl Page {
             "cursor": cursor,
             "progress": progress,
         })
-    }
-}
-
-fn writer(batch: &RecordBatch, kind: Kind) -> RowWriter<'_> {
-    match kind {
-        Kind::Events => RowWriter::new(batch),
-        Kind::Table => RowWriter::new(batch).with_nulls(),
     }
 }
 
