@@ -8,5 +8,5 @@ libfuzzer_sys::fuzz_target!(|text: &str| {
         let again = pugmark_query::parse(&printed).expect("a printed plan parses");
         assert_eq!(again.to_string(), printed);
     }
-    let _ = pugmark_query::complete::complete(text, text.len() / 2);
+    let _ = pugmark_query::complete::complete(text, text.len() / 2, None);
 });
