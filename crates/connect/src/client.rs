@@ -124,16 +124,18 @@ impl Client {
         Ok((self.bytes(response), cap))
     }
 
-    /// Reads what a resource sends for as long as it does, such as `/api/v1/stream`.
+    /// Asks a resource for server-sent events and reads them for as long as they come.
     ///
     /// # Errors
     /// See [`ClientError`].
     pub async fn listen(
         &self,
         path: &str,
+        body: &Value,
     ) -> Result<BoxStream<'static, Result<Vec<u8>, ClientError>>, ClientError> {
-        let response = self.send(self.http.get(format!("{}{path}", self.server))).await?;
-        Ok(self.bytes(response))
+        let request = self.http.post(format!("{}{path}", self.server)).json(body);
+        let events = request.header(reqwest::header::ACCEPT, "text/event-stream");
+        Ok(self.bytes(self.send(events).await?))
     }
 
     /// Sends JSON to a resource whose answer streams as NDJSON bytes.

@@ -40,10 +40,14 @@ pub fn cell(value: Option<&Value>) -> Cow<'_, str> {
     }
 }
 
+/// What spreadsheets take for the start of a formula, also in full width (OWASP, CSV injection).
+const FORMULA_STARTS: [char; 11] =
+    ['=', '+', '-', '@', '\t', '\r', '\n', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
 /// Text in a cell; what a spreadsheet would run as a formula gets a quote in front. A number is
 /// none, also a negative one.
 fn text_cell(text: &str) -> Cow<'_, str> {
-    match text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+    match text.starts_with(FORMULA_STARTS) {
         true => Cow::Owned(format!("'{}", printable(text))),
         false => printable(text),
     }
@@ -56,7 +60,8 @@ fn write_record<'a>(cells: impl Iterator<Item = Cow<'a, str>>, out: &mut Vec<u8>
             out.push(b',');
         }
         count += 1;
-        match cell.contains([',', '"', '\n', '\r']) {
+        // Some spreadsheets split at semicolons and tabs too.
+        match cell.contains([',', ';', '\t', '"', '\n', '\r']) {
             true => {
                 out.push(b'"');
                 out.extend_from_slice(cell.replace('"', "\"\"").as_bytes());
@@ -83,6 +88,7 @@ mod tests {
         for (value, expected) in [
             (json!("=cmd|x"), "'=cmd|x"),
             (json!("@SUM"), "'@SUM"),
+            (json!("\u{ff1d}1"), "'\u{ff1d}1"),
             (json!("\t=1"), "'\t=1"),
             (json!(-5), "-5"),
             (json!(null), ""),

@@ -34,7 +34,10 @@ mod workers;
 use std::future::Future;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::datatypes::{Int64Type, Schema};
+use arrow::error::ArrowError;
 use async_trait::async_trait;
 use datafusion::catalog::MemoryCatalogProviderList;
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
@@ -317,7 +320,12 @@ impl Search for StoreSearch {
         if table.rows.is_empty() {
             return Ok(None);
         }
-        cells::batch(&table).map(Some).map_err(|e| SearchError::Failed(e.to_string()))
+        let rows = cells::batch(&table);
+        let rows = match plan.kind() {
+            Kind::Table => rows,
+            Kind::Events => rows.and_then(|rows| beside(events, &plan.scope(), &rows)),
+        };
+        rows.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {
@@ -357,6 +365,25 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SearchError> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|e| SearchError::Failed(e.to_string()))?.map_err(|e| failed(&e))
+}
+
+/// The stored columns of events beside what was computed of them; `rows` has their ids first.
+fn beside(events: &Batch, scope: &Scope, rows: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let ids = rows.column(0).as_primitive::<Int64Type>().values();
+    let place = |id: &i64| events.ids().partition_point(|known| known < id) as u32;
+    let places = UInt32Array::from_iter_values(ids.iter().map(place));
+    let all = take_record_batch(events.columns(), &places)?;
+    let (mut fields, mut columns) = (Vec::new(), Vec::new());
+    for name in plan::stored(scope) {
+        let at = all.schema_ref().index_of(&name)?;
+        fields.push(all.schema_ref().field(at).clone());
+        columns.push(all.column(at).clone());
+    }
+    for at in 1..rows.num_columns() {
+        fields.push(rows.schema_ref().field(at).clone());
+        columns.push(rows.column(at).clone());
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
 /// The names of the columns as they are shown.

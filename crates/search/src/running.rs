@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use pugmark_query::{Limits, SearchError};
 use thread_priority::{ThreadPriority, set_current_thread_priority};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
-use tokio::time::{Interval, MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::Found;
@@ -69,7 +69,9 @@ impl Threads {
         trace: Arc<Trace>,
     ) -> Found {
         let (out, rows) = mpsc::channel(BATCHES_WAITING);
-        let task = AbortOnDropHandle::new(self.runtime().spawn(pump(asked, out)));
+        // Also when nobody takes the rows, so that nobody could look at the time.
+        let pump = timeout(limits.time_max.saturating_add(LOOK_TIME), pump(asked, out));
+        let task = AbortOnDropHandle::new(self.runtime().spawn(pump.map(drop)));
         let mut look = interval(LOOK_TIME);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let running = Running { rows, task: Some(task), look, limits, trace };

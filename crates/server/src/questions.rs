@@ -18,6 +18,7 @@ use pugmark_event::time::{self, Micros};
 use pugmark_query::explain::Explanation;
 use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request, SearchError};
 use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
 use crate::App;
 use crate::auth::Caller;
@@ -102,10 +103,11 @@ impl App {
     pub(crate) async fn ask_sql(
         &self,
         who: &Caller,
+        class: Class,
         sql: &str,
         limit: Option<usize>,
     ) -> Result<Asked, ApiError> {
-        let turn = self.turn(who, Class::Question).await?;
+        let turn = self.turn(who, class).await?;
         Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
     }
 
@@ -163,8 +165,8 @@ impl App {
 
 impl Asked {
     /// The answer, and the place that is given up with it.
-    pub(crate) fn parts(self) -> (Answer, Turn) {
-        (self.answer, self.turn)
+    pub(crate) fn parts(self) -> (Answer, DropGuard) {
+        (self.answer, self.turn.at_most(ROWS_TIME))
     }
 
     /// All rows at once; only for answers that are small by their plan.
@@ -182,7 +184,7 @@ impl Asked {
     /// questions is kept for as long as they are. An early error comes at once.
     pub(crate) async fn rows(self) -> Result<Rows, ApiError> {
         let Answer { kind, columns, mut rows, .. } = self.answer;
-        let turn = self.turn;
+        let turn = self.turn.at_most(ROWS_TIME);
         let first = match tokio::time::timeout(FIRST_ROW_TIME, rows.next()).await {
             Ok(Some(Err(error))) => return Err(error.into()),
             Ok(Some(Ok(batch))) => Some(Some(Ok(batch))),

@@ -2,6 +2,7 @@
 //! then, if that is asked for, what arrives.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use pugmark_engine::Notice;
 use pugmark_event::Batch;
 use pugmark_event::json::RowWriter;
 use pugmark_query::eval::Matcher;
-use pugmark_query::{Kind, Pipe, Plan};
+use pugmark_query::{Kind, Pipe, Plan, Request};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
@@ -26,14 +27,14 @@ use crate::auth::Caller;
 use crate::cursor::{self, Cursor};
 use crate::error::ApiError;
 use crate::histogram::Drawing;
-use crate::questions::{Asked, Range, events_of, writer};
+use crate::questions::{self, Asked, events_of, writer};
 use crate::stream::Sample;
 use crate::wire::SearchRequest;
 
 /// Rows of an answer when nothing is said.
 const ROWS: usize = 1000;
-/// Rows in one event of the stream.
-const ROWS_AT_ONCE: usize = 500;
+/// Rows in one event of the stream. Each is written when the one before was taken.
+const ROWS_AT_ONCE: usize = 100;
 /// Time between two words on how far the answer is.
 const PROGRESS_TIME: Duration = Duration::from_millis(100);
 /// Time between two frames of what arrives.
@@ -87,20 +88,24 @@ impl Streamed {
         caller: Caller,
         body: SearchRequest,
     ) -> Result<Self, ApiError> {
-        let range = Range::read(body.from.as_ref(), body.to.as_ref(), app.engine.now())?;
+        let range = questions::Range::read(body.from.as_ref(), body.to.as_ref(), app.engine.now())?;
         let (wish, is_live) = (body.histogram.clone(), body.live);
+        if is_live && (body.cursor.is_some() || range.to.is_some()) {
+            let message = "what arrives has neither a `cursor` nor an end in `to`";
+            return Err(ApiError::bad_request(message).hint("leave them away, or `live`"));
+        }
+        let filter = events_of(pugmark_query::parse(&body.query)?);
         let mut request = body.read(app.engine.now())?;
-        let plan = request.plan.clone();
         // What arrives while the question is asked is not missed: it is listened to before.
         let who = caller.clone();
-        let live = is_live.then(|| Live::new(&app, who, plan.clone())).transpose()?;
+        let live = is_live.then(|| Live::new(&app, who, &request)).transpose()?;
         let rows_max = request.limit.unwrap_or(ROWS);
         // One more shows whether there is more.
         request.limit = Some(rows_max.saturating_add(1));
         let page = Page::new(rows_max, cursor::is_paged(&request));
         let asked = app.ask(&caller, request).await?;
         let drawing = match wish {
-            Some(wish) => Some(Drawing::new(&app, events_of(plan), range, wish).await?),
+            Some(wish) => Some(Drawing::new(&app, filter, range, wish).await?),
             None => None,
         };
         Ok(Self { app, asked, page, drawing, live })
@@ -120,13 +125,15 @@ impl Streamed {
             let columns = &answer.columns;
             yield Ok(event("kind", &json!({"kind": kind.name(), "columns": columns})));
             let mut tick = every(PROGRESS_TIME);
-            let (mut finding, mut drawing) = (true, true);
+            // Who wants none of the rows that are there does not wait for them.
+            let (mut finding, mut drawing) = (!page.has_more, true);
             while finding || drawing {
                 tokio::select! {
                     () = app.stopping.cancelled() => return,
                     next = rows.next(), if finding => match next {
                         Some(Ok(batch)) => {
-                            for data in page.take(&batch, kind) {
+                            for part in page.take(&batch) {
+                                let data = array(&batch, kind, part);
                                 yield Ok(Event::default().event("rows").data(data));
                             }
                             finding = !page.has_more;
@@ -156,6 +163,9 @@ impl Streamed {
                 for event in events {
                     yield Ok(event);
                 }
+                if live.has_failed {
+                    return;
+                }
             }
         }
     }
@@ -173,11 +183,11 @@ struct Page {
 
 impl Page {
     fn new(rows_max: usize, is_paged: bool) -> Self {
-        Self { rows_max, is_paged, rows: 0, has_more: false, last: None }
+        Self { rows_max, is_paged, rows: 0, has_more: rows_max == 0, last: None }
     }
 
-    /// The rows that fit, as JSON arrays.
-    fn take(&mut self, batch: &RecordBatch, kind: Kind) -> Vec<String> {
+    /// The rows that fit, in parts.
+    fn take(&mut self, batch: &RecordBatch) -> Vec<Range<usize>> {
         let count = batch.num_rows().min(self.rows_max - self.rows);
         self.has_more = count < batch.num_rows();
         self.rows += count;
@@ -185,7 +195,7 @@ impl Page {
             self.last = Batch::new(batch.clone()).ok().map(|batch| Cursor::after(&batch, last));
         }
         let starts = (0..count).step_by(ROWS_AT_ONCE);
-        starts.map(|from| array(batch, kind, from..(from + ROWS_AT_ONCE).min(count))).collect()
+        starts.map(|from| from..(from + ROWS_AT_ONCE).min(count)).collect()
     }
 
     /// What is said at the end.
@@ -200,7 +210,7 @@ impl Page {
     }
 }
 
-fn array(batch: &RecordBatch, kind: Kind, rows: std::ops::Range<usize>) -> String {
+fn array(batch: &RecordBatch, kind: Kind, rows: Range<usize>) -> String {
     let writer = writer(batch, kind);
     let mut out = vec![b'['];
     for row in rows {
@@ -226,13 +236,18 @@ struct Live {
     /// Events that nobody held against the question, since the listener was too slow.
     missed: u64,
     has_missed: bool,
+    /// It ended with an error, which was said.
+    has_failed: bool,
     frame: Interval,
     ping: Interval,
     _place: OwnedSemaphorePermit,
 }
 
 impl Live {
-    fn new(app: &App, caller: Caller, plan: Plan) -> Result<Self, ApiError> {
+    fn new(app: &App, caller: Caller, request: &Request) -> Result<Self, ApiError> {
+        // What `now()` is stays what it was when the question was asked.
+        let range = (request.from.unwrap_or(request.now), request.now);
+        let plan = request.plan.bound(request.now, range);
         if let Some(pipe) = plan.pipes.iter().find(|pipe| !pipe.is_by_row()) {
             let message = format!("`{pipe}` needs all rows, and what arrives has no end");
             return Err(ApiError::bad_request(message).hint("leave it away, or ask without `live`"));
@@ -250,6 +265,7 @@ impl Live {
             sample: Sample::default(),
             missed: 0,
             has_missed: false,
+            has_failed: false,
             frame: every(FRAME_TIME),
             ping: every(PING_TIME),
             _place: place,
@@ -306,7 +322,10 @@ impl Live {
                     }
                 }
                 Ok(None) => {}
-                Err(error) => return vec![failed(&error.into())],
+                Err(error) => {
+                    self.has_failed = true;
+                    return vec![failed(&error.into())];
+                }
             },
         }
         Vec::new()

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::error::ApiError;
 
@@ -85,6 +86,20 @@ pub struct Turn {
     turns: Turns,
     user: Arc<str>,
     class: Class,
+}
+
+impl Turn {
+    /// The place is given up with the guard, or after this time: whoever should take the rows of
+    /// an answer may never do it.
+    pub(crate) fn at_most(self, time: Duration) -> DropGuard {
+        let ended = CancellationToken::new();
+        let guard = ended.clone().drop_guard();
+        tokio::spawn(async move {
+            let _ = tokio::time::timeout(time, ended.cancelled()).await;
+            drop(self);
+        });
+        guard
+    }
 }
 
 impl Drop for Turn {

@@ -69,6 +69,9 @@ impl Snapshot {
     }
 }
 
+/// Different columns that are named, of all files together.
+const NAMES_MAX: usize = 10_000;
+
 impl PresentColumns {
     fn none() -> Self {
         let events = Present { events: 0, exact: true };
@@ -86,9 +89,12 @@ impl PresentColumns {
     }
 
     fn add(&mut self, column: &str, more: Present) {
+        let is_full = self.columns.len() >= NAMES_MAX;
         match self.columns.get_mut(column) {
             _ if more.events == 0 => {}
             Some(present) => present.add(more),
+            // A hostile source could name a new attribute in every record.
+            None if is_full => self.cut = true,
             None => drop(self.columns.insert(column.to_string(), more)),
         }
     }

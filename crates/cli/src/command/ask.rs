@@ -158,7 +158,12 @@ impl Rows {
         Ok(Exit::Done)
     }
 
-    fn printer(&self, format: Format, columns: Vec<String>) -> Result<Printer, CliError> {
+    /// What prints rows with these columns, to where they are wanted.
+    pub(crate) fn printer(
+        &self,
+        format: Format,
+        columns: Vec<String>,
+    ) -> Result<Printer, CliError> {
         Ok(match self.file()? {
             Some(file) => Printer::to(Box::new(file), format, columns),
             None => Printer::new(format, columns),

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::ask::{Ask, search_error};
 use super::{bound, encoded};
 use crate::error::{CliError, Exit};
-use crate::output::{self, Printer};
+use crate::output;
 use crate::settings::Settings;
 
 /// List the fields that events have, and how many have each
@@ -46,7 +46,7 @@ pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError
     let found = found(&args.ask, &settings).await?;
     let rows = &args.ask.rows;
     let columns = ["name", "type", "events", "percent"].map(str::to_string);
-    let mut printer = Printer::new(rows.text_format()?, columns.to_vec());
+    let mut printer = rows.printer(rows.text_format()?, columns.to_vec())?;
     let shown = found.iter().filter(|field| field.events > 0).take(rows.limit);
     for Field { name, kind, events, coverage, exact } in shown.clone() {
         let percent = (coverage * 1000.0).round() / 10.0;

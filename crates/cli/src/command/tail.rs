@@ -1,11 +1,11 @@
 //! `pugmark tail`: events as they arrive.
 
 use futures::StreamExt;
-use pugmark_query::Pipe;
-use serde_json::Value;
+use pugmark_query::Kind;
+use serde_json::{Value, json};
 
+use super::Where;
 use super::ask::{Lines, query_error};
-use super::{Where, encoded};
 use crate::error::{CliError, Exit};
 use crate::output::{self, Format, Printer};
 use crate::settings::Settings;
@@ -14,11 +14,13 @@ use crate::settings::Settings;
 ///
 /// Examples:
 ///   pugmark tail 'event.outcome:failure' --server http://127.0.0.1:7700 --token-file token
+///   pugmark tail 'sshd failed | fields source.ip, user.name' --server URL --token-file token
 ///   pugmark tail --count 10 --format json
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Which events: a filter, and `where` if need be
+    /// Which events: a filter, and commands that take each row by itself, such as `where`, `eval`
+    /// and `fields`
     #[arg(default_value = "*")]
     query: String,
     #[command(flatten)]
@@ -33,18 +35,23 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, _: Settings) -> Result<Exit, CliError> {
     let plan = pugmark_query::parse(&args.query).map_err(|d| query_error(&args.query, &d))?;
-    if plan.pipes.iter().any(|pipe| !matches!(pipe, Pipe::Where(_))) {
-        return Err(CliError::usage("events that arrive pass a filter and `where`, nothing else")
-            .hint("leave the other commands away, or ask with `pugmark search`"));
+    if let Some(pipe) = plan.pipes.iter().find(|pipe| !pipe.is_by_row()) {
+        let message = format!("`{pipe}` needs all rows, and what arrives has no end");
+        return Err(CliError::usage(message).hint("leave it away, or ask with `pugmark search`"));
     }
     let Some(client) = args.place.client()? else {
         return Err(CliError::usage("only a running server knows what arrives")
             .hint("name it with --server URL --token-file FILE"));
     };
-    let path = format!("/api/v1/stream?tail={}", encoded(&format!("tail:{}", args.query)));
-    let mut pieces = client.listen(&path).await?;
+    // No row of those that are there already.
+    let body = json!({"query": args.query, "limit": 0, "live": true});
+    let mut pieces = client.listen("/api/v1/search", &body).await?;
+    let columns = match plan.kind() {
+        Kind::Events => Vec::new(),
+        Kind::Table => plan.scope().names(),
+    };
     let mut tail = Tail {
-        printer: Printer::new(args.format, Vec::new()),
+        printer: Printer::new(args.format, columns),
         left: args.count.unwrap_or(usize::MAX),
         event: String::new(),
     };
@@ -82,14 +89,19 @@ impl Tail {
 
     fn data(&mut self, data: &Value) -> Result<(), CliError> {
         match self.event.as_str() {
-            "events" => {
-                let events = data["events"].as_array().map(Vec::as_slice).unwrap_or_default();
-                for event in events.iter().filter_map(Value::as_object).take(self.left) {
-                    self.printer.row(event)?;
+            "rows" => {
+                let rows = data.as_array().map(Vec::as_slice).unwrap_or_default();
+                for row in rows.iter().filter_map(Value::as_object).take(self.left) {
+                    self.printer.row(row)?;
                 }
-                self.left = self.left.saturating_sub(events.len());
+                self.left = self.left.saturating_sub(rows.len());
             }
-            "dropped" => output::remark(&format!("{} events are not shown", data["count"])),
+            "sampled" => output::remark(&format!("{} more are not shown", data["hidden"])),
+            "dropped" => output::remark(&format!("{} events were missed", data["count"])),
+            "error" => {
+                let message = data["error"]["message"].as_str().unwrap_or("the server failed");
+                return Err(anyhow::anyhow!("{message}").into());
+            }
             _ => {}
         }
         Ok(())

@@ -108,12 +108,16 @@ async fn events_that_arrive_pass_a_question_by_row() {
     for (query, expected) in [
         ("event | where user.name = \"user1\" | fields user.name, message", Some(15)),
         ("user.name:user2 | eval twice = user.name + user.name", Some(14)),
+        ("user.name:user2 | sample 100%", Some(14)),
         ("nothing", None),
     ] {
         let plan = pugmark_query::parse(query).unwrap();
         assert!(plan.pipes.iter().all(pugmark_query::Pipe::is_by_row), "{query}");
         let found = world.search.arrived(&plan, &world.batches[0], NOW).unwrap();
-        assert_eq!(found.map(|batch| batch.num_rows()), expected, "{query}");
+        assert_eq!(found.as_ref().map(|batch| batch.num_rows()), expected, "{query}");
+        if let Some(found) = found {
+            assert!(found.column_by_name("message").is_some(), "{query}: {:?}", found.schema());
+        }
     }
     let counted = pugmark_query::parse("* | stats count()").unwrap();
     assert!(!counted.pipes.iter().all(pugmark_query::Pipe::is_by_row));

@@ -142,7 +142,10 @@ impl ExportRequest {
         let limit = (cap < SORTED_ROWS_MAX).then(|| cap + 1);
         let query = match (self.query, self.sql) {
             (Some(query), None) => query,
-            (None, Some(sql)) => return app.ask_sql(who, &sql, Some(cap.saturating_add(1))).await,
+            (None, Some(sql)) => {
+                let limit = Some(cap.saturating_add(1));
+                return app.ask_sql(who, Class::Background, &sql, limit).await;
+            }
             _ => return Err(ApiError::bad_request("give either a query or a statement in SQL")),
         };
         let Range { from, to } = Range::read(self.from.as_ref(), self.to.as_ref(), now)?;

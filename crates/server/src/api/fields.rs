@@ -45,8 +45,13 @@ pub(crate) async fn fields(
     }
     let [from, to] = [which.from, which.to].map(|bound| bound.map(Moment::Text));
     let range = Range::read(from.as_ref(), to.as_ref(), app.engine.now())?;
-    let _turn = app.turn(&who, Class::Small).await?;
-    Ok(Answer(Fields::of(&app.engine.search().fields(range.from, range.to).await?)))
+    let (turn, search) = (app.turn(&who, Class::Small).await?, app.engine.search());
+    // A caller that goes away gives up its turn no sooner than the work ends.
+    let asked = tokio::spawn(async move {
+        let _turn = turn;
+        search.fields(range.from, range.to).await
+    });
+    Ok(Answer(Fields::of(&asked.await.map_err(ApiError::internal)??)))
 }
 
 impl Fields {

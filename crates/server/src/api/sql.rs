@@ -7,6 +7,7 @@ use crate::App;
 use crate::auth::{Caller, Reader};
 use crate::body::Json;
 use crate::error::ApiError;
+use crate::turns::Class;
 use crate::wire::{ErrorBody, Row, SqlRequest};
 
 /// Ask in SQL, of `events`, `alerts` and other views. Dots in names are underscores (`source_ip`).
@@ -26,5 +27,5 @@ pub(crate) async fn sql(
     State(app): State<App>,
     Json(request): Json<SqlRequest>,
 ) -> Result<Response, ApiError> {
-    app.ask_sql(&who, &request.sql, request.limit).await?.ndjson().await
+    app.ask_sql(&who, Class::Question, &request.sql, request.limit).await?.ndjson().await
 }
