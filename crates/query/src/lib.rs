@@ -21,6 +21,7 @@ mod parse;
 pub mod pipes;
 pub mod plan;
 pub mod reference;
+mod required;
 pub mod sample;
 pub mod scope;
 pub mod search;
