@@ -45,7 +45,7 @@ pub use compact::Compacted;
 pub use derived::ROW;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
-pub use keep::{Keep, RecordTest};
+pub use keep::{Keep, Phrase, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{
     AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,

@@ -22,7 +22,10 @@ use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
 use crate::codec::template::{Form, Piece, Template};
-use crate::codec::words::{WordFinder, has_part, has_word, hash_word, is_common, is_word, words};
+use crate::codec::words::{
+    WordFinder, has_part, has_phrase, has_word, hash_word, is_common, is_word, words,
+};
+use crate::keep::Phrase;
 
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
@@ -424,7 +427,8 @@ pub(super) struct Sifted {
 }
 
 impl Sifted {
-    fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
+    /// By what is known of each of so many rows.
+    pub(super) fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
         let mut perhaps = BooleanBufferBuilder::new(rows);
         perhaps.append_n(rows, false);
         let yes = BooleanBuffer::collect_bool(rows, |row| {
@@ -751,6 +755,27 @@ impl Sieve<'_> {
             false => words.all(|word| self.is_in(record, word)),
         })
     }
+}
+
+/// What a template says of a phrase in its records: that all have it, that none has, or nothing.
+pub(super) fn phrase_in(template: &Template, phrase: Phrase<'_>) -> Option<bool> {
+    let part = phrase.text.as_bytes();
+    let in_text = |run: &Run<'_>| matches!(run, Run::Text(t) if has_phrase(t, part, phrase.closed));
+    match runs(&template.pieces).iter().any(in_text) {
+        true => Some(true),
+        false => (!may_have(&template.pieces, part)).then_some(false),
+    }
+}
+
+/// False when what these pieces make up cannot have a part, whose ASCII letters are in lower case.
+pub(super) fn may_have(pieces: &[Piece], part: &[u8]) -> bool {
+    let runs = runs(pieces);
+    let within = |run: &Run<'_>| match run {
+        Run::Text(text) => has_part(text, part),
+        Run::Value(piece) => words(part).all(|word| Letters::of(piece).may_make(word)),
+    };
+    runs.iter().any(within)
+        || runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part))
 }
 
 /// Words of a part that are whole words wherever it stands.
