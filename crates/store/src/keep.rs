@@ -19,8 +19,8 @@ pub trait Keep: Debug + Send + Sync {
     fn columns(&self) -> Vec<String>;
 
     /// Which rows of a batch with these columns are wanted; never null. Text may come as plain
-    /// text or as a dictionary of it, and that of an attribute as integers. A row is wanted or not by its values alone: rows with the
-    /// same values may be asked about once.
+    /// text or as a dictionary of it, and that of an attribute as integers. A row is wanted or not
+    /// by its values alone: rows with the same values may be asked about once.
     fn keep(&self, batch: &RecordBatch) -> BooleanArray;
 
     /// Columns and a text that each of them has in every wanted row, unless the row has a value

@@ -296,7 +296,8 @@ impl ScanPart {
         let Origin::Segment(segment, group, of) = &self.origin else { return Ok(None) };
         let scan = &self.scan;
         let Some(id) = fields::by_name(column) else { return Ok(None) };
-        let of_conflicts = |name: &str| name.strip_prefix(CONFLICTS_PREFIX).and_then(fields::by_name);
+        let of_conflicts =
+            |name: &str| name.strip_prefix(CONFLICTS_PREFIX).and_then(fields::by_name);
         let is_its = |name: &String| *name == column || of_conflicts(name) == Some(id);
         let plain = scan.words.is_empty()
             && scan.parts.is_empty()

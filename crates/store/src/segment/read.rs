@@ -16,20 +16,18 @@ use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::Encoding;
 use pugmark_event::fields::{
-    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, FieldId, ISSUES, ORIGINAL,
-    ORIGINAL_BYTES,
+    self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL, ORIGINAL_BYTES,
 };
 
 use super::assemble::{COMPOSITES, attribute_columns};
 use super::events::{composite, conflicts_of, events, wide};
 use super::file::SegmentFile;
-use super::find::{Finder, Sieve, Sifted, may_have, phrase_in};
+use super::find::{Finder, Sieve, Sifted, fields_with_part, phrase_in};
 use super::index::{BLOCK_ROWS, Blocks, GroupIndex, Index, Where, has_block};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::pages::GroupPages;
 use super::{Segment, Tail};
 use crate::codec::decode::{Decoder, Templates};
-use crate::codec::template::Template;
 use crate::codec::words::{has_part, has_words, hash_value};
 use crate::derived::ROW;
 use crate::disk::DiskRead;
@@ -157,7 +155,7 @@ impl SegmentScan {
             left = Left::of(self.with_parts(group, left.rows, known)?);
         }
         if let Some(keep) = self.scan.keep.as_ref().filter(|_| !left.is_empty()) {
-            left = self.with_parts_of_columns(group, left, wanted, &keep.parts(), known)?;
+            left = self.with_parts_of_columns(group, left, wanted, &keep.parts())?;
         }
         if let (Some(keep), Some(schema)) = (&self.scan.keep, self.scan.keep_schema()?)
             && !left.is_empty()
@@ -183,24 +181,25 @@ impl SegmentScan {
         left: Left,
         wanted: &BTreeSet<String>,
         parts: &[(String, String)],
-        known: &mut Templates,
     ) -> Result<Left, StoreError> {
-        let fits = |id: FieldId| self.tail.index.as_ref().is_some_and(|i| !i.conflicts(id));
-        let parts = parts.iter().filter_map(|(column, part)| {
-            composite(column).filter(|id| fits(*id)).map(|id| (id, part.as_bytes()))
+        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
+            return Ok(left);
+        };
+        let facts = (index, self.facts(index, group)?);
+        let may = parts.iter().filter_map(|(column, part)| {
+            let id = composite(column).filter(|id| !index.conflicts(*id))?;
+            Some(fields_with_part(part, id, facts, lookup, &self.tail.layout))
         });
-        let parts: Vec<(FieldId, &[u8])> = parts.collect();
-        if parts.is_empty() {
+        let may: Vec<Vec<bool>> = may.collect();
+        if !may.iter().flatten().any(|may| !may) {
             return Ok(left);
         }
-        let mut verdict = |template: &Template| {
-            let may = parts.iter().all(|(id, part)| {
-                template.derived(*id).is_none_or(|range| may_have(&template.pieces[range], part))
-            });
-            (!may).then_some(false)
+        let mut verdict = |text: &str| {
+            let place = lookup.place(text)?;
+            may.iter().any(|may| !may[place]).then_some(false)
         };
         let mut test = |batch: &RecordBatch| {
-            let sifted = self.by_templates(batch, known, &mut verdict);
+            let sifted = self.by_templates(batch, &mut verdict);
             Ok(&sifted.yes | &sifted.perhaps)
         };
         self.narrow(group, left, Step::new([TEMPLATE.to_string()].into(), wanted, &mut test))
@@ -217,15 +216,16 @@ impl SegmentScan {
         let phrases: Option<Vec<Phrase<'_>>> = tests.map(|test| test.phrase()).collect();
         let (mut sure, mut left) = (BooleanBuffer::new_unset(left.rows.len()), left);
         if let Some(phrases) = phrases {
-            let mut verdict = |template: &Template| {
-                let each = phrases.iter().map(|phrase| phrase_in(template, *phrase));
+            let mut verdict = |text: &str| {
+                let template = known.get(text)?;
+                let each = phrases.iter().map(|phrase| phrase_in(&template, *phrase));
                 each.reduce(|all, next| match (all, next) {
                     (Some(false), _) | (_, Some(false)) => Some(false),
                     (Some(true), Some(true)) => Some(true),
                     _ => None,
                 })?
             };
-            let mut sift = |batch: &RecordBatch| self.by_templates(batch, known, &mut verdict);
+            let mut sift = |batch: &RecordBatch| self.by_templates(batch, &mut verdict);
             let columns = [TEMPLATE.to_string()].into();
             let (yes, perhaps) = self.sifted(group, &left.rows, &columns, &mut sift)?;
             if perhaps != left.rows {
@@ -244,19 +244,19 @@ impl SegmentScan {
         }
     }
 
-    /// Tells rows apart by what is known of their template; of those without one nothing is.
+    /// Tells rows apart by what the text of their template tells; of those without one nothing is
+    /// known.
     fn by_templates(
         &self,
         batch: &RecordBatch,
-        known: &mut Templates,
-        verdict: &mut dyn FnMut(&Template) -> Option<bool>,
+        verdict: &mut dyn FnMut(&str) -> Option<bool>,
     ) -> Sifted {
         let decoder = Decoder::new(batch, &self.tail.layout);
         let texts = decoder.template_texts();
         let mut verdicts = vec![None; texts.map_or(0, Array::len)];
         Sifted::of(batch.num_rows(), &mut |row| {
             let key = decoder.key(row)?;
-            *verdicts[key].get_or_insert_with(|| verdict(&*known.get(texts?.value(key))?))
+            *verdicts[key].get_or_insert_with(|| verdict(texts?.value(key)))
         })
     }
 
