@@ -196,9 +196,7 @@ impl Figure {
                 Figure::Value { of: of?, column: column(steps)?, greatest }
             }
             Function::Distinct => Figure::Distinct { of: of?, column: column(steps)? },
-            Function::Percentile(percent) => {
-                Figure::Percentile { column: column(steps)?, percent }
-            }
+            Function::Percentile(percent) => Figure::Percentile { column: column(steps)?, percent },
             // Lists hold all values; the general path may use temporary files. Order by time is
             // kept there too.
             Function::First
@@ -503,9 +501,7 @@ fn numbers(column: &ArrayRef) -> Vec<Option<f64>> {
         Values::Long(values) => {
             rows.map(|r| Some(r).filter(valid).map(|r| values[r] as f64)).collect()
         }
-        Values::Float(values) => {
-            rows.map(|r| Some(r).filter(valid).map(|r| values[r])).collect()
-        }
+        Values::Float(values) => rows.map(|r| Some(r).filter(valid).map(|r| values[r])).collect(),
         Values::Time(_) | Values::Other => vec![None; column.len()],
     }
 }
@@ -594,10 +590,7 @@ impl State {
                     estimates[*group as usize].add(number);
                 }
             }
-            (
-                State::Rows | State::Number(_) | State::Value(..) | State::Percentile(_),
-                _,
-            ) => {}
+            (State::Rows | State::Number(_) | State::Value(..) | State::Percentile(_), _) => {}
         }
     }
 
@@ -701,8 +694,8 @@ mod tests {
     use arrow::array::StringArray;
     use arrow::compute::cast;
     use arrow::datatypes::{DataType, Field, Schema};
-    use pugmark_event::{Batch, BatchBuilder, Value};
     use pugmark_event::time::Micros;
+    use pugmark_event::{Batch, BatchBuilder, Value};
     use pugmark_query::Plan;
     use pugmark_query::eval::{self, Nothing, Rows, World};
     use pugmark_query::scope::Scope;

@@ -104,9 +104,9 @@ impl Stretches {
             Pipe::Sequence(s) => (What::Sequence(s.clone()), &s.by, &s.steps[..]),
             _ => return None,
         };
-        let predicates = steps.iter().map(|step| {
-            Predicate::new(&Filter::And(vec![filter.clone(), step.clone()])).ok()
-        });
+        let predicates = steps
+            .iter()
+            .map(|step| Predicate::new(&Filter::And(vec![filter.clone(), step.clone()])).ok());
         let mut none = Steps::new(Names::events());
         let keys = by.iter().map(|field| key_of(&Expr::Field(field.clone()), &mut none));
         let columns = scope_behind(plan, place).columns;
@@ -246,9 +246,9 @@ impl Found {
         Self { keys: Keys::new(keys), events: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Memory in use, about.
+    /// Memory that it takes, about: there is a copy of the events while they are sorted.
     fn bytes(&self) -> usize {
-        self.keys.bytes() + self.events.capacity() * size_of::<Seen>()
+        self.keys.bytes() + 2 * self.events.capacity() * size_of::<Seen>()
     }
 
     /// Takes in events that pass these steps.
@@ -260,12 +260,8 @@ impl Found {
         let (Some(times), Some(ids)) = (times, ids) else { return };
         self.keys.rows(keys, batch, &mut self.scratch);
         let rows = times.values().iter().zip(ids.values()).zip(&self.scratch);
-        let rows = rows.map(|((time, id), entity)| Seen {
-            time: *time,
-            id: *id,
-            entity: *entity,
-            steps,
-        });
+        let rows =
+            rows.map(|((time, id), entity)| Seen { time: *time, id: *id, entity: *entity, steps });
         self.events.extend(rows);
     }
 
