@@ -50,9 +50,13 @@ impl LookupTable for Own {
         self.0.columns().to_vec()
     }
 
+    fn goes_by_time(&self, _: &str) -> bool {
+        self.0.goes_by_time()
+    }
+
     fn value(&self, key: &str, time: Option<Micros>, column: &str) -> Option<String> {
-        // Without a time, what holds until further notice.
-        let mut found = self.0.at(key, time.unwrap_or(Micros::MAX));
+        // Without a time, what holds until further notice: at the last moment that a row has.
+        let mut found = self.0.at(key, time.unwrap_or(Micros::MAX - 1));
         found.find(|(name, _)| *name == column).map(|(_, value)| value.to_string())
     }
 }
@@ -62,6 +66,10 @@ struct Geo(Arc<Reader>);
 impl LookupTable for Geo {
     fn columns(&self) -> Vec<String> {
         GEO_COLUMNS.map(str::to_string).to_vec()
+    }
+
+    fn goes_by_time(&self, _: &str) -> bool {
+        false
     }
 
     fn value(&self, key: &str, _: Option<Micros>, column: &str) -> Option<String> {
@@ -79,6 +87,10 @@ struct Ranges(Arc<Reader>);
 impl LookupTable for Ranges {
     fn columns(&self) -> Vec<String> {
         vec![LABEL.to_string()]
+    }
+
+    fn goes_by_time(&self, _: &str) -> bool {
+        false
     }
 
     fn value(&self, key: &str, _: Option<Micros>, _: &str) -> Option<String> {

@@ -60,6 +60,8 @@ pub struct Lookup {
     keys: HashMap<String, Spans<Micros>>,
     /// The values of all rows, a row after the other.
     values: Vec<String>,
+    /// Whether some row does not hold always.
+    timed: bool,
 }
 
 impl Lookup {
@@ -109,6 +111,11 @@ impl Lookup {
     /// The names of the values.
     pub fn columns(&self) -> &[String] {
         &self.columns
+    }
+
+    /// Whether what is known of a key depends on the time.
+    pub fn goes_by_time(&self) -> bool {
+        self.timed
     }
 
     /// Number of different keys.
@@ -240,6 +247,7 @@ struct Rows {
     keys: HashMap<String, Vec<(Micros, Micros, u32)>>,
     values: Vec<String>,
     count: u32,
+    timed: bool,
 }
 
 impl Rows {
@@ -265,6 +273,7 @@ impl Rows {
         if from >= to {
             return Err("it ends before it begins; exchange valid_from and valid_to".into());
         }
+        self.timed |= (from, to) != (Micros::MIN, Micros::MAX);
         // The end is exclusive; that of all times is not reached anyway.
         let span = (from, to - 1, self.count);
         self.keys.entry(key.into_owned()).or_default().push(span);
@@ -275,7 +284,7 @@ impl Rows {
 
     fn finish(self, columns: Vec<String>) -> Lookup {
         let keys = self.keys.into_iter().map(|(key, rows)| (key, Spans::of(rows))).collect();
-        Lookup { columns, keys, values: self.values }
+        Lookup { columns, keys, values: self.values, timed: self.timed }
     }
 }
 
@@ -297,6 +306,12 @@ mod tests {
         let table = Lookup::read(TABLE.as_bytes()).unwrap();
         let found: Vec<_> = table.at(key, parse_bound(time, 0).unwrap()).collect();
         assert_eq!(found, expected, "{key} {time}");
+    }
+
+    #[test]
+    fn only_rows_with_an_interval_go_by_time() {
+        assert!(Lookup::read(TABLE.as_bytes()).unwrap().goes_by_time());
+        assert!(!Lookup::read(b"user,team\nroot,ops\n").unwrap().goes_by_time());
     }
 
     #[test]

@@ -186,10 +186,17 @@ pub fn order(a: &Cell, b: &Cell, descending: bool) -> Ordering {
         (Cell::Long(a), Cell::Long(b)) | (Cell::Time(a), Cell::Time(b)) => turned(a.cmp(b)),
         (Cell::Float(a), Cell::Float(b)) => turned(a.total_cmp(b)),
         _ => match (a.number(), b.number()) {
-            (Some(x), Some(y)) => turned(x.total_cmp(&y).then_with(|| a.text().cmp(&b.text()))),
-            (None, None) => turned(a.text().cmp(&b.text())),
+            (Some(x), Some(y)) => turned(x.total_cmp(&y).then_with(|| by_text(a, b))),
+            (None, None) => turned(by_text(a, b)),
             (x, y) => some_first(x.is_some(), y.is_some()),
         },
+    }
+}
+
+fn by_text(a: &Cell, b: &Cell) -> Ordering {
+    match (a, b) {
+        (Cell::Text(a), Cell::Text(b)) => a.cmp(b),
+        (a, b) => a.text().cmp(&b.text()),
     }
 }
 

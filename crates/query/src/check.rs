@@ -14,6 +14,7 @@ use regex::{Regex, RegexBuilder};
 
 use crate::finder::Finder;
 use crate::plan::{Bound, Pattern, Piece, Target, Test};
+use crate::required;
 use crate::words::is_word;
 
 /// Memory that one compiled pattern may take.
@@ -44,9 +45,35 @@ enum Kinds {
     Equals { value: String, folded: Option<Regex> },
     Regex(Regex),
     Found(Finder),
-    Network { network: IpNet, text: Option<String> },
+    Network { network: Network, text: Option<String> },
     Range { low: Option<(Operand, bool)>, high: Option<(Operand, bool)> },
     Any,
+}
+
+/// A network, and what the text of each of its addresses begins with.
+#[derive(Debug, Clone)]
+struct Network {
+    network: IpNet,
+    /// The bytes of an IPv4 address that all have: there is one way to write each.
+    start: String,
+}
+
+impl Network {
+    fn new(text: &str) -> Option<Self> {
+        let network: IpNet = text.parse().ok()?;
+        let start = match network {
+            IpNet::V4(network) => {
+                let same = usize::from(network.prefix_len() / 8).min(3);
+                network.network().octets()[..same].iter().map(|byte| format!("{byte}.")).collect()
+            }
+            IpNet::V6(_) => String::new(),
+        };
+        Some(Self { network, start })
+    }
+
+    fn contains(&self, text: &str) -> bool {
+        text.starts_with(&self.start) && address(text).is_some_and(|a| self.network.contains(&a))
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -69,6 +96,13 @@ impl Number {
     /// Reads a finite number; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() > 64 || !text.ends_with(|c: char| c.is_ascii_digit() || c == '.') {
+            return None;
+        }
+        // Most other text, such as an address, is told from a number by its letters.
+        let of_number =
+            |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'-' | b'+' | b'e' | b'E');
+        let dots = text.bytes().filter(|byte| *byte == b'.').count();
+        if dots > 1 || !text.bytes().all(of_number) {
             return None;
         }
         if let Ok(long) = text.parse() {
@@ -132,7 +166,7 @@ impl TextCheck {
             Test::Like(pattern) => like(pattern)?,
             Test::Regex(regex) => Kinds::Regex(build(regex)?),
             Test::Network(text) => Kinds::Network {
-                network: text.parse().map_err(|_| format!("{text} is no network"))?,
+                network: Network::new(text).ok_or_else(|| format!("{text} is no network"))?,
                 text: Some(text.clone()),
             },
             Test::Range { low, high } => range(low.as_ref(), high.as_ref()),
@@ -193,10 +227,29 @@ impl TextCheck {
             Kinds::Equals { folded: Some(regex), .. } | Kinds::Regex(regex) => regex.is_match(text),
             Kinds::Found(finder) => finder.finds(text),
             Kinds::Network { network, text: also } => {
-                address(text).is_some_and(|a| network.contains(&a))
+                network.contains(text)
                     || also.as_ref().is_some_and(|t| t.eq_ignore_ascii_case(text))
             }
             Kinds::Range { low, high } => in_range(text, low.as_ref(), high.as_ref()),
+        }
+    }
+
+    /// A text of ASCII characters, its letters in lower case, that every text has which passes;
+    /// there they may be in either case.
+    pub fn part(&self) -> Option<String> {
+        match &self.0 {
+            Kinds::Found(finder) => Some(finder.text().0.to_string()),
+            Kinds::Regex(regex) => required::part(regex.as_str()),
+            _ => None,
+        }
+    }
+
+    /// The ASCII text in lower case that stands, in either case of its letters, somewhere in all
+    /// that passes and in nothing else; and whether no word may go on before it, and after it.
+    pub fn phrase(&self) -> Option<(&str, (bool, bool))> {
+        match &self.0 {
+            Kinds::Found(finder) => Some(finder.text()),
+            _ => None,
         }
     }
 
@@ -314,9 +367,8 @@ fn address_check(id: FieldId, test: &Test) -> Result<TextCheck, String> {
             None => Kinds::Nothing,
         },
         Test::Network(text) => Kinds::Network {
-            network: text
-                .parse()
-                .map_err(|_| format!("{text} is no network such as 10.0.0.0/8"))?,
+            network: Network::new(text)
+                .ok_or_else(|| format!("{text} is no network such as 10.0.0.0/8"))?,
             text: None,
         },
         Test::Range { low, high } => {

@@ -35,6 +35,11 @@ impl Finder {
         Some(Self { text, rarest, closed })
     }
 
+    /// The text in lower case, and whether no word may go on before it, and after it.
+    pub(crate) fn text(&self) -> (&str, (bool, bool)) {
+        (std::str::from_utf8(&self.text).unwrap_or_default(), self.closed)
+    }
+
     /// Whether it stands somewhere in `record`.
     pub(crate) fn finds(&self, record: &str) -> bool {
         let record = record.as_bytes();

@@ -22,6 +22,7 @@ pub mod pipes;
 pub mod plan;
 pub mod presence;
 pub mod reference;
+mod required;
 pub mod sample;
 pub mod scope;
 pub mod search;

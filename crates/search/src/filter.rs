@@ -7,18 +7,19 @@ use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch};
 use arrow::buffer::BooleanBuffer;
+use pugmark_event::conflict::CONFLICTS_PREFIX;
 use pugmark_event::fields::ORIGINAL;
 use pugmark_event::time;
 use pugmark_query::check::{Check, TextCheck};
-use pugmark_query::eval::Cell;
-use pugmark_query::expr::Program;
-use pugmark_query::scope::Scope;
+use pugmark_query::scope::Place;
 use pugmark_query::words::{is_word, words};
-use pugmark_query::{Expr, Filter, Pattern, Target, Test};
-use pugmark_store::{AnyOf, Keep, Prune, PruneOp, PruneValue, RecordTest, Scan};
+use pugmark_query::{FieldRef, Filter, Pattern, Target, Test};
+use pugmark_store::{AnyOf, Keep, Phrase, Prune, PruneOp, PruneValue, RecordTest, Scan};
 
 use crate::cells::Cells;
 use crate::columns;
+use crate::formula::Formula;
+use crate::names::Names;
 use crate::prune::Conditions;
 use crate::values::Values;
 
@@ -41,7 +42,7 @@ impl Predicate {
         for part in conjunction(filter) {
             match part {
                 Filter::Words(pattern) => predicate.records.push(Arc::new(Words::new(pattern)?)),
-                part => nodes.push(Node::new(part)?),
+                part => nodes.push(Node::new(part, &Names::events())?),
             }
         }
         predicate.keep = (!nodes.is_empty()).then(|| Arc::new(Node::all(nodes)));
@@ -55,6 +56,13 @@ impl Predicate {
         scan.words.extend(self.conditions.words.iter().cloned());
         scan.keep = self.keep.clone().map(|keep| keep as Arc<dyn Keep>);
         scan.records = self.records.iter().map(|r| r.clone() as Arc<dyn RecordTest>).collect();
+    }
+
+    /// The column, when whether an event passes is told by one alone, and by what did not fit it.
+    pub(crate) fn column(&self) -> Option<String> {
+        let mut columns = self.keep.as_ref().filter(|_| self.records.is_empty())?.columns();
+        columns.retain(|column| !column.starts_with(CONFLICTS_PREFIX));
+        columns.pop().filter(|_| columns.is_empty())
     }
 }
 
@@ -90,56 +98,49 @@ impl RecordTest for Words {
     fn words(&self) -> Option<&[String]> {
         self.words.as_deref()
     }
+
+    fn phrase(&self) -> Option<Phrase<'_>> {
+        self.check.phrase().map(|(text, closed)| Phrase { text, closed })
+    }
 }
 
+/// A filter of rows of which names stand for columns.
 #[derive(Debug)]
-enum Node {
+pub(crate) enum Node {
     And(Vec<Node>),
     Or(Vec<Node>),
     Not(Box<Node>),
     Leaf(Leaf),
-    Holds(Holds),
+    /// An expression that is true.
+    Holds(Formula),
 }
 
-/// An expression that is true.
+/// A test of one column.
 #[derive(Debug)]
-struct Holds {
-    program: Program,
-    /// The columns of its fields, in the order of their numbers.
-    columns: Vec<String>,
-}
-
-impl Holds {
-    fn new(expr: &Expr) -> Result<Self, String> {
-        let program = Program::new(expr, &Scope::events())?;
-        let columns = program.fields().iter().map(|field| columns::name(&field.target)).collect();
-        Ok(Self { program, columns })
-    }
-
-    fn passes(&self, batch: &RecordBatch, open: &BooleanBuffer) -> BooleanBuffer {
-        let column = |name: &String| batch.column_by_name(name).map_or(Cells::Other, Cells::of);
-        let columns: Vec<Cells<'_>> = self.columns.iter().map(column).collect();
-        rows_of(open, |row| {
-            let cell = |field: usize| columns.get(field).map_or(Cell::Null, |c| c.cell(row));
-            self.program.run(&cell).is_true()
-        })
-    }
-}
-
-#[derive(Debug)]
-struct Leaf {
+pub(crate) struct Leaf {
     column: String,
     check: Check,
     conflicts: Option<(String, TextCheck)>,
 }
 
 impl Leaf {
-    fn new(target: &Target, test: &Test) -> Result<Self, String> {
-        let conflicts = match target {
-            Target::Column(id) => columns::conflicts(*id, target, test),
-            Target::Attribute(_) => None,
+    fn new(field: &FieldRef, test: &Test, names: &Names) -> Result<Self, String> {
+        let (check, conflicts) = match names.scope().find(field) {
+            Place::Event(target) => (Check::new(target, test)?, conflicts(target, test)),
+            // What a column that was computed holds is tested as text, whatever it is.
+            _ if *test == Test::Exists => (Check::Exists, None),
+            _ => (Check::Text(TextCheck::new(test)?), None),
         };
-        Ok(Self { column: columns::name(target), check: Check::new(target, test)?, conflicts })
+        let column = names.column(field).ok_or_else(|| format!("no column `{field}`"))?;
+        Ok(Self { column, check, conflicts })
+    }
+
+    /// The record has the pattern somewhere.
+    fn words(pattern: &Pattern, names: &Names) -> Result<Self, String> {
+        let record = names.column(&FieldRef::new(ORIGINAL.name()));
+        let column = record.ok_or("the rows have no record")?;
+        let check = Check::Text(TextCheck::anywhere(pattern)?);
+        Ok(Self { column, check, conflicts: None })
     }
 
     /// Less for what is tested faster.
@@ -152,21 +153,31 @@ impl Leaf {
     }
 }
 
+/// The column of the values of a field that did not fit, and what they must pass.
+fn conflicts(target: &Target, test: &Test) -> Option<(String, TextCheck)> {
+    match target {
+        Target::Column(id) => columns::conflicts(*id, target, test),
+        Target::Attribute(_) => None,
+    }
+}
+
 impl Node {
-    fn new(filter: &Filter) -> Result<Self, String> {
-        let each = |parts: &[Filter]| parts.iter().map(Node::new).collect::<Result<Vec<_>, _>>();
+    /// Makes `filter` ready for rows with these names.
+    ///
+    /// # Errors
+    /// With a sentence when it holds what the parser would have refused.
+    pub(crate) fn new(filter: &Filter, names: &Names) -> Result<Self, String> {
+        let each = |parts: &[Filter]| {
+            parts.iter().map(|part| Node::new(part, names)).collect::<Result<Vec<_>, _>>()
+        };
         Ok(match filter {
             Filter::All => Node::And(Vec::new()),
             Filter::And(parts) => Node::all(each(parts)?),
             Filter::Or(parts) => Node::Or(each(parts)?),
-            Filter::Not(part) => Node::Not(Box::new(Node::new(part)?)),
-            Filter::Words(pattern) => Node::Leaf(Leaf {
-                column: ORIGINAL.column().to_string(),
-                check: Check::Text(TextCheck::anywhere(pattern)?),
-                conflicts: None,
-            }),
-            Filter::Field(field, test) => Node::Leaf(Leaf::new(&field.target, test)?),
-            Filter::Holds(expr) => Node::Holds(Holds::new(expr)?),
+            Filter::Not(part) => Node::Not(Box::new(Node::new(part, names)?)),
+            Filter::Words(pattern) => Node::Leaf(Leaf::words(pattern, names)?),
+            Filter::Field(field, test) => Node::Leaf(Leaf::new(field, test, names)?),
+            Filter::Holds(expr) => Node::Holds(Formula::new(expr, names)?),
         })
     }
 
@@ -195,7 +206,7 @@ impl Node {
                 found.push(leaf.column.clone());
                 found.extend(leaf.conflicts.iter().map(|(column, _)| column.clone()));
             }
-            Node::Holds(holds) => found.extend(holds.columns.iter().cloned()),
+            Node::Holds(formula) => found.extend(formula.columns().cloned()),
         }
     }
 
@@ -225,7 +236,7 @@ impl Node {
             }
             Node::Not(part) => open & &!&part.passes(batch, open),
             Node::Leaf(leaf) => leaf.passes(batch, open),
-            Node::Holds(holds) => holds.passes(batch, open),
+            Node::Holds(formula) => formula.holds(batch, open),
         }
     }
 }
@@ -244,14 +255,13 @@ impl Keep for Node {
         BooleanArray::new(self.passes(batch, &all), None)
     }
 
-    fn has_value(&self) -> Option<&str> {
+    fn parts(&self) -> Vec<(String, String)> {
         match self {
-            Node::Leaf(Leaf { column, check: Check::Exists, .. }) => Some(column),
-            Node::And(parts) => match parts.as_slice() {
-                [part] => part.has_value(),
-                _ => None,
-            },
-            _ => None,
+            Node::And(parts) => parts.iter().flat_map(Keep::parts).collect(),
+            Node::Leaf(Leaf { column, check: Check::Text(check), .. }) => {
+                check.part().map(|part| (column.clone(), part)).into_iter().collect()
+            }
+            Node::Leaf(_) | Node::Or(_) | Node::Not(_) | Node::Holds(_) => Vec::new(),
         }
     }
 }
@@ -280,7 +290,7 @@ impl Leaf {
 }
 
 /// Those rows of `open` that pass `test`.
-fn rows_of(open: &BooleanBuffer, mut test: impl FnMut(usize) -> bool) -> BooleanBuffer {
+pub(crate) fn rows_of(open: &BooleanBuffer, mut test: impl FnMut(usize) -> bool) -> BooleanBuffer {
     if open.count_set_bits() == open.len() {
         return BooleanBuffer::collect_bool(open.len(), test);
     }
@@ -322,9 +332,11 @@ fn tested(check: &Check, column: &ArrayRef, open: &BooleanBuffer) -> BooleanBuff
         (Check::Text(check), Values::Time(values)) => {
             rows_of(&valid, |row| check.matches(&time::format(values[row])))
         }
-        (Check::Range(..), _) | (Check::Text(_), Values::Other) => {
-            BooleanBuffer::new_unset(open.len())
+        (Check::Text(check), Values::Float(_) | Values::Other) => {
+            let cells = Cells::of(column);
+            rows_of(&valid, |row| check.matches(&cells.cell(row).text()))
         }
+        (Check::Range(..), _) => BooleanBuffer::new_unset(open.len()),
     }
 }
 

@@ -5,26 +5,31 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_null_array};
+use arrow::compute::concat;
+use arrow::datatypes::Int64Type;
+use arrow::error::ArrowError;
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-use pugmark_event::fields::{EVENT_TIME, Kind};
-use pugmark_event::time::Micros;
+use pugmark_event::fields::Kind;
 use pugmark_query::check::Number;
-use pugmark_query::eval::{Cell, order};
-use pugmark_query::functions::{UTC, start_of};
+use pugmark_query::eval::{Cell, Shape, order};
 use pugmark_query::pipes::Stats;
-use pugmark_query::scope::Scope;
+use pugmark_query::plan::is_attribute;
+use pugmark_query::scope::Place;
 use pugmark_query::{Aggregate, Expr, Filter, Function, Named, Pipe, Target, Test};
 use pugmark_store::Counts;
 
-use crate::columns;
+use crate::estimate::Estimate;
 use crate::intern::{Interner, NULL, Of};
+use crate::keys::{Key, Keys};
 use crate::plan::span_of;
+use crate::steps::Steps;
 use crate::values::Values;
 
+/// The column that says for how many rows each row of a batch stands; one where there is none.
+const WEIGHT: &str = "weight";
 /// The most frequent groups are merged by themselves when they are at most one in so many.
 const CANDIDATES_SHARE: usize = 4;
 
@@ -79,12 +84,6 @@ impl Top {
 }
 
 #[derive(Debug, Clone)]
-enum Key {
-    Column(String, Of),
-    Bucket(Micros),
-}
-
-#[derive(Debug, Clone)]
 enum Figure {
     Rows,
     Present(String),
@@ -107,30 +106,32 @@ enum Figure {
         column: String,
         of: Of,
     },
+    /// The number below which so many percent lie, estimated.
+    Percentile {
+        column: String,
+        percent: u8,
+    },
 }
 
 impl Grouping {
-    /// That of a pipe over events, if it is one that can be done here; `after` are the pipes
-    /// behind it.
-    pub(crate) fn new(stats: &Stats, after: &[Pipe]) -> Option<Self> {
-        Some(Self {
-            keys: stats.by.iter().map(|key| Key::of(&key.value)).collect::<Option<_>>()?,
-            figures: stats.figures.iter().map(Figure::of).collect::<Option<_>>()?,
-            top: Top::of(stats, after),
-        })
+    /// That of a pipe over the rows behind `steps`, if it is one that can be done here; what it
+    /// computes of each row becomes a step. `after` are the pipes behind it.
+    pub(crate) fn new(stats: &Stats, after: &[Pipe], steps: &mut Steps) -> Option<Self> {
+        let keys = stats.by.iter().map(|key| key_of(&key.value, steps));
+        let keys = keys.collect::<Option<_>>()?;
+        let figures = stats.figures.iter().map(|figure| Figure::of(figure, steps));
+        Some(Self { keys, figures: figures.collect::<Option<_>>()?, top: Top::of(stats, after) })
     }
 
-    /// The columns that must be read.
-    pub(crate) fn columns(&self) -> Vec<String> {
-        let keys = self.keys.iter().map(|key| match key {
-            Key::Column(column, _) => column.clone(),
-            Key::Bucket(_) => EVENT_TIME.column().to_string(),
-        });
-        let figures = self.figures.iter().filter_map(|figure| figure.column().cloned());
-        let mut names: Vec<String> = keys.chain(figures).collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// The columns that it looks at.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &String> {
+        self.keys.iter().map(Key::column).chain(self.figures.iter().filter_map(Figure::column))
+    }
+
+    /// True when rows with the same values may be given once, with their number.
+    pub(crate) fn takes_weights(&self) -> bool {
+        // Sums of fractions depend on how they are added up.
+        !self.figures.iter().any(|f| matches!(f, Figure::Sum { .. } | Figure::Percentile { .. }))
     }
 
     /// True when nothing but the number of rows is asked for.
@@ -138,60 +139,67 @@ impl Grouping {
         self.keys.is_empty() && self.figures.iter().all(|f| matches!(f, Figure::Rows))
     }
 
-    /// The column of which nothing but the rows of each value is asked for.
-    pub(crate) fn counted(&self) -> Option<&str> {
+    /// True when nothing but the rows of each value of a column is asked for.
+    fn is_count_of_values(&self) -> bool {
         let only_rows = self.figures.iter().all(|figure| matches!(figure, Figure::Rows));
-        match self.keys.as_slice() {
-            [Key::Column(column, Of::Text | Of::Long)] if only_rows => Some(column),
-            _ => None,
-        }
+        only_rows && matches!(self.keys.as_slice(), [Key::Column(_, Of::Text | Of::Long)])
     }
 }
 
-/// What the cells of a field are; bytes are left to the general path.
-fn of_target(target: &Target) -> Option<Of> {
-    match target {
-        Target::Attribute(_) => Some(Of::Text),
-        Target::Column(id) => match id.field().kind {
-            Kind::Text | Kind::Ip => Some(Of::Text),
-            Kind::Long => Some(Of::Long),
-            Kind::Time => Some(Of::Time),
-            Kind::Bytes => None,
-        },
+/// What the cells of a value are; what cannot be told apart by numbers is left to the general path.
+fn of_value(value: &Expr, steps: &Steps) -> Option<Of> {
+    let scope = steps.names().scope();
+    if let Some(Place::Event(Target::Column(id))) = value.field().map(|field| scope.find(field))
+        && id.field().kind == Kind::Bytes
+    {
+        return None;
+    }
+    match value.shape(scope) {
+        Shape::Text => Some(Of::Text),
+        Shape::Long => Some(Of::Long),
+        Shape::Time => Some(Of::Time),
+        Shape::Float | Shape::Bool => None,
     }
 }
 
-impl Key {
-    fn of(value: &Expr) -> Option<Self> {
-        if let Some((field, span)) = span_of(value, &Scope::events()) {
-            let is_time = field.target == Target::Column(EVENT_TIME);
-            return is_time.then_some(Key::Bucket(span));
-        }
-        let field = value.field()?;
-        Some(Key::Column(columns::name(&field.target), of_target(&field.target)?))
+pub(crate) fn key_of(value: &Expr, steps: &mut Steps) -> Option<Key> {
+    if let Some((field, span)) = span_of(value, steps.names().scope()) {
+        let field = Expr::Field(field.clone());
+        return Some(Key::Bucket(steps.column(&field)?, span));
     }
+    let of = of_value(value, steps)?;
+    Some(Key::Column(steps.column(value)?, of))
 }
 
 impl Figure {
-    fn of(figure: &Aggregate) -> Option<Self> {
-        let Some(of) = &figure.of else {
+    fn of(figure: &Aggregate, steps: &mut Steps) -> Option<Self> {
+        let Some(value) = &figure.of else {
             return (figure.function == Function::Count).then_some(Figure::Rows);
         };
-        let field = of.field()?;
-        let (column, of) = (columns::name(&field.target), of_target(&field.target)?);
-        let number = matches!(field.target, Target::Attribute(_));
+        let scope = steps.names().scope();
+        let float = value.shape(scope) == Shape::Float;
+        let number = is_attribute(value, scope) || float;
+        let of = of_value(value, steps);
+        if of.is_none() && !float {
+            return None;
+        }
         let greatest = figure.function == Function::Max;
+        let column = |steps: &mut Steps| steps.column(value);
         Some(match figure.function {
-            Function::Count => Figure::Present(column),
-            Function::Sum => Figure::Sum { column, mean: false },
-            Function::Avg => Figure::Sum { column, mean: true },
-            Function::Min | Function::Max if number => Figure::Number { column, greatest },
-            Function::Min | Function::Max => Figure::Value { column, of, greatest },
-            Function::Distinct => Figure::Distinct { column, of },
-            // Exact percentiles and lists hold all values; the general path estimates, or may use
-            // temporary files. Order by time is kept there too.
-            Function::Percentile(_)
-            | Function::First
+            Function::Count => Figure::Present(column(steps)?),
+            Function::Sum => Figure::Sum { column: column(steps)?, mean: false },
+            Function::Avg => Figure::Sum { column: column(steps)?, mean: true },
+            Function::Min | Function::Max if number => {
+                Figure::Number { column: column(steps)?, greatest }
+            }
+            Function::Min | Function::Max => {
+                Figure::Value { of: of?, column: column(steps)?, greatest }
+            }
+            Function::Distinct => Figure::Distinct { of: of?, column: column(steps)? },
+            Function::Percentile(percent) => Figure::Percentile { column: column(steps)?, percent },
+            // Lists hold all values; the general path may use temporary files. Order by time is
+            // kept there too.
+            Function::First
             | Function::Last
             | Function::Stdev
             | Function::Values
@@ -206,37 +214,65 @@ impl Figure {
             | Figure::Sum { column, .. }
             | Figure::Number { column, .. }
             | Figure::Value { column, .. }
-            | Figure::Distinct { column, .. } => Some(column),
+            | Figure::Distinct { column, .. }
+            | Figure::Percentile { column, .. } => Some(column),
         }
     }
 }
 
 /// Groups so far.
 pub(crate) struct Groups {
-    keys: Vec<Interner>,
-    /// With two keys or more: the number of a pair of numbers, for each key after the first.
-    pairs: Vec<Pairs>,
+    keys: Keys,
     /// Rows of each group.
     rows: Vec<u64>,
     states: Vec<State>,
-    scratch: [Vec<u32>; 2],
+    scratch: Vec<u32>,
 }
 
-/// Numbers for pairs of numbers.
+/// Values of one column, each once, as rows that stand for as many as have them.
+///
+/// # Errors
+/// When Arrow cannot build the columns.
+pub(crate) fn weighted(column: &str, counts: &Counts) -> Result<RecordBatch, ArrowError> {
+    let mut values = counts.values.clone();
+    let mut weights: Vec<i64> = counts.rows.iter().map(|rows| i64::from(*rows)).collect();
+    if counts.nulls > 0 {
+        values = concat(&[&values, &new_null_array(values.data_type(), 1)])?;
+        weights.push(counts.nulls as i64);
+    }
+    let weights: ArrayRef = Arc::new(Int64Array::from(weights));
+    RecordBatch::try_from_iter_with_nullable([(column, values, true), (WEIGHT, weights, false)])
+}
+
+/// Distinct pairs of a group and the number of a value.
 #[derive(Default)]
-struct Pairs {
-    numbers: HashMap<(u32, u32), u32, RandomState>,
-    list: Vec<(u32, u32)>,
+struct Seen {
+    /// Those of the first group, which is the only one where there are no keys: whether the value
+    /// of each number is there.
+    first: Vec<bool>,
+    others: HashSet<(u32, u32), RandomState>,
 }
 
-impl Pairs {
-    fn number(&mut self, pair: (u32, u32)) -> u32 {
-        let next = self.list.len() as u32;
-        let number = *self.numbers.entry(pair).or_insert(next);
-        if number == next {
-            self.list.push(pair);
+impl Seen {
+    fn insert(&mut self, group: u32, number: u32) {
+        if group > 0 {
+            self.others.insert((group, number));
+            return;
         }
-        number
+        let number = number as usize;
+        if number >= self.first.len() {
+            self.first.resize((number + 1).next_power_of_two(), false);
+        }
+        self.first[number] = true;
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, u32)> {
+        let first = self.first.iter().enumerate().filter(|(_, seen)| **seen);
+        first.map(|(number, _)| (0, number as u32)).chain(self.others.iter().copied())
+    }
+
+    fn bytes(&self) -> usize {
+        self.first.len() + self.others.len() * 16
     }
 }
 
@@ -247,7 +283,8 @@ enum State {
     Number(Vec<Option<f64>>),
     /// Least or greatest so far as a number of the interner.
     Value(Interner, Vec<u32>),
-    Distinct(Interner, HashSet<(u32, u32), RandomState>),
+    Distinct(Interner, Seen),
+    Percentile(Vec<Estimate>),
 }
 
 impl State {
@@ -258,7 +295,8 @@ impl State {
             Figure::Sum { .. } => State::Sum(Vec::new()),
             Figure::Number { .. } => State::Number(Vec::new()),
             Figure::Value { of, .. } => State::Value(Interner::new(*of), Vec::new()),
-            Figure::Distinct { of, .. } => State::Distinct(Interner::new(*of), HashSet::default()),
+            Figure::Distinct { of, .. } => State::Distinct(Interner::new(*of), Seen::default()),
+            Figure::Percentile { .. } => State::Percentile(Vec::new()),
         }
     }
 
@@ -269,31 +307,25 @@ impl State {
             State::Sum(list) => list.len() * 16,
             State::Number(list) => list.len() * 16,
             State::Value(interner, list) => interner.bytes() + list.len() * 4,
-            State::Distinct(interner, set) => interner.bytes() + set.len() * 16,
+            State::Distinct(interner, seen) => interner.bytes() + seen.bytes(),
+            State::Percentile(list) => list.iter().map(Estimate::bytes).sum(),
         }
     }
 }
 
 impl Groups {
     pub(crate) fn new(grouping: &Grouping) -> Self {
-        let of = |key: &Key| match key {
-            Key::Column(_, of) => *of,
-            Key::Bucket(_) => Of::Time,
-        };
-        let pairs = grouping.keys.len().saturating_sub(1);
         Self {
-            keys: grouping.keys.iter().map(|key| Interner::new(of(key))).collect(),
-            pairs: (0..pairs).map(|_| Pairs::default()).collect(),
+            keys: Keys::new(&grouping.keys),
             rows: Vec::new(),
             states: grouping.figures.iter().map(State::new).collect(),
-            scratch: Default::default(),
+            scratch: Vec::new(),
         }
     }
 
     /// Memory in use, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.keys.iter().map(Interner::bytes).sum::<usize>()
-            + self.pairs.iter().map(|p| p.list.len() * 24).sum::<usize>()
+        self.keys.bytes()
             + self.rows.len() * 8
             + self.states.iter().map(State::bytes).sum::<usize>()
     }
@@ -304,22 +336,6 @@ impl Groups {
         self.rows[0] += rows;
     }
 
-    /// Takes in rows counted by the value of the only key, of which nothing else is asked.
-    pub(crate) fn add_counts(&mut self, counts: &Counts) {
-        let [mut numbers, other] = std::mem::take(&mut self.scratch);
-        numbers.clear();
-        let Some(interner) = self.keys.first_mut() else { return };
-        interner.expect(counts.values.len());
-        interner.rows(&counts.values, &mut numbers);
-        let groups = interner.len();
-        self.grow(groups);
-        for (number, rows) in numbers.iter().zip(&counts.rows) {
-            self.rows[*number as usize] += u64::from(*rows);
-        }
-        self.rows[NULL as usize] += counts.nulls;
-        self.scratch = [numbers, other];
-    }
-
     fn grow(&mut self, groups: usize) {
         if self.rows.len() < groups {
             self.rows.resize(groups, 0);
@@ -328,74 +344,28 @@ impl Groups {
 
     /// Takes in a batch that has the grouping's columns.
     pub(crate) fn add(&mut self, grouping: &Grouping, batch: &RecordBatch) {
-        let [mut groups, mut numbers] = std::mem::take(&mut self.scratch);
-        groups.clear();
-        if grouping.keys.is_empty() {
-            groups.resize(batch.num_rows(), 0);
-            self.grow(1);
+        let weights = batch.column_by_name(WEIGHT).and_then(|c| c.as_primitive_opt::<Int64Type>());
+        let weights = weights.map(|weights| &**weights.values());
+        if weights.is_some() {
+            self.keys.expect(batch.num_rows());
         }
-        for (place, key) in grouping.keys.iter().enumerate() {
-            let target = if place == 0 { &mut groups } else { &mut numbers };
-            target.clear();
-            number_rows(key, &mut self.keys[place], batch, target);
-            if place > 0 {
-                let pairs = &mut self.pairs[place - 1];
-                let mut last = None;
-                for (group, number) in groups.iter_mut().zip(&numbers) {
-                    let pair = (*group, *number);
-                    *group = match last {
-                        Some((seen, known)) if seen == pair => known,
-                        _ => pairs.number(pair),
-                    };
-                    last = Some((pair, *group));
-                }
-            }
-        }
-        let count = match (self.pairs.last(), self.keys.first()) {
-            (Some(pairs), _) => pairs.list.len(),
-            (None, Some(interner)) => interner.len(),
-            (None, None) => 1,
-        };
+        let mut groups = std::mem::take(&mut self.scratch);
+        self.keys.rows(&grouping.keys, batch, &mut groups);
+        let count = self.keys.len();
         self.grow(count);
-        for group in &groups {
-            self.rows[*group as usize] += 1;
+        match weights {
+            Some(weights) => groups.iter().zip(weights).for_each(|(group, weight)| {
+                self.rows[*group as usize] += *weight as u64;
+            }),
+            None => groups.iter().for_each(|group| self.rows[*group as usize] += 1),
         }
         for (figure, state) in grouping.figures.iter().zip(&mut self.states) {
             let column = figure.column().and_then(|name| batch.column_by_name(name));
             if let Some(column) = column {
-                state.add(figure, column, &groups, count);
+                state.add(figure, column, (&groups, weights), count);
             }
         }
-        self.scratch = [groups, numbers];
-    }
-
-    /// The numbers of the keys of a group.
-    fn parts(&self, group: u32) -> Vec<u32> {
-        let mut parts = Vec::with_capacity(self.keys.len());
-        let mut left = group;
-        for pairs in self.pairs.iter().rev() {
-            let (rest, last) = pairs.list[left as usize];
-            parts.push(last);
-            left = rest;
-        }
-        if !self.keys.is_empty() {
-            parts.push(left);
-        }
-        parts.reverse();
-        parts
-    }
-
-    /// True when the group has no value in one of its keys.
-    fn lacks_key(&self, group: u32) -> bool {
-        let mut left = group;
-        for pairs in self.pairs.iter().rev() {
-            let (rest, last) = pairs.list[left as usize];
-            if last == NULL {
-                return true;
-            }
-            left = rest;
-        }
-        left == NULL
+        self.scratch = groups;
     }
 
     /// Keeps the groups that may be among the first `rows` by their counts alone: those that have
@@ -411,34 +381,18 @@ impl Groups {
         groups.retain(|group| turned(self.rows[*group as usize]) <= last);
     }
 
-    /// The number that a group of another thread has here.
-    fn adopt(&mut self, other: &Groups, group: u32) -> u32 {
-        if let ([key], [others]) = (self.keys.as_mut_slice(), other.keys.as_slice()) {
-            return key.adopt(others, group);
-        }
-        let mut place = 0;
-        for (key, number) in other.parts(group).into_iter().enumerate() {
-            let number = self.keys[key].adopt(&other.keys[key], number);
-            place = match key {
-                0 => number,
-                _ => self.pairs[key - 1].number((place, number)),
-            };
-        }
-        place
-    }
-
     /// Takes in the groups of another thread.
-    pub(crate) fn merge(&mut self, grouping: &Grouping, other: &Groups) {
+    pub(crate) fn merge(&mut self, grouping: &Grouping, other: Groups) {
         let mut places = vec![u32::MAX; other.rows.len()];
         for (group, rows) in other.rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
-            let place = self.adopt(other, group as u32);
+            let place = self.keys.adopt(&other.keys, group as u32);
             self.grow(place as usize + 1);
             self.rows[place as usize] += rows;
             places[group] = place;
         }
         let count = self.rows.len();
         for ((figure, state), other) in
-            grouping.figures.iter().zip(&mut self.states).zip(&other.states)
+            grouping.figures.iter().zip(&mut self.states).zip(other.states)
         {
             state.merge(figure, other, &places, count);
         }
@@ -453,8 +407,8 @@ impl Groups {
     /// calculation in distributed networks, PODC 2004).
     pub(crate) fn most_frequent(grouping: &Grouping, shares: &[&Groups]) -> Option<Groups> {
         // Which groups are among the first is known of those with a key alone.
-        let (Some(Top { rows: first, rare: false, present: true }), Some(_)) =
-            (grouping.top, grouping.counted())
+        let (Some(Top { rows: first, rare: false, present: true }), true) =
+            (grouping.top, grouping.is_count_of_values())
         else {
             return None;
         };
@@ -466,20 +420,21 @@ impl Groups {
             return None;
         }
         let mut merged = Groups::new(grouping);
-        let [key] = merged.keys.as_mut_slice() else { return None };
         for share in shares {
             for group in share.with_key(rows_min) {
-                key.adopt(&share.keys[0], group);
+                merged.keys.adopt(&share.keys, group);
             }
         }
+        let key = merged.keys.single()?;
         // A thread that had nothing to do has not even the group without a value.
         let rows_in = |share: &Groups, group| {
-            let there = share.keys[0].find(key, group)?;
+            let there = share.keys.single()?.find(key, group)?;
             share.rows.get(there as usize).copied()
         };
-        merged.rows = (0..key.len() as u32)
+        let rows = (0..key.len() as u32)
             .map(|group| shares.iter().filter_map(|share| rows_in(share, group)).sum())
             .collect();
+        merged.rows = rows;
         Some(merged)
     }
 
@@ -507,91 +462,23 @@ impl Groups {
             .filter(|g| self.rows[*g as usize] > 0 || grouping.keys.is_empty())
             .collect();
         if let Some(Top { rows, rare, present }) = grouping.top {
-            found.retain(|group| !present || !self.lacks_key(*group));
+            found.retain(|group| !present || !self.keys.lacks_one(*group));
             self.cut(&mut found, rows, rare);
         }
-        let ranks: Vec<Ranks<'_>> =
-            self.keys.iter().map(|key| Ranks::new(key, found.len())).collect();
-        let mut groups: Vec<(u32, Vec<u32>)> =
-            found.into_iter().map(|group| (group, self.parts(group))).collect();
-        let by_keys = |a: &[u32], b: &[u32]| {
-            let each = ranks.iter().zip(a.iter().zip(b)).map(|(rank, (a, b))| rank.order(*a, *b));
-            each.fold(Ordering::Equal, Ordering::then)
-        };
-        groups.sort_unstable_by(|a, b| by_keys(&a.1, &b.1));
+        let groups = self.keys.sorted(found);
         let mut distinct: Vec<Option<Vec<i64>>> = Vec::new();
         for state in &self.states {
             distinct.push(state.distinct(self.rows.len()));
         }
-        let row = |(group, parts): (u32, Vec<u32>)| {
-            let keys = self.keys.iter().zip(parts).map(|(key, number)| key.cell(number));
-            let states = self.states.iter().zip(&grouping.figures).zip(&distinct);
+        let row = |group: u32| {
+            let states = self.states.iter_mut().zip(&grouping.figures).zip(&distinct);
             let figures = states.map(|((state, figure), distinct)| match distinct {
                 Some(counts) => Cell::Long(counts[group as usize]),
                 None => state.cell(figure, group as usize, self.rows[group as usize]),
             });
-            keys.chain(figures).collect()
+            self.keys.cells(group).chain(figures).collect()
         };
         groups.into_iter().map(row).collect()
-    }
-}
-
-/// The numbers of one key for all rows of a batch.
-fn number_rows(key: &Key, interner: &mut Interner, batch: &RecordBatch, numbers: &mut Vec<u32>) {
-    match key {
-        Key::Column(name, _) => match batch.column_by_name(name) {
-            Some(column) => interner.rows(column, numbers),
-            None => numbers.resize(batch.num_rows(), NULL),
-        },
-        Key::Bucket(span) => {
-            let times = batch.column_by_name(EVENT_TIME.column());
-            let times = times.and_then(|c| c.as_primitive_opt::<TimestampMicrosecondType>());
-            let Some(times) = times else { return numbers.resize(batch.num_rows(), NULL) };
-            // Neighbours are often in one bucket; dividing is the dear part.
-            let mut bucket = None;
-            let starts = times.values().iter().map(|time| {
-                let start = match bucket {
-                    Some(start) if *time >= start && time.saturating_sub(start) < *span => start,
-                    _ => start_of(*time, *span, UTC),
-                };
-                bucket = Some(start);
-                Some(start)
-            });
-            interner.longs(starts, (0, NULL), numbers);
-        }
-    }
-}
-
-/// The order of values by their numbers.
-struct Ranks<'a> {
-    interner: &'a Interner,
-    /// The number that each text reads as, where that many are compared.
-    floats: Vec<Option<f64>>,
-}
-
-impl<'a> Ranks<'a> {
-    /// For as many groups.
-    fn new(interner: &'a Interner, groups: usize) -> Self {
-        let floats = match interner.of() {
-            Of::Text if groups >= interner.len() / 16 => (0..interner.len() as u32)
-                .map(|n| Number::parse(interner.text(n)).map(Number::float))
-                .collect(),
-            Of::Text | Of::Long | Of::Time => Vec::new(),
-        };
-        Self { interner, floats }
-    }
-
-    /// As [`order`] says of the cells, ascending.
-    fn order(&self, a: u32, b: u32) -> Ordering {
-        if self.floats.is_empty() || a == NULL || b == NULL {
-            return order(&self.interner.cell(a), &self.interner.cell(b), false);
-        }
-        let texts = || self.interner.text(a).cmp(self.interner.text(b));
-        match (self.floats[a as usize], self.floats[b as usize]) {
-            (Some(x), Some(y)) => x.total_cmp(&y).then_with(texts),
-            (None, None) => texts(),
-            (x, y) => y.is_some().cmp(&x.is_some()),
-        }
     }
 }
 
@@ -614,6 +501,7 @@ fn numbers(column: &ArrayRef) -> Vec<Option<f64>> {
         Values::Long(values) => {
             rows.map(|r| Some(r).filter(valid).map(|r| values[r] as f64)).collect()
         }
+        Values::Float(values) => rows.map(|r| Some(r).filter(valid).map(|r| values[r])).collect(),
         Values::Time(_) | Values::Other => vec![None; column.len()],
     }
 }
@@ -637,14 +525,23 @@ fn better(interner: &Interner, old: u32, new: u32, greatest: bool) -> u32 {
 }
 
 impl State {
-    fn add(&mut self, figure: &Figure, column: &ArrayRef, groups: &[u32], count: usize) {
+    /// Takes in a column of rows, of which the groups are given, and for how many each stands.
+    fn add(
+        &mut self,
+        figure: &Figure,
+        column: &ArrayRef,
+        (groups, weights): (&[u32], Option<&[i64]>),
+        count: usize,
+    ) {
         match (self, figure) {
             (State::Present(counts), _) => {
                 counts.resize(count, 0);
                 let nulls = column.logical_nulls();
+                let weight = |row: usize| weights.map_or(1, |weights| weights[row] as u64);
                 for (row, group) in groups.iter().enumerate() {
-                    counts[*group as usize] +=
-                        u64::from(nulls.as_ref().is_none_or(|n| n.is_valid(row)));
+                    if nulls.as_ref().is_none_or(|n| n.is_valid(row)) {
+                        counts[*group as usize] += weight(row);
+                    }
                 }
             }
             (State::Sum(sums), _) => {
@@ -674,20 +571,30 @@ impl State {
             }
             (State::Distinct(interner, seen), _) => {
                 let mut numbers = Vec::with_capacity(groups.len());
+                if weights.is_some() {
+                    interner.expect(column.len());
+                }
                 interner.rows(column, &mut numbers);
                 let mut last = (u32::MAX, NULL);
                 for (number, group) in numbers.into_iter().zip(groups) {
                     if number != NULL && last != (*group, number) {
                         last = (*group, number);
-                        seen.insert(last);
+                        seen.insert(*group, number);
                     }
                 }
             }
-            (State::Rows | State::Number(_) | State::Value(..), _) => {}
+            (State::Percentile(estimates), Figure::Percentile { percent, .. }) => {
+                estimates.resize_with(count, || Estimate::new(*percent));
+                for (number, group) in numbers(column).into_iter().zip(groups) {
+                    let Some(number) = number else { continue };
+                    estimates[*group as usize].add(number);
+                }
+            }
+            (State::Rows | State::Number(_) | State::Value(..) | State::Percentile(_), _) => {}
         }
     }
 
-    fn merge(&mut self, figure: &Figure, other: &State, places: &[u32], count: usize) {
+    fn merge(&mut self, figure: &Figure, other: State, places: &[u32], count: usize) {
         let place =
             |group: usize| places.get(group).filter(|p| **p != u32::MAX).map(|p| *p as usize);
         match (self, other, figure) {
@@ -707,8 +614,8 @@ impl State {
             (State::Number(ours), State::Number(theirs), Figure::Number { greatest, .. }) => {
                 ours.resize(count, None);
                 for (group, number) in theirs.iter().enumerate() {
-                    let (Some(p), Some(number)) = (place(group), number) else { continue };
-                    ours[p] = better_number(ours[p], *number, *greatest);
+                    let (Some(p), Some(number)) = (place(group), *number) else { continue };
+                    ours[p] = better_number(ours[p], number, *greatest);
                 }
             }
             (
@@ -719,16 +626,28 @@ impl State {
                 ours.resize(count, NULL);
                 for (group, number) in theirs.iter().enumerate() {
                     let Some(p) = place(group) else { continue };
-                    let number = interner.adopt(from, *number);
+                    let number = interner.adopt(&from, *number);
                     ours[p] = better(interner, ours[p], number, *greatest);
                 }
             }
             (State::Distinct(interner, ours), State::Distinct(from, theirs), _) => {
                 // In any order: a set comes of it.
-                let moved = theirs.iter().filter_map(|(group, number)| {
-                    Some((place(*group as usize)? as u32, interner.adopt(from, *number)))
-                });
-                ours.extend(moved);
+                for (group, number) in theirs.iter() {
+                    let Some(p) = place(group as usize) else { continue };
+                    ours.insert(p as u32, interner.adopt(&from, number));
+                }
+            }
+            (
+                State::Percentile(ours),
+                State::Percentile(theirs),
+                Figure::Percentile { percent, .. },
+            ) => {
+                ours.resize_with(count, || Estimate::new(*percent));
+                for (group, more) in theirs.into_iter().enumerate() {
+                    let Some(p) = place(group) else { continue };
+                    // Digests of floats always fit together.
+                    let _ = ours[p].merge(more);
+                }
             }
             _ => {}
         }
@@ -738,11 +657,11 @@ impl State {
     fn distinct(&self, groups: usize) -> Option<Vec<i64>> {
         let State::Distinct(_, seen) = self else { return None };
         let mut counts = vec![0; groups];
-        seen.iter().for_each(|(group, _)| counts[*group as usize] += 1);
+        seen.iter().for_each(|(group, _)| counts[group as usize] += 1);
         Some(counts)
     }
 
-    fn cell(&self, figure: &Figure, group: usize, rows: u64) -> Cell {
+    fn cell(&mut self, figure: &Figure, group: usize, rows: u64) -> Cell {
         match self {
             State::Rows => Cell::Long(rows as i64),
             State::Present(counts) => Cell::Long(counts.get(group).map_or(0, |n| *n as i64)),
@@ -760,6 +679,10 @@ impl State {
                 best.get(group).map_or(Cell::Null, |number| interner.cell(*number))
             }
             State::Distinct(..) => Cell::Null,
+            State::Percentile(estimates) => {
+                let value = estimates.get_mut(group).and_then(Estimate::value);
+                value.map_or(Cell::Null, Cell::float)
+            }
         }
     }
 }
@@ -767,13 +690,15 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
     use arrow::array::StringArray;
     use arrow::compute::cast;
     use arrow::datatypes::{DataType, Field, Schema};
+    use pugmark_event::time::Micros;
     use pugmark_event::{Batch, BatchBuilder, Value};
     use pugmark_query::Plan;
     use pugmark_query::eval::{self, Nothing, Rows, World};
-    use std::sync::Arc;
+    use pugmark_query::scope::Scope;
 
     const NOW: Micros = 1_795_428_000_000_000;
 
@@ -817,7 +742,9 @@ mod tests {
 
     fn grouping(plan: &Plan) -> Option<Grouping> {
         match plan.pipes.as_slice() {
-            [Pipe::Stats(stats), after @ ..] => Grouping::new(stats, after),
+            [Pipe::Stats(stats), after @ ..] => {
+                Grouping::new(stats, after, &mut Steps::new(Names::events()))
+            }
             _ => None,
         }
     }
@@ -836,7 +763,7 @@ mod tests {
             let columns = if i % 2 == 0 { columns.clone() } else { dictionaries(columns) };
             if i < 2 { &mut one } else { &mut two }.add(&grouping, &columns);
         }
-        one.merge(&grouping, &two);
+        one.merge(&grouping, two);
         assert!(one.bytes() > 0);
         let rows =
             Rows::of_table(plan.pipes[0].scope(Scope::events()).columns, one.finish(&grouping));
@@ -867,7 +794,8 @@ mod tests {
         let texts = (0..values).map(|v| Some(v.to_string())).collect::<StringArray>();
         let (values, rows) = (Arc::new(texts), (0..values).map(rows_of).collect());
         let mut groups = Groups::new(grouping);
-        groups.add_counts(&Counts { values, rows, nulls: 9999 });
+        let counts = weighted("user_name", &Counts { values, rows, nulls: 9999 });
+        groups.add(grouping, &counts.unwrap());
         groups
     }
 
@@ -879,7 +807,7 @@ mod tests {
             let grouping = grouping(&plan).unwrap();
             let shares = || (0..3).map(|i| share(&grouping, values + i, rows, 7919 * i + 1));
             let mut all = Groups::new(&grouping);
-            shares().for_each(|share| all.merge(&grouping, &share));
+            shares().for_each(|share| all.merge(&grouping, share));
             let idle = Groups::new(&grouping);
             let shares: Vec<Groups> = shares().chain([idle]).collect();
             let first = Groups::most_frequent(&grouping, &shares.iter().collect::<Vec<_>>());
@@ -911,7 +839,7 @@ mod tests {
 
     #[test]
     fn what_is_left_to_the_general_way() {
-        for query in ["* | stats p95(x)", "* | stats first(x)", "* | head 3", "* | fields x"] {
+        for query in ["* | stats values(x)", "* | stats first(x)", "* | head 3", "* | fields x"] {
             let plan = pugmark_query::parse(query).unwrap();
             assert!(grouping(&plan).is_none(), "{query}");
         }

@@ -32,7 +32,7 @@ pub(crate) struct Interner {
     shorts: HashTable<(u128, u32)>,
     hasher: RandomState,
     /// All texts one after another, and where each ends; of number 0 the end is 0.
-    bytes: Vec<u8>,
+    texts: String,
     ends: Vec<usize>,
     longs: Vec<i64>,
     /// The dictionary of the last batch, and the numbers of its texts as far as they were asked
@@ -74,7 +74,7 @@ impl Interner {
             table: HashTable::new(),
             shorts: HashTable::new(),
             hasher: RandomState::default(),
-            bytes: Vec::new(),
+            texts: String::new(),
             ends: vec![0],
             longs: vec![0],
             dictionary: None,
@@ -107,17 +107,13 @@ impl Interner {
 
     /// Memory in use, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.bytes.len() + self.len() * 24 + self.shorts.len() * 32
-    }
-
-    fn text_bytes(&self, number: u32) -> &[u8] {
-        let place = number as usize;
-        &self.bytes[self.ends[place.saturating_sub(1)]..self.ends[place]]
+        self.texts.len() + self.len() * 24 + self.shorts.len() * 32
     }
 
     /// The text of a number.
     pub(crate) fn text(&self, number: u32) -> &str {
-        std::str::from_utf8(self.text_bytes(number)).unwrap_or_default()
+        let place = number as usize;
+        &self.texts[self.ends[place.saturating_sub(1)]..self.ends[place]]
     }
 
     /// The value of a number.
@@ -135,7 +131,7 @@ impl Interner {
     }
 
     fn find_text(&self, hash: u64, text: &str) -> Option<u32> {
-        let same = |number: &u32| self.text_bytes(*number) == text.as_bytes();
+        let same = |number: &u32| self.text(*number) == text;
         self.table.find(hash, same).copied()
     }
 
@@ -176,8 +172,8 @@ impl Interner {
     /// Gives the text a number.
     fn push(&mut self, text: &str) -> u32 {
         let number = self.ends.len() as u32;
-        self.bytes.extend_from_slice(text.as_bytes());
-        self.ends.push(self.bytes.len());
+        self.texts.push_str(text);
+        self.ends.push(self.texts.len());
         number
     }
 
@@ -190,11 +186,9 @@ impl Interner {
             return number;
         }
         let number = self.push(text);
-        let (bytes, ends, hasher) = (&self.bytes, &self.ends, &self.hasher);
+        let (texts, ends, hasher) = (&self.texts, &self.ends, &self.hasher);
         self.table.insert_unique(hash, number, |n| {
-            let text = &bytes[ends[*n as usize - 1]..ends[*n as usize]];
-            // The hash of a text is that of its bytes in a `str`.
-            hasher.hash_one(std::str::from_utf8(text).unwrap_or_default())
+            hasher.hash_one(&texts[ends[*n as usize - 1]..ends[*n as usize]])
         });
         number
     }
@@ -261,11 +255,24 @@ impl Interner {
                 }));
                 self.dictionary = Some((texts.clone(), known));
             }
+            Values::Long(values) if self.of == Of::Text => {
+                // Whole numbers as people write them: their text comes back exactly.
+                let mut last = (0, NULL);
+                numbers.extend(rows.map(|row| {
+                    if !valid(row) {
+                        return NULL;
+                    }
+                    if last.1 == NULL || last.0 != values[row] {
+                        last = (values[row], self.number_of_text(&values[row].to_string()));
+                    }
+                    last.1
+                }));
+            }
             Values::Long(values) | Values::Time(values) => {
                 let last = (0, NULL);
                 self.longs(rows.map(|row| valid(row).then_some(values[row])), last, numbers);
             }
-            Values::Other => numbers.resize(numbers.len() + column.len(), NULL),
+            Values::Float(_) | Values::Other => numbers.resize(numbers.len() + column.len(), NULL),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Answers plans and SQL over the store.
 //!
-//! The two commonest kinds of question have a short way of their own: the newest events that pass a
-//! filter, and counts and other plain figures by groups. DataFusion answers all others.
+//! The commonest kinds of question have a short way of their own: the newest events that pass a
+//! filter, counts and other plain figures by groups, and what follows each other in time.
+//! DataFusion answers all others.
 //!
 //! Floor 4, and the only crate that names datafusion: none of its types leaves this crate.
 
@@ -9,11 +10,15 @@ mod cells;
 mod columns;
 mod computed;
 mod error;
+mod estimate;
 mod filter;
+mod formula;
 mod functions;
 mod grouped;
 mod groups;
 mod intern;
+mod keys;
+mod names;
 mod newest;
 mod others;
 mod plan;
@@ -24,6 +29,8 @@ mod prune;
 mod running;
 mod scan;
 mod sql;
+mod steps;
+mod stretches;
 mod table;
 mod trace;
 mod values;
@@ -63,6 +70,7 @@ use crate::newest::Newest;
 use crate::others::Others;
 use crate::portion::Portion;
 use crate::running::Threads;
+use crate::stretches::Stretches;
 use crate::table::EventsTable;
 use crate::trace::Trace;
 use crate::views::Views;
@@ -121,6 +129,15 @@ impl std::fmt::Debug for StoreSearch {
 enum Direct {
     Newest(Newest),
     Grouped(Box<Grouped>),
+    Stretches(Box<Stretches>),
+}
+
+impl Direct {
+    fn new(request: &Request, others: &Others) -> Option<Self> {
+        let grouped = || Some(Direct::Grouped(Box::new(Grouped::new(request, others)?)));
+        let stretches = || Some(Direct::Stretches(Box::new(Stretches::new(request, others)?)));
+        Newest::new(request).map(Direct::Newest).or_else(grouped).or_else(stretches)
+    }
 }
 
 impl StoreSearch {
@@ -211,14 +228,14 @@ impl StoreSearch {
         trace: &Arc<Trace>,
     ) -> Result<Found, SearchError> {
         let others = self.others(request, snapshot, trace).await?;
-        let newest = Newest::new(request).map(Direct::Newest);
-        let direct =
-            newest.or_else(|| Grouped::new(request, &others).map(|g| Direct::Grouped(Box::new(g))));
-        let found = match direct {
+        let table = |table| stream::iter([Ok(table)]).boxed();
+        let found = match Direct::new(request, &others) {
             Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room, trace).await?,
             Some(Direct::Grouped(grouped)) => {
-                let table = grouped.run(snapshot, &self.room, trace).await?;
-                table.map(|table| stream::iter([Ok(table)]).boxed())
+                grouped.run(snapshot, &self.room, trace).await?.map(table)
+            }
+            Some(Direct::Stretches(stretches)) => {
+                stretches.run(snapshot, &self.room, trace).await?.map(table)
             }
             None => None,
         };
@@ -375,8 +392,9 @@ fn beside(events: &Batch, scope: &Scope, rows: &RecordBatch) -> Result<RecordBat
     let all = take_record_batch(events.columns(), &places)?;
     let (mut fields, mut columns) = (Vec::new(), Vec::new());
     for name in plan::stored(scope) {
-        let at = all.schema_ref().index_of(&name)?;
-        fields.push(all.schema_ref().field(at).clone());
+        // A batch has no column for what none of its events has.
+        let Some((at, field)) = all.schema_ref().column_with_name(&name) else { continue };
+        fields.push(field.clone());
         columns.push(all.column(at).clone());
     }
     for at in 1..rows.num_columns() {

@@ -115,6 +115,7 @@ impl Tally {
             match values {
                 Values::Text(texts) => self.note(texts.value(row), events),
                 Values::Long(longs) => self.note(&longs[row].to_string(), events),
+                Values::Float(floats) => self.note(&floats[row].to_string(), events),
                 Values::Time(times) => self.note(&time::format(times[row]), events),
                 Values::Dictionary(..) | Values::Other => return,
             }

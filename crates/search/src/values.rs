@@ -1,7 +1,9 @@
 //! A column of any form in which the store may give it, read row by row.
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, StringArray};
-use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
+use arrow::datatypes::{
+    DataType, Float64Type, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType,
+};
 
 /// The values of one column.
 #[derive(Clone, Copy)]
@@ -12,6 +14,8 @@ pub(crate) enum Values<'a> {
     Dictionary(&'a Int32Array, &'a StringArray),
     /// Integers.
     Long(&'a [i64]),
+    /// Other numbers.
+    Float(&'a [f64]),
     /// Microseconds since the epoch.
     Time(&'a [i64]),
     /// Nothing that can be compared.
@@ -24,6 +28,7 @@ impl<'a> Values<'a> {
         match column.data_type() {
             DataType::Utf8 => Values::Text(column.as_string()),
             DataType::Int64 => Values::Long(column.as_primitive::<Int64Type>().values()),
+            DataType::Float64 => Values::Float(column.as_primitive::<Float64Type>().values()),
             DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Values::Time(column.as_primitive::<TimestampMicrosecondType>().values())
             }

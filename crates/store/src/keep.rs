@@ -19,14 +19,24 @@ pub trait Keep: Debug + Send + Sync {
     fn columns(&self) -> Vec<String>;
 
     /// Which rows of a batch with these columns are wanted; never null. Text may come as plain
-    /// text or as a dictionary of it.
+    /// text or as a dictionary of it, and that of an attribute as integers. A row is wanted or not
+    /// by its values alone: rows with the same values may be asked about once.
     fn keep(&self, batch: &RecordBatch) -> BooleanArray;
 
-    /// The column, when all that is asked is that a row has a value in it, or one that did not fit
-    /// it. Then rows may be counted without being looked at.
-    fn has_value(&self) -> Option<&str> {
-        None
+    /// Columns and a text that each of them has in every wanted row, unless the row has a value
+    /// that did not fit the column: ASCII, its letters in lower case, in a value in either.
+    fn parts(&self) -> Vec<(String, String)> {
+        Vec::new()
     }
+}
+
+/// A text that stands somewhere in a record.
+#[derive(Debug, Clone, Copy)]
+pub struct Phrase<'a> {
+    /// ASCII, its letters in lower case; in a record they may be in either.
+    pub text: &'a str,
+    /// Whether no word may go on before it, and after it.
+    pub closed: (bool, bool),
 }
 
 /// Decides by the text of the record.
@@ -37,6 +47,11 @@ pub trait RecordTest: Debug + Send + Sync {
     /// The words, when the test asks for nothing but that the record has all of them. Then it may
     /// be answered without the text, from an index of words.
     fn words(&self) -> Option<&[String]>;
+
+    /// The phrase, when the test asks for nothing but that the record has it.
+    fn phrase(&self) -> Option<Phrase<'_>> {
+        None
+    }
 }
 
 impl Scan {

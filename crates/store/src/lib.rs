@@ -48,7 +48,7 @@ pub use derived::ROW;
 pub use disk::{Disk, DiskEntry, DiskRead, DiskWrite, RealDisk};
 pub use error::{AppendError, StoreError};
 pub use export::ParquetExport;
-pub use keep::{Keep, RecordTest};
+pub use keep::{Keep, Phrase, RecordTest};
 pub use ledger::{LedgerCheck, LedgerRow};
 pub use manifest::{
     AuditEntry, Gate, LedgerReason, ManifestAt, PostgresAt, QuarantineFilter, Tier,

@@ -4,15 +4,18 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, UInt64Array};
-use arrow::compute::{and, cast, filter_record_batch, take_record_batch};
-use arrow::datatypes::{DataType, Int64Type, Schema, SchemaRef};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
+    UInt64Array, new_null_array,
+};
+use arrow::compute::{and, cast, concat, filter_record_batch, take_record_batch};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
 use parquet::file::metadata::RowGroupMetaData;
 use pugmark_event::Batch;
 use pugmark_event::batch::schema;
-use pugmark_event::conflict;
+use pugmark_event::conflict::{self, CONFLICTS_PREFIX};
 use pugmark_event::fields::{self, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL};
 use pugmark_event::time::Micros;
 
@@ -66,7 +69,8 @@ pub struct Scan {
     /// others may be missing from it then. `None` asks for all.
     pub attributes: Option<Arc<BTreeSet<String>>>,
     /// Text may come as dictionaries of 32-bit keys, where it is stored so: each value is there
-    /// once, and batches one after the other share the values.
+    /// once, and batches one after the other share the values. That of an attribute may come as
+    /// integers, where each is as people write it.
     pub dictionaries: bool,
 }
 
@@ -291,15 +295,17 @@ impl ScanPart {
     pub fn counts(&self, column: &str) -> Result<Option<Counts>, StoreError> {
         let Origin::Segment(segment, group, of) = &self.origin else { return Ok(None) };
         let scan = &self.scan;
-        let with_value = scan.keep.as_ref().map(|keep| keep.has_value());
-        let plain = fields::by_name(column).is_some()
-            && scan.words.is_empty()
+        let Some(id) = fields::by_name(column) else { return Ok(None) };
+        let of_conflicts =
+            |name: &str| name.strip_prefix(CONFLICTS_PREFIX).and_then(fields::by_name);
+        let is_its = |name: &String| *name == column || of_conflicts(name) == Some(id);
+        let plain = scan.words.is_empty()
             && scan.parts.is_empty()
             && scan.records.is_empty()
-            && scan.filters.is_empty()
+            // Whoever looks for one value has the index, which says where it is.
             && scan.any_of.is_empty()
             && scan.covers(self.times(), self.ids())
-            && with_value.is_none_or(|asked| asked == Some(column));
+            && scan.keep.as_ref().is_none_or(|keep| keep.columns().iter().all(is_its));
         if !plain {
             return Ok(None);
         }
@@ -309,15 +315,19 @@ impl ScanPart {
         // What the manifest says bounds what is read of a file that says otherwise.
         let as_said = metadata.num_row_groups() == *of
             && metadata.row_group(*group).num_rows() as u64 == self.rows();
-        let fits = |index: &Index| fields::by_name(column).is_some_and(|id| !index.conflicts(id));
-        if !as_said || with_value.is_some() && !tail.index.as_ref().is_some_and(fits) {
+        let fits = |index: &Index| !index.conflicts(id);
+        if !as_said || scan.keep.is_some() && !tail.index.as_ref().is_some_and(fits) {
             return Ok(None);
         }
-        let mut counts = counts(segment, &file, &tail, *group, column)?;
-        if let Some(counts) = counts.as_mut().filter(|_| with_value.is_some()) {
-            counts.nulls = 0;
+        if !row_groups(scan, segment, &tail)?.contains(group) {
+            return Ok(Some(Counts::none(0)));
         }
-        Ok(counts)
+        let schema = scan.keep_schema()?;
+        let kept = |values: &ArrayRef| match (&scan.keep, &schema) {
+            (Some(keep), Some(schema)) => kept_values(&**keep, schema, column, values).map(Some),
+            _ => Ok(None),
+        };
+        counts(segment, &file, &tail, *group, column, &kept)
     }
 
     /// The same part for another scan.
@@ -436,6 +446,24 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
         starts
             .map(move |start| Ok(columns.slice(start, BATCH_ROWS.min(columns.num_rows() - start)))),
     ))
+}
+
+/// Which of these values of a column `keep` keeps, and behind them whether it keeps no value. Every
+/// value fits its column.
+fn kept_values(
+    keep: &dyn Keep,
+    schema: &SchemaRef,
+    column: &str,
+    values: &ArrayRef,
+) -> Result<BooleanArray, StoreError> {
+    let rows = values.len() + 1;
+    let of_field = |field: &Arc<Field>| match field.name() == column && rows > 1 {
+        true => concat(&[values, &new_null_array(values.data_type(), 1)]),
+        false => Ok(new_null_array(field.data_type(), rows)),
+    };
+    let columns = schema.fields().iter().map(of_field).collect::<Result<_, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(keep.keep(&RecordBatch::try_new_with_options(schema.clone(), columns, &options)?))
 }
 
 /// Events whose record has every word.

@@ -52,6 +52,11 @@ pub trait LookupTable: Send + Sync {
     /// The names of its values.
     fn columns(&self) -> Vec<String>;
 
+    /// Whether the values in a column depend on the time.
+    fn goes_by_time(&self, _column: &str) -> bool {
+        true
+    }
+
     /// The value in a column at a time; with `None` the one that holds now, or always.
     fn value(&self, key: &str, time: Option<Micros>, column: &str) -> Option<String>;
 }

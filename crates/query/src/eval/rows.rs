@@ -1,5 +1,8 @@
 //! Rows between two pipes: events, or rows that a pipe made.
 
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+
 use pugmark_event::Batch;
 use pugmark_event::fields::{EVENT_TIME, Kind, RECEIVED_TIME};
 use pugmark_event::time::Micros;
@@ -128,23 +131,51 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// Cells that are the same or not, numbers bit by bit.
+struct Key(Vec<Cell>);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        let same = |(a, b): (&Cell, &Cell)| match (a, b) {
+            (Cell::Float(a), Cell::Float(b)) => a.to_bits() == b.to_bits(),
+            (a, b) => a == b,
+        };
+        self.0.len() == other.0.len() && self.0.iter().zip(&other.0).all(same)
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for cell in &self.0 {
+            std::mem::discriminant(cell).hash(state);
+            match cell {
+                Cell::Null => {}
+                Cell::Bool(bool) => bool.hash(state),
+                Cell::Text(text) => text.hash(state),
+                Cell::Long(long) | Cell::Time(long) => long.hash(state),
+                Cell::Float(float) => float.to_bits().hash(state),
+            }
+        }
+    }
+}
+
 /// Places in groups of the same keys, the groups in the order of the keys.
 pub(crate) fn group(keys: Vec<Vec<Cell>>) -> Vec<(Vec<Cell>, Vec<usize>)> {
-    // The debug text of cells tells any two of them apart.
-    let mut groups = std::collections::HashMap::<String, (Vec<Cell>, Vec<usize>)>::new();
+    let mut groups = HashMap::<Key, Vec<usize>>::new();
     for (place, key) in keys.into_iter().enumerate() {
-        let group = groups.entry(format!("{key:?}")).or_insert_with(|| (key, Vec::new()));
-        group.1.push(place);
+        groups.entry(Key(key)).or_default().push(place);
     }
-    let mut groups: Vec<_> = groups.into_values().collect();
+    let mut groups: Vec<_> = groups.into_iter().map(|(key, places)| (key.0, places)).collect();
     groups.sort_by(|a, b| compare_rows(&a.0, &b.0));
     groups
 }
 
 /// The order of rows by all their cells.
 pub(crate) fn compare_rows(a: &[Cell], b: &[Cell]) -> std::cmp::Ordering {
-    let orders = a.iter().zip(b).map(|(a, b)| order(a, b, false));
-    orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+    let mut orders = a.iter().zip(b).map(|(a, b)| order(a, b, false));
+    orders.find(|order| order.is_ne()).unwrap_or(std::cmp::Ordering::Equal)
 }
 
 /// The value of a field in one event.

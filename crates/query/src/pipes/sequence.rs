@@ -107,7 +107,7 @@ impl Sequence {
             }
             let time = |place: usize| times[place].unwrap_or_default();
             let passes = |step: usize, place: usize| steps[step].passes(&rows.rows[place]);
-            for places in self.find(&places, &time, &passes) {
+            for places in self.find(places, time, passes) {
                 let (Some(first), Some(last)) = (places.first(), places.last()) else { continue };
                 let mut row = key.clone();
                 row.extend(stretch_cells(time(*first), time(*last)));
@@ -123,28 +123,29 @@ impl Sequence {
         Rows::of_table(self.scope(&rows.scope).columns, found)
     }
 
-    /// The sequences among places, the oldest first.
-    fn find(
+    /// The sequences among places, the oldest first; `passes` says whether the row in a place
+    /// passes a step, given before the place.
+    pub fn find(
         &self,
-        places: &[usize],
-        time: &dyn Fn(usize) -> Micros,
-        passes: &dyn Fn(usize, usize) -> bool,
+        places: impl IntoIterator<Item = usize>,
+        time: impl Fn(usize) -> Micros,
+        passes: impl Fn(usize, usize) -> bool,
     ) -> Vec<Vec<usize>> {
         let last = self.steps.len() - 1;
         let mut partials: Vec<Option<Partial>> = vec![None; last];
         let mut found = Vec::new();
         for place in places {
-            let now = time(*place);
+            let now = time(place);
             // From the last step on, so that a row is one step of a sequence only.
-            for step in (0..=last).rev() {
+            for step in (0..=last).rev().filter(|step| passes(*step, place)) {
                 let before = match step.checked_sub(1) {
                     None => Some(Partial { start: now, places: Vec::new() }),
                     Some(earlier) => partials[earlier]
                         .clone()
                         .filter(|partial| now.saturating_sub(partial.start) <= self.within),
                 };
-                let Some(mut partial) = before.filter(|_| passes(step, *place)) else { continue };
-                partial.places.push(*place);
+                let Some(mut partial) = before else { continue };
+                partial.places.push(place);
                 if step == last {
                     found.push(partial.places);
                     partials.fill(None);

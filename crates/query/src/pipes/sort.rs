@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::{Command, Example, Takes, field, list};
-use crate::cell::order;
+use crate::cell::{Cell, order};
 use crate::diagnostic::Diagnostic;
-use crate::eval::{Reader, Rows, compare_rows};
+use crate::eval::{Reader, Row, Rows, compare_rows};
 use crate::parse::Parser;
 use crate::plan::{Pipe, SortKey};
 
@@ -52,13 +52,19 @@ pub(super) fn run<'a>(keys: &[SortKey], mut rows: Rows<'a>) -> Rows<'a> {
     let readers: Vec<_> =
         keys.iter().map(|key| (Reader::new(&rows.scope, &key.field), key.descending)).collect();
     let events = rows.scope.events;
+    let cells = |row: &Row<'_>| readers.iter().map(|(reader, _)| reader.cell(row)).collect();
+    let keyed = std::mem::take(&mut rows.rows).into_iter().map(|row| (cells(&row), row));
+    let mut keyed: Vec<(Vec<Cell>, Row<'a>)> = keyed.collect();
     // The sort is stable, so equal events stay as they were.
-    rows.rows.sort_by(|a, b| {
-        let orders = readers
-            .iter()
-            .map(|(reader, descending)| order(&reader.cell(a), &reader.cell(b), *descending));
-        let by_keys = orders.fold(Ordering::Equal, Ordering::then);
-        if events { by_keys } else { by_keys.then_with(|| compare_rows(&a.cells, &b.cells)) }
+    keyed.sort_by(|(a, row), (b, other)| {
+        let each = a.iter().zip(b).zip(&readers);
+        let mut orders = each.map(|((a, b), (_, descending))| order(a, b, *descending));
+        match orders.find(|order| order.is_ne()) {
+            Some(order) => order,
+            None if events => Ordering::Equal,
+            None => compare_rows(&row.cells, &other.cells),
+        }
     });
+    rows.rows = keyed.into_iter().map(|(_, row)| row).collect();
     rows
 }

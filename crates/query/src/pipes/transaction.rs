@@ -1,6 +1,7 @@
 //! `transaction`: rows of one entity that lie close to each other in time.
 
 use std::fmt::{Display, Formatter};
+use std::ops::Range;
 
 use super::stats::Computed;
 use super::{By, Command, Example, Takes, figures, span};
@@ -108,19 +109,19 @@ impl Transaction {
 
     pub(super) fn run<'a>(&self, rows: Rows<'a>) -> Rows<'a> {
         let times = rows.times();
+        let time = |place: usize| times[place].unwrap_or_default();
         let figures = Computed::new(&self.figures, &rows);
         let mut found = Vec::new();
         for (key, places) in rows.grouped_by_age(&self.by) {
             if key.contains(&Cell::Null) {
                 continue;
             }
-            for part in self.parts(&places, &times) {
-                let time = |place: usize| times[place].unwrap_or_default();
-                let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            for part in self.parts(places.len(), |at| time(places[at])) {
+                let mut places = places[part].to_vec();
+                let (Some(first), Some(last)) = (places.first(), places.last()) else { continue };
                 let mut row = key.clone();
                 row.extend(stretch_cells(time(*first), time(*last)));
-                row.push(Cell::Long(part.len() as i64));
-                let mut places = part.to_vec();
+                row.push(Cell::Long(places.len() as i64));
                 // Figures expect rows in their order.
                 places.sort_unstable();
                 row.extend(figures.of(&places));
@@ -134,16 +135,15 @@ impl Transaction {
         Rows::of_table(self.scope(&rows.scope).columns, found)
     }
 
-    /// Places, the oldest first, cut where a new one begins.
-    fn parts<'p>(&self, places: &'p [usize], times: &[Option<Micros>]) -> Vec<&'p [usize]> {
-        let time = |at: usize| times[places[at]].unwrap_or_default();
+    /// Cuts so many rows of one entity, the oldest first, where a new transaction begins.
+    pub fn parts(&self, rows: usize, time: impl Fn(usize) -> Micros) -> Vec<Range<usize>> {
         let (mut parts, mut start) = (Vec::new(), 0);
-        for at in 1..=places.len() {
-            let cut = at == places.len()
+        for at in 1..=rows {
+            let cut = at == rows
                 || time(at).saturating_sub(time(at - 1)) > self.pause
                 || self.span.is_some_and(|span| time(at).saturating_sub(time(start)) > span);
             if cut {
-                parts.push(&places[start..at]);
+                parts.push(start..at);
                 start = at;
             }
         }

@@ -89,6 +89,10 @@ impl LookupTable for People {
         vec!["team".into(), "odd".into()]
     }
 
+    fn goes_by_time(&self, column: &str) -> bool {
+        column == "odd"
+    }
+
     fn value(&self, key: &str, time: Option<i64>, column: &str) -> Option<String> {
         match (column, key.to_lowercase().as_str()) {
             ("odd", _) => time.map(|time| (time / 1_000_000 % 2).to_string()),

@@ -291,6 +291,13 @@ fn table_step() -> BoxedStrategy<String> {
         (figure(), field(), field()).prop_map(|(a, f, g)| format!(
             "transaction {a}, values({g}) as k by {f} pause=3h span=10h"
         )),
+        (field(), field()).prop_map(|(f, g)| format!(
+            "transaction by {f}, {g} pause=3h span=10h | rename {f} as k, events as m"
+        )),
+        field().prop_map(|f| format!(
+            "transaction by {f} pause=5h | where duration > 10 | eval k = events, m = end | \
+             stats count() as m, max(m) as o, dc(duration) as d by k, {f}"
+        )),
         (field(), filter(), filter()).prop_map(|(f, a, b)| format!(
             "sequence by {f} within=6h [ {a} ] [ {b} ] | eval k = events, m = duration"
         )),
@@ -339,13 +346,30 @@ fn pipes() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Counts of all events, or of those with a value: what the store may answer from its dictionaries.
+/// Questions about one field: what the store may answer from its dictionaries.
 fn counted() -> impl Strategy<Value = String> {
-    let count = &["stats count() as m by", "top 3", "rare 2", "stats count() as m, dc(user) by"];
-    (field(), any::<bool>(), select(&count[..])).prop_map(|(field, all, count)| {
-        let filter = if all { "*".to_string() } else { format!("{field}:*") };
-        format!("{filter} | {count} {field}")
-    })
+    let count = &[
+        "stats count() as m by {f}",
+        "top 3 {f}",
+        "rare 2 {f}",
+        "stats count() as m, dc(user) by {f}",
+        "stats count() as m",
+        "stats dc({f}) as m, count({f}) as n, max({f}) as o",
+        "where not {f}:22 | stats count() as m by lower({f}) as k",
+        "eval x = len({f}), y = {f} | where x > 2 | stats count() as m by y, x",
+        "lookup people {f} output team | stats count() as m by team",
+        "lookup people {f} output odd | stats dc(odd) as m by {f}",
+    ];
+    let filter = prop_oneof![
+        Just("*".to_string()),
+        Just("{f}:*".to_string()),
+        value().prop_map(|value| format!("{{f}}:{value}")),
+        value().prop_map(|value| format!("not {{f}}:{value}")),
+    ];
+    // Names without quotes: they are typed alike everywhere.
+    let field = field().prop_map(|field| if field.contains('"') { "size".into() } else { field });
+    (filter, select(&count[..]), field)
+        .prop_map(|(filter, count, field)| format!("{filter} | {count}").replace("{f}", &field))
 }
 
 fn query() -> impl Strategy<Value = String> {

@@ -108,6 +108,11 @@ impl<'a> Decoder<'a> {
         self.texts
     }
 
+    /// True when neither templates nor the map of attributes were read.
+    pub(crate) fn has_columns_alone(&self) -> bool {
+        self.texts.is_none() && self.map.is_none()
+    }
+
     /// A column of the batch.
     pub(crate) fn column(&self, name: &str) -> Option<&'a ArrayRef> {
         self.batch.column_by_name(name)

@@ -119,6 +119,8 @@ pub(crate) struct Template {
     /// For each piece whether it is a value with a word character right beside it in the record,
     /// as far as the template tells: words of the record then differ from those of the value.
     pub(crate) glued: Vec<bool>,
+    /// Fields that are made up of pieces, and of which.
+    fields: Vec<(FieldId, Range<usize>)>,
     /// Attributes that are made up of pieces.
     attributes: Vec<(Box<str>, u8, Range<usize>)>,
     /// The text without the values, and without words that touch a value.
@@ -169,8 +171,8 @@ impl Template {
 
     fn of(text: Arc<str>, pieces: Vec<Piece>) -> Self {
         let (glued, literal, end) = (glued(&pieces), literal(&pieces), end(&pieces));
-        let attributes = made_attributes(&pieces);
-        Self { text, pieces, glued, attributes, literal, end }
+        let (fields, attributes) = (made_fields(&pieces), made_attributes(&pieces));
+        Self { text, pieces, glued, fields, attributes, literal, end }
     }
 
     /// How many values of a record have no column but that of a variable.
@@ -185,9 +187,7 @@ impl Template {
 
     /// Places of the pieces that make up the field `id`, if it is made up of pieces.
     pub(crate) fn derived(&self, id: FieldId) -> Option<Range<usize>> {
-        let open = self.pieces.iter().position(|p| *p == Piece::Open(id))?;
-        let close = self.pieces.iter().position(|p| *p == Piece::Close(id))?;
-        (open < close).then_some(open + 1..close)
+        self.fields.iter().find(|(made, _)| *made == id).map(|(_, range)| range.clone())
     }
 
     /// Attributes that are made up of pieces: name, letter of the kind, places of the pieces.
@@ -202,6 +202,19 @@ impl Template {
             _ => None,
         })
     }
+}
+
+fn made_fields(pieces: &[Piece]) -> Vec<(FieldId, Range<usize>)> {
+    let mut made: Vec<(FieldId, Range<usize>)> = Vec::new();
+    for (at, piece) in pieces.iter().enumerate() {
+        let Piece::Open(id) = piece else { continue };
+        let close = pieces.iter().position(|piece| *piece == Piece::Close(*id));
+        let first = !made.iter().any(|(known, _)| known == id);
+        if let Some(close) = close.filter(|close| first && at < *close) {
+            made.push((*id, at + 1..close));
+        }
+    }
+    made
 }
 
 fn made_attributes(pieces: &[Piece]) -> Vec<(Box<str>, u8, Range<usize>)> {

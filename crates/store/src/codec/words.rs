@@ -63,6 +63,17 @@ pub(crate) fn has_part(text: &[u8], part: &[u8]) -> bool {
     part.is_empty() || WordFinder::new(part).starts(text).next().is_some()
 }
 
+/// True when `part`, whose ASCII letters are in lower case, stands somewhere in `text`, which is
+/// itself a part of a longer text; no word goes on before it, or after it, where that is asked.
+pub(crate) fn has_phrase(text: &[u8], part: &[u8], (before, after): (bool, bool)) -> bool {
+    let apart = |byte: Option<&u8>| byte.is_some_and(|byte| !is_word(*byte));
+    !part.is_empty()
+        && WordFinder::new(part).starts(text).any(|at| {
+            (!before || apart(at.checked_sub(1).and_then(|at| text.get(at))))
+                && (!after || apart(text.get(at + part.len())))
+        })
+}
+
 /// True when all of `words`, which are in lower case, are among the words of `text`.
 pub(crate) fn has_words(text: &[u8], words: &[impl AsRef<str>]) -> bool {
     words.iter().all(|word| has_word(text, word.as_ref().as_bytes()))
@@ -163,6 +174,21 @@ mod tests {
             [("failed", true), ("login", true), ("fail", false), ("ogin", false), ("1", false)]
         {
             assert_eq!(has_word(b"FAILED login user_1", word.as_bytes()), expected, "{word}");
+        }
+    }
+
+    #[test]
+    fn a_phrase_ends_where_words_are_known_to_end() {
+        for (text, closed, expected) in [
+            (" Call to x.", (true, true), true),
+            ("call to x.", (true, true), false),
+            (" call to x", (true, true), false),
+            ("call to x", (false, false), true),
+            (" recall to x.", (true, true), false),
+            (" recall to x.", (false, true), true),
+            ("call to y", (false, false), false),
+        ] {
+            assert_eq!(has_phrase(text.as_bytes(), b"call to x", closed), expected, "{text}");
         }
     }
 

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, StringArray};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
 use arrow::buffer::OffsetBuffer;
+use arrow::compute::filter;
 use arrow::datatypes::DataType;
 use parquet::basic::{Encoding, Type};
 use parquet::column::page::Page;
@@ -42,9 +43,25 @@ impl Counts {
     pub(crate) fn none(rows: u64) -> Self {
         Self { values: Arc::new(Int64Array::new_null(0)), rows: Vec::new(), nulls: rows }
     }
+
+    /// Those of the values that are kept.
+    fn only(self, kept: &Kept<'_>) -> Result<Self, StoreError> {
+        let Some(kept) = kept(&self.values)? else { return Ok(self) };
+        let of_values = kept.slice(0, self.values.len());
+        let rows = self.rows.iter().zip(of_values.values()).filter(|(_, kept)| *kept);
+        Ok(Self {
+            rows: rows.map(|(rows, _)| *rows).collect(),
+            values: filter(&self.values, &of_values)?,
+            nulls: if kept.value(self.values.len()) { self.nulls } else { 0 },
+        })
+    }
 }
 
-/// The counts of a column in a row group; `None` when they must be had from the rows.
+/// Says which values are wanted, and behind them whether no value is; `None` when all are.
+pub(crate) type Kept<'a> = dyn Fn(&ArrayRef) -> Result<Option<BooleanArray>, StoreError> + 'a;
+
+/// The counts of a column in a row group, of the values that are kept; `None` when they must be
+/// had from the rows.
 ///
 /// # Errors
 /// When the file cannot be read or is damaged.
@@ -54,6 +71,7 @@ pub(crate) fn counts(
     tail: &Arc<Tail>,
     group: usize,
     column: &str,
+    kept: &Kept<'_>,
 ) -> Result<Option<Counts>, StoreError> {
     let Some((kind, leaf)) = plain_column(tail, column) else { return Ok(None) };
     let footer = tail.footer.metadata().clone();
@@ -61,7 +79,7 @@ pub(crate) fn counts(
     let rows = metadata.num_rows() as u64;
     let facts = tail.index.as_ref().and_then(|index| index.groups.get(group));
     if facts.is_some_and(|facts| !facts.has_column(column)) {
-        return Ok(Some(Counts::none(rows)));
+        return Counts::none(rows).only(kept).map(Some);
     }
     let file = SegmentFile(file.clone());
     let (cache, tail) = (segment.pages(), tail.clone());
@@ -73,11 +91,16 @@ pub(crate) fn counts(
     for page in pages {
         let page = page.map_err(StoreError::parquet(&segment.path))?;
         tally.page(&page).ok_or_else(|| segment.damaged("a page of it cannot be read"))?;
+        if let (Page::DictionaryPage { .. }, Some(values)) = (&page, &tally.values)
+            && kept(values)?.is_some_and(|kept| kept.true_count() == 0)
+        {
+            return Ok(Some(Counts::none(0)));
+        }
     }
     let counts = tally.finish();
     let counted = counts.nulls + counts.rows.iter().map(|rows| u64::from(*rows)).sum::<u64>();
     match counted == rows {
-        true => Ok(Some(counts)),
+        true => counts.only(kept).map(Some),
         false => Err(segment.damaged("its pages have not the rows that the footer says")),
     }
 }

@@ -90,12 +90,12 @@ pub(super) fn texts(column: &ArrayRef) -> ArrayRef {
 }
 
 /// The columns of the question from the columns of the file. Text comes as a dictionary where it
-/// was read as one.
+/// was read as one; that of an attribute, if `as_stored`, as integers where all its values are.
 pub(super) fn events(
     batch: &RecordBatch,
     layout: &Layout,
     known: &mut Templates,
-    wanted: &SchemaRef,
+    (wanted, as_stored): (&SchemaRef, bool),
 ) -> Result<RecordBatch, StoreError> {
     let rows = batch.num_rows();
     let mut decoder = Decoder::new(batch, layout);
@@ -115,7 +115,10 @@ pub(super) fn events(
                 if name == ATTRIBUTES { map } else { kinds }
             }
             None => match (name.strip_prefix(ATTRIBUTE_PREFIX), conflicts_of(name)) {
-                (Some(name), _) => Some(attribute(&mut decoder, layout, known, name, rows)),
+                (Some(name), _) => Some(match integers(&decoder, layout, name) {
+                    Some(integers) if as_stored => integers,
+                    _ => attribute(&mut decoder, layout, known, name, rows),
+                }),
                 (_, Some(id)) => Some(conflicts(batch, layout, known, id)?),
                 _ => stored.cloned(),
             },
@@ -129,11 +132,10 @@ pub(super) fn events(
 
 /// The schema with the types that the columns have.
 fn as_held(wanted: &SchemaRef, columns: &[ArrayRef]) -> SchemaRef {
-    let is_dictionary = |column: &ArrayRef| matches!(column.data_type(), DataType::Dictionary(..));
-    if !columns.iter().any(is_dictionary) {
+    let fields = wanted.fields().iter().zip(columns);
+    if fields.clone().all(|(field, column)| field.data_type() == column.data_type()) {
         return wanted.clone();
     }
-    let fields = wanted.fields().iter().zip(columns);
     let fields = fields.map(|(field, column)| {
         Field::new(field.name(), column.data_type().clone(), field.is_nullable())
     });
@@ -183,6 +185,13 @@ fn composites(
         }
     }
     Arc::new(out.finish())
+}
+
+/// The values of an attribute, if all are integers: no row has it elsewhere than in its column.
+fn integers(decoder: &Decoder<'_>, layout: &Layout, name: &str) -> Option<ArrayRef> {
+    let column = layout.promoted(name).and_then(|p| decoder.column(&p.column))?;
+    let only = column.null_count() == 0 || decoder.has_columns_alone();
+    (only && *column.data_type() == DataType::Int64).then(|| column.clone())
 }
 
 fn attribute(

@@ -21,8 +21,11 @@ use super::index::{Blocks, GroupIndex, Index, has_block};
 use super::layout::{Layout, TEMPLATE};
 use crate::codec::decode::Decoder;
 use crate::codec::stored::{Stored, push_text};
-use crate::codec::template::{Form, Piece, Template};
-use crate::codec::words::{WordFinder, has_part, has_word, hash_word, is_common, is_word, words};
+use crate::codec::template::{Form, Piece, Template, Variable};
+use crate::codec::words::{
+    WordFinder, has_part, has_phrase, has_word, hash_word, is_common, is_word, words,
+};
+use crate::keep::Phrase;
 
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
@@ -127,6 +130,11 @@ impl Lookup {
     /// The parsed template with this text.
     pub(crate) fn template(&self, text: &str) -> Option<&Arc<Template>> {
         self.by_text.get(text).map(|at| &self.templates[*at].template)
+    }
+
+    /// The place of the template with this text among those of the index.
+    pub(crate) fn place(&self, text: &str) -> Option<usize> {
+        self.by_text.get(text).copied()
     }
 
     /// Columns of the file that those attributes are put together from which templates make up and
@@ -307,14 +315,19 @@ impl<'a> Finder<'a> {
         sieves.filter(|(sieve, _)| sieve.may_pass()).collect()
     }
 
-    /// For each template whether some record in the group may have all words.
-    fn possible(&self) -> Vec<bool> {
+    /// For each word whether it may be among the many values of a column somewhere in the group.
+    fn among_many(&self) -> Vec<bool> {
         let in_a_block = |word: &Word<'_>| {
             let mut blocks = 0..self.group.blocks();
             word.unfiltered
                 || blocks.any(|block| self.index.block_has(self.group, block, word.hash))
         };
-        let many: Vec<bool> = self.words.iter().map(in_a_block).collect();
+        self.words.iter().map(in_a_block).collect()
+    }
+
+    /// For each template whether some record in the group may have all words.
+    fn possible(&self) -> Vec<bool> {
+        let many = self.among_many();
         let mut sieve = Sieve::new(self.lookup, self.layout);
         let templates = 0..self.lookup.templates.len();
         templates.map(|at| !matches!(self.known(at, &many, &mut sieve), Known::No)).collect()
@@ -343,8 +356,7 @@ impl<'a> Finder<'a> {
                 continue;
             }
             let may = |alone: &&Alone| {
-                let listed = word.listed.get(alone.column).is_some_and(|blocks| *blocks != 0);
-                (listed || *many && self.group.spilled(alone.column))
+                self.column_may_have(word, alone.column, *many)
                     && alone.value.may_make(word.text.as_bytes())
             };
             let pieces = places.alone.iter().filter(may);
@@ -366,6 +378,51 @@ impl<'a> Finder<'a> {
         });
         Known::Perhaps(open.collect())
     }
+}
+
+impl Finder<'_> {
+    /// Whether values of a column may have a word, which may be among many values or not.
+    fn column_may_have(&self, word: &Word<'_>, column: usize, among_many: bool) -> bool {
+        word.listed.get(column).is_some_and(|blocks| *blocks != 0)
+            || among_many && self.group.spilled(column)
+    }
+
+    /// False when these pieces of a template cannot have a part, whose inner words are the words
+    /// that are looked for.
+    fn may_have(&self, at: usize, pieces: Range<usize>, part: &[u8], many: &[bool]) -> bool {
+        let places = &self.lookup.templates[at];
+        let runs = runs(&places.template.pieces[pieces.clone()]);
+        let in_value = |piece: usize| {
+            let in_column = |alone: &Alone| {
+                let mut words = self.words.iter().zip(many);
+                words.all(|(word, many)| self.column_may_have(word, alone.column, *many))
+            };
+            let alone = places.alone.iter().find(|alone| alone.piece == piece);
+            is_value_with(&places.template.pieces[piece], part) && alone.is_none_or(in_column)
+        };
+        runs.iter().any(|run| matches!(run, Run::Text(text) if has_part(text, part)))
+            || crosses(&runs, part)
+            || pieces.into_iter().any(in_value)
+    }
+}
+
+/// For each template whether the field that it makes up may have a part, whose ASCII letters are in
+/// lower case, in a record of the group. True where it does not make it up.
+pub(super) fn fields_with_part(
+    part: &str,
+    id: FieldId,
+    (index, group): (&Index, &GroupIndex),
+    lookup: &Lookup,
+    layout: &Layout,
+) -> Vec<bool> {
+    let words = inner_words(part);
+    let finder = Finder::new(&words, (index, group), lookup, layout);
+    let many = finder.among_many();
+    let may = |(at, places): (usize, &Places)| {
+        let pieces = places.template.derived(id);
+        pieces.is_none_or(|pieces| finder.may_have(at, pieces, part.as_bytes(), &many))
+    };
+    lookup.templates.iter().enumerate().map(may).collect()
 }
 
 /// What is known of the records of a template.
@@ -424,7 +481,8 @@ pub(super) struct Sifted {
 }
 
 impl Sifted {
-    fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
+    /// By what is known of each of so many rows.
+    pub(super) fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
         let mut perhaps = BooleanBufferBuilder::new(rows);
         perhaps.append_n(rows, false);
         let yes = BooleanBuffer::collect_bool(rows, |row| {
@@ -483,7 +541,7 @@ impl<'a> Sieve<'a> {
                     Run::Text(_) | Run::Value(_) => {}
                 }
             }
-            open.glued |= runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part));
+            open.glued |= crosses(&runs, part);
         }
         match open.places.is_empty() && !open.glued {
             true => Known::No,
@@ -751,6 +809,38 @@ impl Sieve<'_> {
             false => words.all(|word| self.is_in(record, word)),
         })
     }
+}
+
+/// What a template says of a phrase in its records: that all have it, that none has, or nothing.
+pub(super) fn phrase_in(template: &Template, phrase: Phrase<'_>) -> Option<bool> {
+    let part = phrase.text.as_bytes();
+    let runs = runs(&template.pieces);
+    let in_text = |run: &Run<'_>| matches!(run, Run::Text(t) if has_phrase(t, part, phrase.closed));
+    if runs.iter().any(in_text) {
+        return Some(true);
+    }
+    let within = |run: &Run<'_>| match run {
+        Run::Text(text) => has_part(text, part),
+        Run::Value(piece) => is_value_with(piece, part),
+    };
+    (!runs.iter().any(within) && !crosses(&runs, part)).then_some(false)
+}
+
+/// True when a piece is a value that may have a part in it.
+fn is_value_with(piece: &Piece, part: &[u8]) -> bool {
+    match piece {
+        // A variable of text is a single word.
+        Piece::Variable(Variable { kind: Stored::Text, .. }) => part.iter().all(|b| is_word(*b)),
+        Piece::Variable(_) | Piece::Field(..) | Piece::Attribute(..) => {
+            words(part).all(|word| Letters::of(piece).may_make(word))
+        }
+        _ => false,
+    }
+}
+
+/// True when a part may begin in one run and go on in the next.
+fn crosses(runs: &[Run<'_>], part: &[u8]) -> bool {
+    runs.windows(2).any(|pair| Run::may_cross(&pair[0], &pair[1], part))
 }
 
 /// Words of a part that are whole words wherever it stands.

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use arrow::array::BooleanBufferBuilder;
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
+};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
@@ -20,17 +22,17 @@ use pugmark_event::fields::{
 use super::assemble::{COMPOSITES, attribute_columns};
 use super::events::{composite, conflicts_of, events, wide};
 use super::file::SegmentFile;
-use super::find::{Finder, Sieve, Sifted};
+use super::find::{Finder, Sieve, Sifted, fields_with_part, phrase_in};
 use super::index::{BLOCK_ROWS, Blocks, GroupIndex, Index, Where, has_block};
 use super::layout::{ATTRIBUTE_PREFIX, TEMPLATE};
 use super::pages::GroupPages;
 use super::{Segment, Tail};
-use crate::codec::decode::Templates;
+use crate::codec::decode::{Decoder, Templates};
 use crate::codec::words::{has_part, has_words, hash_value};
 use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
-use crate::keep::record_schema;
+use crate::keep::{Phrase, record_schema};
 use crate::meter::Meter;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
@@ -152,22 +154,110 @@ impl SegmentScan {
         if !self.scan.parts.is_empty() && !left.is_empty() {
             left = Left::of(self.with_parts(group, left.rows, known)?);
         }
+        if let Some(keep) = self.scan.keep.as_ref().filter(|_| !left.is_empty()) {
+            left = self.with_parts_of_columns(group, left, wanted, &keep.parts())?;
+        }
         if let (Some(keep), Some(schema)) = (&self.scan.keep, self.scan.keep_schema()?)
             && !left.is_empty()
         {
             let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
             let mut test = |batch: &RecordBatch| {
-                let batch = events(&wide(batch)?, &self.tail.layout, known, &schema)?;
+                let held = (&schema, self.scan.dictionaries);
+                let batch = events(&wide(batch)?, &self.tail.layout, known, held)?;
                 Ok(keep.keep(&batch).values().clone())
             };
             left = self.narrow(group, left, Step::new(self.needed(&names), wanted, &mut test))?;
         }
         if self.scan.asks_records() && !left.is_empty() {
-            let columns = self.needed(&[ORIGINAL.column()]);
-            left =
-                self.by_record(group, left, columns, known, &|text| self.scan.record_passes(text))?;
+            left = self.by_records(group, left, known)?;
         }
         Ok(left)
+    }
+
+    /// Leaves out rows of templates that make up a column which cannot have the part that it must.
+    fn with_parts_of_columns(
+        &self,
+        group: usize,
+        left: Left,
+        wanted: &BTreeSet<String>,
+        parts: &[(String, String)],
+    ) -> Result<Left, StoreError> {
+        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
+            return Ok(left);
+        };
+        let facts = (index, self.facts(index, group)?);
+        let may = parts.iter().filter_map(|(column, part)| {
+            let id = composite(column).filter(|id| !index.conflicts(*id))?;
+            Some(fields_with_part(part, id, facts, lookup, &self.tail.layout))
+        });
+        let may: Vec<Vec<bool>> = may.collect();
+        if !may.iter().flatten().any(|may| !may) {
+            return Ok(left);
+        }
+        let mut verdict = |text: &str| {
+            let place = lookup.place(text)?;
+            may.iter().any(|may| !may[place]).then_some(false)
+        };
+        let mut test = |batch: &RecordBatch| {
+            let sifted = self.by_templates(batch, &mut verdict);
+            Ok(&sifted.yes | &sifted.perhaps)
+        };
+        self.narrow(group, left, Step::new([TEMPLATE.to_string()].into(), wanted, &mut test))
+    }
+
+    /// Rows whose record passes all tests, which are not put together where the template tells.
+    fn by_records(
+        &self,
+        group: usize,
+        left: Left,
+        known: &mut Templates,
+    ) -> Result<Left, StoreError> {
+        let tests = self.scan.records.iter().filter(|test| test.words().is_none());
+        let phrases: Option<Vec<Phrase<'_>>> = tests.map(|test| test.phrase()).collect();
+        let (mut sure, mut left) = (BooleanBuffer::new_unset(left.rows.len()), left);
+        if let Some(phrases) = phrases {
+            let mut verdict = |text: &str| {
+                let template = known.get(text)?;
+                let each = phrases.iter().map(|phrase| phrase_in(&template, *phrase));
+                each.reduce(|all, next| match (all, next) {
+                    (Some(false), _) | (_, Some(false)) => Some(false),
+                    (Some(true), Some(true)) => Some(true),
+                    _ => None,
+                })?
+            };
+            let mut sift = |batch: &RecordBatch| self.by_templates(batch, &mut verdict);
+            let columns = [TEMPLATE.to_string()].into();
+            let (yes, perhaps) = self.sifted(group, &left.rows, &columns, &mut sift)?;
+            if perhaps != left.rows {
+                (sure, left) = (yes, Left::of(perhaps));
+            }
+        }
+        if left.is_empty() {
+            return Ok(Left::of(sure));
+        }
+        let columns = self.needed(&[ORIGINAL.column()]);
+        let passes = |text: &str| self.scan.record_passes(text);
+        let found = self.by_record(group, left, columns, known, &passes)?;
+        match is_unset(&sure) {
+            true => Ok(found),
+            false => Ok(Left::of(&sure | &found.rows)),
+        }
+    }
+
+    /// Tells rows apart by what the text of their template tells; of those without one nothing is
+    /// known.
+    fn by_templates(
+        &self,
+        batch: &RecordBatch,
+        verdict: &mut dyn FnMut(&str) -> Option<bool>,
+    ) -> Sifted {
+        let decoder = Decoder::new(batch, &self.tail.layout);
+        let texts = decoder.template_texts();
+        let mut verdicts = vec![None; texts.map_or(0, Array::len)];
+        Sifted::of(batch.num_rows(), &mut |row| {
+            let key = decoder.key(row)?;
+            *verdicts[key].get_or_insert_with(|| verdict(texts?.value(key)))
+        })
     }
 
     fn facts<'a>(&self, index: &'a Index, group: usize) -> Result<&'a GroupIndex, StoreError> {
@@ -304,7 +394,8 @@ impl SegmentScan {
         passes: &dyn Fn(&str) -> bool,
     ) -> Result<Left, StoreError> {
         let mut test = |batch: &RecordBatch| {
-            let records = events(&wide(batch)?, &self.tail.layout, known, &record_schema())?;
+            let held = (&record_schema(), false);
+            let records = events(&wide(batch)?, &self.tail.layout, known, held)?;
             let texts = records.column(0).as_string::<i32>();
             Ok(texts.iter().map(|text| text.is_some_and(passes)).collect())
         };
@@ -645,7 +736,8 @@ impl Rows {
                 Some(batch) if batch.num_rows() == 0 => {}
                 Some(batch) => {
                     let layout = &self.scan.tail.layout;
-                    let batch = events(&wide(&batch)?, layout, &mut self.known, &self.schema)?;
+                    let held = (&self.schema, self.scan.scan.dictionaries);
+                    let batch = events(&wide(&batch)?, layout, &mut self.known, held)?;
                     return Ok(Some(batch));
                 }
                 None => self.open = None,
