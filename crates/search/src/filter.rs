@@ -255,6 +255,15 @@ impl Keep for Node {
         BooleanArray::new(self.passes(batch, &all), None)
     }
 
+    fn is_sure(&self, full: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Node::And(parts) => parts.iter().all(|part| part.is_sure(full)),
+            Node::Or(parts) => parts.iter().any(|part| part.is_sure(full)),
+            Node::Leaf(Leaf { column, check: Check::Exists, .. }) => full(column),
+            Node::Leaf(_) | Node::Not(_) | Node::Holds(_) => false,
+        }
+    }
+
     fn parts(&self) -> Vec<(String, String)> {
         match self {
             Node::And(parts) => parts.iter().flat_map(Keep::parts).collect(),

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int32Array, Int64Array,
-    RecordBatch, new_null_array,
+    Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, DictionaryArray, Int32Array,
+    PrimitiveArray, RecordBatch, new_null_array,
 };
 use arrow::buffer::BooleanBuffer;
-use arrow::compute::{binary, take};
+use arrow::compute::take;
 use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use pugmark_query::Expr;
 use pugmark_query::eval::{Cell, Shape};
@@ -96,7 +96,13 @@ impl Formula {
     /// The values of a part of the expression that is of numbers alone: integers, numbers, or
     /// whether a comparison of them is true, which is never absent.
     fn numbers(&self, expr: &Expr, batch: &RecordBatch) -> Option<ArrayRef> {
-        let rows = batch.num_rows();
+        match self.operand(expr, batch)? {
+            Operand::Column(column) => Some(column),
+            Operand::Long(_) | Operand::Float(_) => None,
+        }
+    }
+
+    fn operand(&self, expr: &Expr, batch: &RecordBatch) -> Option<Operand> {
         match expr {
             Expr::Field(field) => {
                 let place = self.program.fields().iter().position(|known| known == field)?;
@@ -106,84 +112,131 @@ impl Formula {
                     return None;
                 }
                 let column = batch.column_by_name(column);
-                let absent = || new_null_array(&data_type(*shape), rows);
-                Some(column.cloned().unwrap_or_else(absent))
+                let absent = || new_null_array(&data_type(*shape), batch.num_rows());
+                Some(Operand::Column(column.cloned().unwrap_or_else(absent)))
             }
-            Expr::Literal(Cell::Long(long)) => Some(Arc::new(Int64Array::from_value(*long, rows))),
-            Expr::Literal(Cell::Float(float)) => {
-                Some(Arc::new(Float64Array::from_value(*float, rows)))
-            }
+            Expr::Literal(Cell::Long(long)) => Some(Operand::Long(*long)),
+            Expr::Literal(Cell::Float(float)) => Some(Operand::Float(*float)),
             Expr::Literal(_) | Expr::Regex(_) => None,
             Expr::Call(function, args) => {
-                let args: Option<Vec<ArrayRef>> =
-                    args.iter().map(|arg| self.numbers(arg, batch)).collect();
-                call(function.name, &args?)
+                let [a, b] = args.as_slice() else { return None };
+                let (a, b) = (self.operand(a, batch)?, self.operand(b, batch)?);
+                call(function.name, &a, &b).map(Operand::Column)
             }
         }
     }
 }
 
-/// Operators of numbers.
-fn call(name: &str, args: &[ArrayRef]) -> Option<ArrayRef> {
-    let [a, b] = args else { return None };
-    let longs = a.as_primitive_opt::<Int64Type>().zip(b.as_primitive_opt::<Int64Type>());
-    if let Some((a, b)) = longs {
-        return long_call(name, a, b);
+/// What an operator works on: a column, or a number that is the same in each row.
+enum Operand {
+    Column(ArrayRef),
+    Long(i64),
+    Float(f64),
+}
+
+impl Operand {
+    fn longs(&self) -> Option<Side<Int64Type>> {
+        match self {
+            Operand::Column(column) => column.as_primitive_opt().cloned().map(Side::Column),
+            Operand::Long(long) => Some(Side::Same(*long)),
+            Operand::Float(_) => None,
+        }
     }
-    let (a, b) = (&floats(a)?, &floats(b)?);
-    let compared = |test: fn(f64, f64) -> bool| truths(BooleanArray::from_binary(a, b, test));
-    match name {
-        "=" | "==" => compared(|a, b| a == b),
-        "!=" => compared(|a, b| a != b),
-        "<" => compared(|a, b| a < b),
-        "<=" => compared(|a, b| a <= b),
-        ">" => compared(|a, b| a > b),
-        ">=" => compared(|a, b| a >= b),
-        _ => float_call(name, a, b),
+
+    fn floats(&self) -> Option<Side<Float64Type>> {
+        match self {
+            Operand::Column(column) => match column.as_primitive_opt::<Int64Type>() {
+                Some(longs) => Some(Side::Column(longs.unary(|long| long as f64))),
+                None => column.as_primitive_opt().cloned().map(Side::Column),
+            },
+            Operand::Long(long) => Some(Side::Same(*long as f64)),
+            Operand::Float(float) => Some(Side::Same(*float)),
+        }
     }
 }
 
-/// Operators of integers: absent where the result would be too large.
-fn long_call(name: &str, a: &Int64Array, b: &Int64Array) -> Option<ArrayRef> {
-    let computed = |of: fn(i64, i64) -> Option<i64>| -> Option<ArrayRef> {
-        let both = a.iter().zip(b.iter()).map(|(a, b)| of(a?, b?));
-        Some(Arc::new(both.collect::<Int64Array>()))
+/// One side of an operator, of one type of numbers.
+enum Side<T: ArrowPrimitiveType> {
+    Column(PrimitiveArray<T>),
+    Same(T::Native),
+}
+
+/// What an operator makes of both sides; `None` where both are the same in each row.
+fn computed<T: ArrowPrimitiveType>(
+    (a, b): (&Side<T>, &Side<T>),
+    of: impl Fn(T::Native, T::Native) -> Option<T::Native>,
+) -> Option<ArrayRef> {
+    let found: PrimitiveArray<T> = match (a, b) {
+        (Side::Column(a), Side::Column(b)) => {
+            a.iter().zip(b).map(|(a, b)| of(a?, b?)).collect()
+        }
+        (Side::Column(a), Side::Same(b)) => a.unary_opt(|a| of(a, *b)),
+        (Side::Same(a), Side::Column(b)) => b.unary_opt(|b| of(*a, b)),
+        (Side::Same(_), Side::Same(_)) => return None,
     };
-    let compared = |test: fn(i64, i64) -> bool| truths(BooleanArray::from_binary(a, b, test));
+    Some(Arc::new(found))
+}
+
+/// Whether a comparison is true: with an absent value it is false.
+fn compared<T: ArrowPrimitiveType>(
+    (a, b): (&Side<T>, &Side<T>),
+    test: impl Fn(T::Native, T::Native) -> bool,
+) -> Option<ArrayRef> {
+    let found = match (a, b) {
+        (Side::Column(a), Side::Column(b)) => BooleanArray::from_binary(a, b, test),
+        (Side::Column(a), Side::Same(b)) => BooleanArray::from_unary(a, |a| test(a, *b)),
+        (Side::Same(a), Side::Column(b)) => BooleanArray::from_unary(b, |b| test(*a, b)),
+        (Side::Same(_), Side::Same(_)) => return None,
+    };
+    Some(Arc::new(BooleanArray::from(is_true(&found))))
+}
+
+/// Operators of numbers.
+fn call(name: &str, a: &Operand, b: &Operand) -> Option<ArrayRef> {
+    if let Some((a, b)) = a.longs().zip(b.longs())
+        && let Some(found) = long_call(name, (&a, &b))
+    {
+        return Some(found);
+    }
+    float_call(name, (&a.floats()?, &b.floats()?))
+}
+
+/// Operators of integers: absent where the result would be too large. `None` for those that make
+/// other numbers.
+fn long_call(name: &str, sides: (&Side<Int64Type>, &Side<Int64Type>)) -> Option<ArrayRef> {
     match name {
-        "+" => computed(i64::checked_add),
-        "-" => computed(i64::checked_sub),
-        "*" => computed(i64::checked_mul),
-        "%" => computed(i64::checked_rem),
-        "=" | "==" => compared(|a, b| a == b),
-        "!=" => compared(|a, b| a != b),
-        "<" => compared(|a, b| a < b),
-        "<=" => compared(|a, b| a <= b),
-        ">" => compared(|a, b| a > b),
-        ">=" => compared(|a, b| a >= b),
-        _ => float_call(name, &of_longs(a), &of_longs(b)),
+        "+" => computed(sides, i64::checked_add),
+        "-" => computed(sides, i64::checked_sub),
+        "*" => computed(sides, i64::checked_mul),
+        "%" => computed(sides, i64::checked_rem),
+        "=" | "==" => compared(sides, |a, b| a == b),
+        "!=" => compared(sides, |a, b| a != b),
+        "<" => compared(sides, |a, b| a < b),
+        "<=" => compared(sides, |a, b| a <= b),
+        ">" => compared(sides, |a, b| a > b),
+        ">=" => compared(sides, |a, b| a >= b),
+        _ => None,
     }
 }
 
-/// Operators of numbers that make numbers: absent where there is no finite one.
-fn float_call(name: &str, a: &Float64Array, b: &Float64Array) -> Option<ArrayRef> {
-    let found: Float64Array = match name {
-        "+" => binary(a, b, |a, b| a + b),
-        "-" => binary(a, b, |a, b| a - b),
-        "*" => binary(a, b, |a, b| a * b),
-        "/" => binary(a, b, |a, b| a / b),
-        "%" => binary(a, b, |a, b| a % b),
-        _ => return None,
-    }
-    .ok()?;
+/// Operators of numbers: absent where there is no finite one.
+fn float_call(name: &str, sides: (&Side<Float64Type>, &Side<Float64Type>)) -> Option<ArrayRef> {
     // Added as by `Cell::float`: there is one zero.
     let finite = |float: f64| float.is_finite().then_some(float + 0.0);
-    Some(Arc::new(found.unary_opt::<_, Float64Type>(finite)))
-}
-
-/// A comparison with an absent value is false.
-fn truths(found: BooleanArray) -> Option<ArrayRef> {
-    Some(Arc::new(BooleanArray::from(is_true(&found))))
+    match name {
+        "+" => computed(sides, |a, b| finite(a + b)),
+        "-" => computed(sides, |a, b| finite(a - b)),
+        "*" => computed(sides, |a, b| finite(a * b)),
+        "/" => computed(sides, |a, b| finite(a / b)),
+        "%" => computed(sides, |a, b| finite(a % b)),
+        "=" | "==" => compared(sides, |a, b| a == b),
+        "!=" => compared(sides, |a, b| a != b),
+        "<" => compared(sides, |a, b| a < b),
+        "<=" => compared(sides, |a, b| a <= b),
+        ">" => compared(sides, |a, b| a > b),
+        ">=" => compared(sides, |a, b| a >= b),
+        _ => None,
+    }
 }
 
 /// The rows in which it is neither false nor absent.
@@ -192,17 +245,6 @@ fn is_true(truths: &BooleanArray) -> BooleanBuffer {
         Some(nulls) => truths.values() & nulls.inner(),
         None => truths.values().clone(),
     }
-}
-
-fn floats(column: &ArrayRef) -> Option<Float64Array> {
-    match column.as_primitive_opt::<Int64Type>() {
-        Some(longs) => Some(of_longs(longs)),
-        None => column.as_primitive_opt::<Float64Type>().cloned(),
-    }
-}
-
-fn of_longs(longs: &Int64Array) -> Float64Array {
-    longs.unary(|long| long as f64)
 }
 
 /// What `of` makes of the values of a column, which has that shape: of a dictionary once for each
@@ -231,7 +273,7 @@ pub(crate) fn of_each(column: &ArrayRef, shape: Shape, of: impl Fn(Cell) -> Cell
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::StringArray;
+    use arrow::array::{Int64Array, StringArray};
     use arrow::datatypes::Int32Type;
     use pugmark_query::parse_expr;
 

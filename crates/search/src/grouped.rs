@@ -14,7 +14,6 @@ use pugmark_query::scope::Scope;
 use pugmark_query::{Filter, Pipe, Plan, Request, SearchError};
 use pugmark_store::{Scan, ScanPart, Snapshot};
 
-use crate::cells;
 use crate::filter::Predicate;
 use crate::groups::{Grouping, Groups, weighted};
 use crate::names::Names;
@@ -108,8 +107,10 @@ struct Share {
 impl Share {
     /// Counts the memory; when it is too much, gives up the groups and answers false.
     fn fits(&mut self) -> bool {
-        let bytes = self.groups.as_ref().map_or(0, Groups::bytes);
-        let fits = self.memory.try_resize(bytes).is_ok();
+        let bytes = |groups: &Option<Groups>| groups.as_ref().map_or(0, Groups::bytes);
+        let fits = self.memory.try_resize(bytes(&self.groups)).is_ok()
+            || self.groups.as_mut().is_some_and(Groups::shrink)
+                && self.memory.try_resize(bytes(&self.groups)).is_ok();
         if !fits {
             self.groups = None;
             self.memory.free();
@@ -153,7 +154,7 @@ impl Grouped {
         snapshot: &Snapshot,
         room: &Room,
         trace: &Arc<Trace>,
-    ) -> Result<Option<RecordBatch>, SearchError> {
+    ) -> Result<Option<Table>, SearchError> {
         let since = Instant::now();
         let mut columns: Vec<String> = self.work.columns().into_iter().collect();
         if columns.is_empty() {
@@ -188,8 +189,7 @@ impl Grouped {
         if pipes.len() > 1 {
             trace.step("evaluate", whole::shown(&pipes[1..]), table.rows.len(), since.elapsed());
         }
-        let batch = cells::batch(&table);
-        batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
+        Ok(Some(table))
     }
 
     /// The groups taken through the pipes that follow.
@@ -215,9 +215,8 @@ fn merge(grouping: &Grouping, shares: Vec<Share>) -> Option<Share> {
         return Some(all);
     }
     for share in shares {
-        let ours = all.groups.as_mut()?;
-        ours.merge(grouping, share.groups?);
-        all.memory.try_resize(ours.bytes()).ok()?;
+        all.groups.as_mut()?.merge(grouping, share.groups?);
+        all.fits().then_some(())?;
     }
     Some(all)
 }

@@ -7,8 +7,7 @@ use std::cmp::Ordering;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, new_null_array};
-use arrow::compute::concat;
+use arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use arrow::error::ArrowError;
 use foldhash::fast::RandomState;
@@ -234,13 +233,11 @@ pub(crate) struct Groups {
 /// # Errors
 /// When Arrow cannot build the columns.
 pub(crate) fn weighted(column: &str, counts: &Counts) -> Result<RecordBatch, ArrowError> {
-    let mut values = counts.values.clone();
-    let mut weights: Vec<i64> = counts.rows.iter().map(|rows| i64::from(*rows)).collect();
-    if counts.nulls > 0 {
-        values = concat(&[&values, &new_null_array(values.data_type(), 1)])?;
-        weights.push(counts.nulls as i64);
-    }
-    let weights: ArrayRef = Arc::new(Int64Array::from(weights));
+    // No row may be without a value; then null is no value of these.
+    let len = counts.rows.len() - usize::from(counts.rows.last() == Some(&0));
+    let weights = counts.rows[..len].iter().map(|rows| i64::from(*rows));
+    let weights: ArrayRef = Arc::new(Int64Array::from_iter_values(weights));
+    let values = counts.values.slice(0, len);
     RecordBatch::try_from_iter_with_nullable([(column, values, true), (WEIGHT, weights, false)])
 }
 
@@ -284,7 +281,8 @@ enum State {
     /// Least or greatest so far as a number of the interner.
     Value(Interner, Vec<u32>),
     Distinct(Interner, Seen),
-    Percentile(Vec<Estimate>),
+    /// With the memory of all.
+    Percentile(Vec<Estimate>, usize),
 }
 
 impl State {
@@ -296,7 +294,7 @@ impl State {
             Figure::Number { .. } => State::Number(Vec::new()),
             Figure::Value { of, .. } => State::Value(Interner::new(*of), Vec::new()),
             Figure::Distinct { of, .. } => State::Distinct(Interner::new(*of), Seen::default()),
-            Figure::Percentile { .. } => State::Percentile(Vec::new()),
+            Figure::Percentile { .. } => State::Percentile(Vec::new(), 0),
         }
     }
 
@@ -308,7 +306,7 @@ impl State {
             State::Number(list) => list.len() * 16,
             State::Value(interner, list) => interner.bytes() + list.len() * 4,
             State::Distinct(interner, seen) => interner.bytes() + seen.bytes(),
-            State::Percentile(list) => list.iter().map(Estimate::bytes).sum(),
+            State::Percentile(list, bytes) => size_of_val(&**list) + bytes,
         }
     }
 }
@@ -328,6 +326,18 @@ impl Groups {
         self.keys.bytes()
             + self.rows.len() * 8
             + self.states.iter().map(State::bytes).sum::<usize>()
+    }
+
+    /// Makes do with less memory, if figures can be estimated: false when nothing could be done.
+    pub(crate) fn shrink(&mut self) -> bool {
+        let before = self.bytes();
+        for state in &mut self.states {
+            if let State::Percentile(list, bytes) = state {
+                list.iter_mut().for_each(Estimate::shrink);
+                *bytes = list.iter().map(Estimate::bytes).sum();
+            }
+        }
+        self.bytes() < before
     }
 
     /// Counts rows of which nothing else is asked.
@@ -384,11 +394,13 @@ impl Groups {
     /// Takes in the groups of another thread.
     pub(crate) fn merge(&mut self, grouping: &Grouping, other: Groups) {
         let mut places = vec![u32::MAX; other.rows.len()];
-        for (group, rows) in other.rows.iter().enumerate().filter(|(_, rows)| **rows > 0) {
-            let place = self.keys.adopt(&other.keys, group as u32);
-            self.grow(place as usize + 1);
-            self.rows[place as usize] += rows;
-            places[group] = place;
+        let there = (0..other.rows.len() as u32).filter(|group| other.rows[*group as usize] > 0);
+        let there: Vec<u32> = there.collect();
+        let here = self.keys.adopt(&other.keys, &there);
+        self.grow(self.keys.len());
+        for (group, place) in there.into_iter().zip(here) {
+            self.rows[place as usize] += other.rows[group as usize];
+            places[group as usize] = place;
         }
         let count = self.rows.len();
         for ((figure, state), other) in
@@ -421,9 +433,7 @@ impl Groups {
         }
         let mut merged = Groups::new(grouping);
         for share in shares {
-            for group in share.with_key(rows_min) {
-                merged.keys.adopt(&share.keys, group);
-            }
+            merged.keys.adopt(&share.keys, &share.with_key(rows_min).collect::<Vec<u32>>());
         }
         let key = merged.keys.single()?;
         // A thread that had nothing to do has not even the group without a value.
@@ -583,14 +593,17 @@ impl State {
                     }
                 }
             }
-            (State::Percentile(estimates), Figure::Percentile { percent, .. }) => {
+            (State::Percentile(estimates, bytes), Figure::Percentile { percent, .. }) => {
                 estimates.resize_with(count, || Estimate::new(*percent));
                 for (number, group) in numbers(column).into_iter().zip(groups) {
                     let Some(number) = number else { continue };
-                    estimates[*group as usize].add(number);
+                    let estimate = &mut estimates[*group as usize];
+                    let before = estimate.bytes();
+                    estimate.add(number);
+                    *bytes = (*bytes + estimate.bytes()).saturating_sub(before);
                 }
             }
-            (State::Rows | State::Number(_) | State::Value(..) | State::Percentile(_), _) => {}
+            (State::Rows | State::Number(_) | State::Value(..) | State::Percentile(..), _) => {}
         }
     }
 
@@ -624,22 +637,24 @@ impl State {
                 Figure::Value { greatest, .. },
             ) => {
                 ours.resize(count, NULL);
-                for (group, number) in theirs.iter().enumerate() {
+                let theirs = interner.adopt(&from, &theirs);
+                for (group, number) in theirs.into_iter().enumerate() {
                     let Some(p) = place(group) else { continue };
-                    let number = interner.adopt(&from, *number);
                     ours[p] = better(interner, ours[p], number, *greatest);
                 }
             }
             (State::Distinct(interner, ours), State::Distinct(from, theirs), _) => {
                 // In any order: a set comes of it.
+                let numbers: Vec<u32> = (0..from.len() as u32).collect();
+                let numbers = interner.adopt(&from, &numbers);
                 for (group, number) in theirs.iter() {
                     let Some(p) = place(group as usize) else { continue };
-                    ours.insert(p as u32, interner.adopt(&from, number));
+                    ours.insert(p as u32, numbers[number as usize]);
                 }
             }
             (
-                State::Percentile(ours),
-                State::Percentile(theirs),
+                State::Percentile(ours, bytes),
+                State::Percentile(theirs, _),
                 Figure::Percentile { percent, .. },
             ) => {
                 ours.resize_with(count, || Estimate::new(*percent));
@@ -648,6 +663,7 @@ impl State {
                     // Digests of floats always fit together.
                     let _ = ours[p].merge(more);
                 }
+                *bytes = ours.iter().map(Estimate::bytes).sum();
             }
             _ => {}
         }
@@ -679,7 +695,7 @@ impl State {
                 best.get(group).map_or(Cell::Null, |number| interner.cell(*number))
             }
             State::Distinct(..) => Cell::Null,
-            State::Percentile(estimates) => {
+            State::Percentile(estimates, _) => {
                 let value = estimates.get_mut(group).and_then(Estimate::value);
                 value.map_or(Cell::Null, Cell::float)
             }
@@ -794,7 +810,7 @@ mod tests {
         let texts = (0..values).map(|v| Some(v.to_string())).collect::<StringArray>();
         let (values, rows) = (Arc::new(texts), (0..values).map(rows_of).collect());
         let mut groups = Groups::new(grouping);
-        let counts = weighted("user_name", &Counts { values, rows, nulls: 9999 });
+        let counts = weighted("user_name", &Counts { values, rows });
         groups.add(grouping, &counts.unwrap());
         groups
     }

@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use pugmark_query::eval::Cell;
 
+use crate::numbers::Numbers;
 use crate::values::Values;
 
 /// The number of an absent value.
@@ -15,6 +16,10 @@ pub(crate) const NULL: u32 = 0;
 /// Values of a dictionary from which on [`Interner::expect`] makes room, and the most room.
 const EXPECTED_MIN: usize = 1024;
 const EXPECTED_MAX: usize = 1 << 16;
+/// The number of a value that is looked for still.
+const WANTED: u32 = u32::MAX;
+/// Short texts that are looked for together; more would not stay near the processor.
+const SHORTS_AT_ONCE: usize = 1024;
 
 /// What kind of cell a number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,9 +32,10 @@ pub(crate) enum Of {
 /// All values of one column so far.
 pub(crate) struct Interner {
     of: Of,
+    /// Numbers of integers and of short texts, by their bytes.
+    numbers: Numbers,
+    /// Numbers of other texts.
     table: HashTable<u32>,
-    /// Numbers of short texts, each beside its text: looking further costs more than comparing.
-    shorts: HashTable<(u128, u32)>,
     hasher: RandomState,
     /// All texts one after another, and where each ends; of number 0 the end is 0.
     texts: String,
@@ -40,7 +46,8 @@ pub(crate) struct Interner {
     dictionary: Option<(StringArray, Vec<u32>)>,
 }
 
-/// A text of less than 16 bytes as a number: its bytes, and its length in the last one.
+/// A text of less than 16 bytes as a number that is not 0: its bytes, and in the last one its
+/// length and one more.
 fn short(text: &[u8]) -> Option<u128> {
     let len = text.len();
     let bytes = match len {
@@ -57,7 +64,19 @@ fn short(text: &[u8]) -> Option<u128> {
         }
         _ => return None,
     };
-    Some(bytes | (len as u128) << 120)
+    Some(bytes | (len as u128 + 1) << 120)
+}
+
+/// An integer as a number that is not 0.
+fn of_long(long: i64) -> u128 {
+    1 << 64 | u128::from(long as u64)
+}
+
+/// Short texts as numbers, and each with a place of its own.
+#[derive(Default)]
+struct Shorts<'a> {
+    keys: Vec<u128>,
+    texts: Vec<(usize, &'a str)>,
 }
 
 /// Whether two arrays are one in memory.
@@ -71,8 +90,8 @@ impl Interner {
     pub(crate) fn new(of: Of) -> Self {
         Self {
             of,
+            numbers: Numbers::default(),
             table: HashTable::new(),
-            shorts: HashTable::new(),
             hasher: RandomState::default(),
             texts: String::new(),
             ends: vec![0],
@@ -84,14 +103,8 @@ impl Interner {
     /// Makes room for a dictionary of so many values and some others like it, once: a table that
     /// grows step by step is made anew as often.
     pub(crate) fn expect(&mut self, values: usize) {
-        if values >= EXPECTED_MIN && self.shorts.is_empty() && self.table.is_empty() {
-            let room = (4 * values).min(EXPECTED_MAX);
-            let hasher = &self.hasher;
-            match self.of {
-                Of::Text => self.shorts.reserve(room, |(known, _)| hasher.hash_one(known)),
-                // Empty, so nothing is hashed.
-                Of::Long | Of::Time => self.table.reserve(room, |_| 0),
-            }
+        if values >= EXPECTED_MIN && self.len() == 1 {
+            self.numbers.reserve((4 * values).min(EXPECTED_MAX));
         }
     }
 
@@ -107,7 +120,7 @@ impl Interner {
 
     /// Memory in use, about.
     pub(crate) fn bytes(&self) -> usize {
-        self.texts.len() + self.len() * 24 + self.shorts.len() * 32
+        self.texts.len() + self.len() * 16 + self.table.len() * 8 + self.numbers.bytes()
     }
 
     /// The text of a number.
@@ -126,66 +139,39 @@ impl Interner {
         }
     }
 
-    fn find_short(&self, hash: u64, short: u128) -> Option<u32> {
-        self.shorts.find(hash, |(known, _)| *known == short).map(|(_, number)| *number)
-    }
-
     fn find_text(&self, hash: u64, text: &str) -> Option<u32> {
         let same = |number: &u32| self.text(*number) == text;
         self.table.find(hash, same).copied()
     }
 
-    fn find_long(&self, hash: u64, long: i64) -> Option<u32> {
-        self.table.find(hash, |number| self.longs[*number as usize] == long).copied()
-    }
-
     /// The number that a value of `other` has here, if it has one.
     pub(crate) fn find(&self, other: &Interner, number: u32) -> Option<u32> {
-        let hasher = &self.hasher;
         match self.of {
             _ if number == NULL => Some(NULL),
             Of::Text => {
                 let text = other.text(number);
                 match short(text.as_bytes()) {
-                    Some(short) => self.find_short(hasher.hash_one(short), short),
-                    None => self.find_text(hasher.hash_one(text), text),
+                    Some(short) => self.numbers.get(short),
+                    None => self.find_text(self.hasher.hash_one(text), text),
                 }
             }
-            Of::Long | Of::Time => {
-                let long = other.longs[number as usize];
-                self.find_long(hasher.hash_one(long), long)
-            }
+            Of::Long | Of::Time => self.numbers.get(of_long(other.longs[number as usize])),
         }
-    }
-
-    fn number_of_short(&mut self, short: u128, text: &str) -> u32 {
-        let hash = self.hasher.hash_one(short);
-        if let Some(number) = self.find_short(hash, short) {
-            return number;
-        }
-        let number = self.push(text);
-        let hasher = &self.hasher;
-        self.shorts.insert_unique(hash, (short, number), |(known, _)| hasher.hash_one(known));
-        number
-    }
-
-    /// Gives the text a number.
-    fn push(&mut self, text: &str) -> u32 {
-        let number = self.ends.len() as u32;
-        self.texts.push_str(text);
-        self.ends.push(self.texts.len());
-        number
     }
 
     pub(crate) fn number_of_text(&mut self, text: &str) -> u32 {
-        if let Some(short) = short(text.as_bytes()) {
-            return self.number_of_short(short, text);
+        match short(text.as_bytes()) {
+            Some(short) => self.numbers.number(short, || push(&mut self.texts, &mut self.ends, text)),
+            None => self.number_of_long_text(text),
         }
+    }
+
+    fn number_of_long_text(&mut self, text: &str) -> u32 {
         let hash = self.hasher.hash_one(text);
         if let Some(number) = self.find_text(hash, text) {
             return number;
         }
-        let number = self.push(text);
+        let number = push(&mut self.texts, &mut self.ends, text);
         let (texts, ends, hasher) = (&self.texts, &self.ends, &self.hasher);
         self.table.insert_unique(hash, number, |n| {
             hasher.hash_one(&texts[ends[*n as usize - 1]..ends[*n as usize]])
@@ -193,66 +179,81 @@ impl Interner {
         number
     }
 
-    pub(crate) fn number_of_long(&mut self, long: i64) -> u32 {
-        let hash = self.hasher.hash_one(long);
-        if let Some(number) = self.find_long(hash, long) {
-            return number;
+    /// The numbers that values of `other` have here.
+    pub(crate) fn adopt(&mut self, other: &Interner, numbers: &[u32]) -> Vec<u32> {
+        let mut found = vec![NULL; numbers.len()];
+        let wanted = numbers.iter().enumerate().filter(|(_, number)| **number != NULL);
+        match self.of {
+            Of::Text => self.texts(
+                wanted.map(|(at, number)| (at, other.text(*number))),
+                |at, number| found[at] = number,
+            ),
+            Of::Long | Of::Time => {
+                let value = |number: &u32| other.longs[*number as usize];
+                let values = numbers.iter().map(|n| (*n != NULL).then(|| value(n)));
+                found.clear();
+                self.longs(values, &mut found);
+            }
         }
-        let number = self.longs.len() as u32;
-        self.longs.push(long);
-        let (longs, hasher) = (&self.longs, &self.hasher);
-        self.table.insert_unique(hash, number, |n| hasher.hash_one(longs[*n as usize]));
-        number
+        found
     }
 
-    /// The number that a value of `other` has here.
-    pub(crate) fn adopt(&mut self, other: &Interner, number: u32) -> u32 {
-        match self.of {
-            _ if number == NULL => NULL,
-            Of::Text => self.number_of_text(other.text(number)),
-            Of::Long | Of::Time => self.number_of_long(other.longs[number as usize]),
+    /// Calls `each` with the place of each text and its number.
+    fn texts<'a>(
+        &mut self,
+        texts: impl Iterator<Item = (usize, &'a str)>,
+        mut each: impl FnMut(usize, u32),
+    ) {
+        let mut shorts = Shorts::default();
+        // Neighbours are often equal: events are sorted by source.
+        let mut last = ("", NULL);
+        for (at, text) in texts {
+            if let Some(short) = short(text.as_bytes()) {
+                shorts.keys.push(short);
+                shorts.texts.push((at, text));
+                if shorts.keys.len() == SHORTS_AT_ONCE {
+                    self.shorts(&mut shorts, &mut each);
+                }
+                continue;
+            }
+            if last.1 == NULL || last.0 != text {
+                last = (text, self.number_of_long_text(text));
+            }
+            each(at, last.1);
         }
+        self.shorts(&mut shorts, &mut each);
+    }
+
+    /// The same for short texts that wait for it.
+    fn shorts(&mut self, shorts: &mut Shorts<'_>, each: &mut impl FnMut(usize, u32)) {
+        let Shorts { keys, texts: waiting } = shorts;
+        let (texts, ends) = (&mut self.texts, &mut self.ends);
+        let new = |place: usize| push(texts, ends, waiting[place].1);
+        self.numbers.each(keys, new, |place, number| each(waiting[place].0, number));
+        keys.clear();
+        waiting.clear();
     }
 
     /// Appends the number of each row's value.
     pub(crate) fn rows(&mut self, column: &ArrayRef, numbers: &mut Vec<u32>) {
+        let start = numbers.len();
+        if column.null_count() == column.len() {
+            return numbers.resize(start + column.len(), NULL);
+        }
         let nulls = column.logical_nulls();
         let valid = |row: usize| nulls.as_ref().is_none_or(|n| n.is_valid(row));
         let rows = 0..column.len();
-        if column.null_count() == column.len() {
-            numbers.resize(numbers.len() + column.len(), NULL);
-            return;
-        }
         match Values::of(column) {
             Values::Text(texts) => {
-                // Neighbours are often equal: events are sorted by source.
-                let mut last = ("", NULL);
-                numbers.extend(rows.map(|row| {
-                    if !valid(row) {
-                        return NULL;
-                    }
-                    let text = texts.value(row);
-                    if last.1 == NULL || last.0 != text {
-                        last = (text, self.number_of_text(text));
-                    }
-                    last.1
-                }));
+                numbers.resize(start + column.len(), NULL);
+                let found = &mut numbers[start..];
+                let all = rows.filter(|row| valid(*row)).map(|row| (row, texts.value(row)));
+                self.texts(all, |row, number| found[row] = number);
             }
             Values::Dictionary(keys, texts) => {
-                let mut known = match self.dictionary.take() {
-                    Some((last, known)) if is_same(&last, texts) => known,
-                    _ => vec![NULL; texts.len()],
-                };
-                numbers.extend(rows.map(|row| {
-                    if !valid(row) {
-                        return NULL;
-                    }
-                    let key = keys.value(row) as usize;
-                    if known[key] == NULL {
-                        known[key] = self.number_of_text(texts.value(key));
-                    }
-                    known[key]
-                }));
+                let key = |row: usize| valid(row).then(|| keys.value(row) as usize);
+                let known = self.of_dictionary(texts, rows.clone().filter_map(key));
+                numbers.extend(rows.map(|row| key(row).map_or(NULL, |key| known[key])));
                 self.dictionary = Some((texts.clone(), known));
             }
             Values::Long(values) if self.of == Of::Text => {
@@ -269,28 +270,71 @@ impl Interner {
                 }));
             }
             Values::Long(values) | Values::Time(values) => {
-                let last = (0, NULL);
-                self.longs(rows.map(|row| valid(row).then_some(values[row])), last, numbers);
+                self.longs(rows.map(|row| valid(row).then(|| values[row])), numbers);
             }
-            Values::Float(_) | Values::Other => numbers.resize(numbers.len() + column.len(), NULL),
+            Values::Float(_) | Values::Other => numbers.resize(start + column.len(), NULL),
         }
+    }
+
+    /// The numbers of a dictionary's texts, of those that some row has at least.
+    fn of_dictionary(
+        &mut self,
+        texts: &StringArray,
+        keys: impl Iterator<Item = usize>,
+    ) -> Vec<u32> {
+        let mut known = match self.dictionary.take() {
+            Some((last, known)) if is_same(&last, texts) => known,
+            _ => vec![NULL; texts.len()],
+        };
+        let mut wanted = Vec::new();
+        for key in keys {
+            if known[key] == NULL {
+                known[key] = WANTED;
+                wanted.push(key);
+            }
+        }
+        let wanted = wanted.into_iter().map(|key| (key, texts.value(key)));
+        self.texts(wanted, |key, number| known[key] = number);
+        known
     }
 
     /// Appends the number of each integer.
     pub(crate) fn longs(
         &mut self,
         values: impl Iterator<Item = Option<i64>>,
-        mut last: (i64, u32),
         numbers: &mut Vec<u32>,
     ) {
-        numbers.extend(values.map(|value| {
-            let Some(value) = value else { return NULL };
-            if last.1 == NULL || last.0 != value {
-                last = (value, self.number_of_long(value));
+        // Of neighbours, which are often equal, the first is looked for. Until it is found, each
+        // row has its place among these, from 1 on.
+        let (mut wanted, mut keys) = (Vec::new(), Vec::new());
+        let start = numbers.len();
+        for value in values {
+            let Some(value) = value else {
+                numbers.push(NULL);
+                continue;
+            };
+            if wanted.last() != Some(&value) {
+                wanted.push(value);
+                keys.push(of_long(value));
             }
-            last.1
-        }));
+            numbers.push(wanted.len() as u32);
+        }
+        let mut found = vec![NULL; wanted.len() + 1];
+        let longs = &mut self.longs;
+        let new = |place: usize| {
+            longs.push(wanted[place]);
+            longs.len() as u32 - 1
+        };
+        self.numbers.each(&keys, new, |place, number| found[place + 1] = number);
+        numbers[start..].iter_mut().for_each(|number| *number = found[*number as usize]);
     }
+}
+
+/// Puts a text behind the others, and says its number.
+fn push(texts: &mut String, ends: &mut Vec<usize>, text: &str) -> u32 {
+    texts.push_str(text);
+    ends.push(texts.len());
+    ends.len() as u32 - 1
 }
 
 #[cfg(test)]
@@ -313,7 +357,7 @@ mod tests {
         assert_eq!(numbers, [1, 0, 2, 1, 3, 1, 0, 2, 1, 3, 1, 3]);
         assert_eq!((interner.text(1), interner.text(2), interner.text(3)), ("b", "", "a"));
         let mut other = Interner::new(Of::Text);
-        assert_eq!([3, 0, 1].map(|n| other.adopt(&interner, n)), [1, 0, 2]);
+        assert_eq!(other.adopt(&interner, &[3, 0, 1, 3]), [1, 0, 2, 1]);
         assert_eq!(other.cell(2), Cell::Text("b".into()));
         assert_eq!(
             [0, 1, 2, 3].map(|n| other.find(&interner, n)),
@@ -326,7 +370,7 @@ mod tests {
         assert_eq!(numbers, [1, 1, 0, 2, 1]);
         assert_eq!((longs.cell(2), longs.cell(0), longs.len()), (Cell::Long(-1), Cell::Null, 3));
         let mut other = Interner::new(Of::Long);
-        other.number_of_long(-1);
+        assert_eq!(other.adopt(&longs, &[2, 0]), [1, 0]);
         assert_eq!([0, 1, 2].map(|n| other.find(&longs, n)), [Some(0), None, Some(1)]);
     }
 
@@ -337,7 +381,7 @@ mod tests {
             let mut bytes = [0; 16];
             let expected = (len < 16).then(|| {
                 bytes[..len].copy_from_slice(&all[..len]);
-                bytes[15] = len as u8;
+                bytes[15] = len as u8 + 1;
                 u128::from_le_bytes(bytes)
             });
             assert_eq!(short(&all[..len]), expected, "{len}");

@@ -4,14 +4,13 @@ use std::cmp::Ordering;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 use pugmark_event::time::Micros;
 use pugmark_query::check::Number;
-use pugmark_query::eval::{Cell, order};
+use pugmark_query::eval::Cell;
 use pugmark_query::functions::{UTC, start_of};
 
 use crate::intern::{Interner, NULL, Of};
+use crate::numbers::Numbers;
 
 /// One of the values that rows are told apart by, and the column that it is in.
 #[derive(Debug, Clone)]
@@ -57,7 +56,7 @@ impl Key {
             bucket = Some(start);
             Some(start)
         });
-        interner.longs(starts, (0, NULL), numbers);
+        interner.longs(starts, numbers);
     }
 }
 
@@ -72,18 +71,36 @@ pub(crate) struct Keys {
 /// Numbers for pairs of numbers.
 #[derive(Default)]
 struct Pairs {
-    numbers: HashMap<(u32, u32), u32, RandomState>,
+    numbers: Numbers,
     list: Vec<(u32, u32)>,
 }
 
 impl Pairs {
-    fn number(&mut self, pair: (u32, u32)) -> u32 {
-        let next = self.list.len() as u32;
-        let number = *self.numbers.entry(pair).or_insert(next);
-        if number == next {
-            self.list.push(pair);
+    fn bytes(&self) -> usize {
+        self.numbers.bytes() + self.list.len() * size_of::<(u32, u32)>()
+    }
+
+    /// Makes numbers of pairs of the first numbers.
+    fn join(&mut self, firsts: &mut [u32], seconds: &[u32]) {
+        // Of neighbours, which are often equal, the first is looked for. Until it is found, each
+        // pair has its place among these.
+        let (mut wanted, mut keys) = (Vec::new(), Vec::new());
+        for (first, second) in firsts.iter_mut().zip(seconds) {
+            let pair = (*first, *second);
+            if wanted.last() != Some(&pair) {
+                wanted.push(pair);
+                keys.push(1 << 64 | u128::from(pair.0) << 32 | u128::from(pair.1));
+            }
+            *first = wanted.len() as u32 - 1;
         }
-        number
+        let mut found = vec![0; wanted.len()];
+        let list = &mut self.list;
+        let new = |place: usize| {
+            list.push(wanted[place]);
+            list.len() as u32 - 1
+        };
+        self.numbers.each(&keys, new, |place, number| found[place] = number);
+        firsts.iter_mut().for_each(|number| *number = found[*number as usize]);
     }
 }
 
@@ -99,7 +116,7 @@ impl Keys {
     /// Memory in use, about.
     pub(crate) fn bytes(&self) -> usize {
         self.interners.iter().map(Interner::bytes).sum::<usize>()
-            + self.pairs.iter().map(|p| p.list.len() * 24).sum::<usize>()
+            + self.pairs.iter().map(Pairs::bytes).sum::<usize>()
     }
 
     /// How many numbers there are; without keys the only one is 0.
@@ -128,16 +145,7 @@ impl Keys {
         for (place, key) in others.iter().enumerate() {
             self.scratch.clear();
             key.rows(&mut self.interners[place + 1], batch, &mut self.scratch);
-            let pairs = &mut self.pairs[place];
-            let mut last = None;
-            for (number, next) in numbers.iter_mut().zip(&self.scratch) {
-                let pair = (*number, *next);
-                *number = match last {
-                    Some((seen, known)) if seen == pair => known,
-                    _ => pairs.number(pair),
-                };
-                last = Some((pair, *number));
-            }
+            self.pairs[place].join(numbers, &self.scratch);
         }
     }
 
@@ -189,70 +197,152 @@ impl Keys {
         }
     }
 
-    /// The number that what `other` has under a number has here.
-    pub(crate) fn adopt(&mut self, other: &Keys, number: u32) -> u32 {
-        if let ([key], [others]) = (self.interners.as_mut_slice(), other.interners.as_slice()) {
-            return key.adopt(others, number);
-        }
-        let mut place = 0;
-        for (key, number) in other.parts(number).into_iter().enumerate() {
-            let number = self.interners[key].adopt(&other.interners[key], number);
-            place = match key {
-                0 => number,
-                _ => self.pairs[key - 1].number((place, number)),
+    /// The numbers that what `other` has under its numbers has here.
+    pub(crate) fn adopt(&mut self, other: &Keys, numbers: &[u32]) -> Vec<u32> {
+        let mut firsts = numbers.to_vec();
+        // Those of each key after the first, from the last on.
+        let mut parts = Vec::with_capacity(self.pairs.len());
+        for pairs in other.pairs.iter().rev() {
+            let pair = |number: &mut u32| {
+                let (first, second) = pairs.list[*number as usize];
+                *number = first;
+                second
             };
+            parts.push(firsts.iter_mut().map(pair).collect::<Vec<u32>>());
         }
-        place
+        let mut keys = self.interners.iter_mut().zip(&other.interners);
+        let Some((first, others)) = keys.next() else { return firsts };
+        let mut firsts = first.adopt(others, &firsts);
+        for (((key, others), pairs), part) in keys.zip(&mut self.pairs).zip(parts.iter().rev()) {
+            pairs.join(&mut firsts, &key.adopt(others, part));
+        }
+        firsts
     }
 
     /// These numbers in the order of the values that they stand for.
     pub(crate) fn sorted(&self, numbers: Vec<u32>) -> Vec<u32> {
-        let ranks: Vec<Ranks<'_>> =
-            self.interners.iter().map(|key| Ranks::new(key, numbers.len())).collect();
-        if let [ranks] = ranks.as_slice() {
-            let mut numbers = numbers;
-            numbers.sort_unstable_by(|a, b| ranks.order(*a, *b));
-            return numbers;
+        if let [interner] = self.interners.as_slice() {
+            let with_rank = |number| (rank(interner, number), number);
+            let mut ranked: Vec<(u128, u32)> = numbers.into_iter().map(with_rank).collect();
+            ranked.sort_unstable_by(|(a, of_a), (b, of_b)| {
+                a.cmp(b).then_with(|| same_rank(interner, *of_a, *of_b))
+            });
+            return ranked.into_iter().map(|(_, number)| number).collect();
         }
         let with_parts = numbers.into_iter().map(|number| (self.parts(number), number));
         let mut with_parts: Vec<(Vec<u32>, u32)> = with_parts.collect();
+        let ranks: Vec<Vec<u128>> = (0..self.interners.len())
+            .map(|key| {
+                let interner = &self.interners[key];
+                let mut ranks = vec![0; interner.len()];
+                for (parts, _) in &with_parts {
+                    let number = parts[key];
+                    if ranks[number as usize] == 0 {
+                        ranks[number as usize] = rank(interner, number);
+                    }
+                }
+                ranks
+            })
+            .collect();
+        let order = |key: usize, a: u32, b: u32| {
+            let ranks = &ranks[key];
+            let ranked = ranks[a as usize].cmp(&ranks[b as usize]);
+            ranked.then_with(|| same_rank(&self.interners[key], a, b))
+        };
         with_parts.sort_unstable_by(|(a, _), (b, _)| {
-            let each = ranks.iter().zip(a.iter().zip(b)).map(|(rank, (a, b))| rank.order(*a, *b));
+            let each = a.iter().zip(b).enumerate().map(|(key, (a, b))| order(key, *a, *b));
             each.fold(Ordering::Equal, Ordering::then)
         });
         with_parts.into_iter().map(|(_, number)| number).collect()
     }
 }
 
-/// The order of values by their numbers.
-struct Ranks<'a> {
-    interner: &'a Interner,
-    /// The number that each text reads as, where that many are compared.
-    floats: Vec<Option<f64>>,
+/// A number that goes up with the order of values, as [`pugmark_query::eval::order`] says of their
+/// cells: numbers, other texts, no value, in the top bits; then the number itself, or as much of a
+/// text as there is room for.
+fn rank(interner: &Interner, number: u32) -> u128 {
+    const KIND_BITS: u32 = 126;
+    let (kind, value) = match interner.cell(number) {
+        Cell::Long(long) | Cell::Time(long) => (1, u128::from(long as u64 ^ 1 << 63)),
+        Cell::Text(text) => match Number::parse(&text) {
+            Some(parsed) => (1, u128::from(ascending(parsed.float()))),
+            None => {
+                let mut start = [0; 16];
+                let len = text.len().min(15);
+                start[1..=len].copy_from_slice(&text.as_bytes()[..len]);
+                (2, u128::from_be_bytes(start))
+            }
+        },
+        _ => (3, 0),
+    };
+    kind << KIND_BITS | value
 }
 
-impl<'a> Ranks<'a> {
-    /// For as many comparisons.
-    fn new(interner: &'a Interner, compared: usize) -> Self {
-        let floats = match interner.of() {
-            Of::Text if compared >= interner.len() / 16 => (0..interner.len() as u32)
-                .map(|n| Number::parse(interner.text(n)).map(Number::float))
-                .collect(),
-            Of::Text | Of::Long | Of::Time => Vec::new(),
-        };
-        Self { interner, floats }
+/// Bits that go up as `total_cmp` does.
+fn ascending(float: f64) -> u64 {
+    let bits = float.to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+}
+
+/// The order of values with one rank.
+fn same_rank(interner: &Interner, a: u32, b: u32) -> Ordering {
+    match interner.of() {
+        Of::Text => interner.text(a).cmp(interner.text(b)),
+        Of::Long | Of::Time => Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use pugmark_query::eval::order;
+    use std::sync::Arc;
+
+    fn keys() -> (Vec<Key>, RecordBatch) {
+        let texts = [
+            Some("b"), None, Some("10"), Some("9"), Some("-3.5"), Some(""), Some("010"), Some("1e1"),
+            Some("https://example.com/a"), Some("https://example.com/"), Some("10.0.0.10"),
+            Some("10.0.0.9"), Some("0"), Some("-0"), Some("b\0"),
+        ];
+        let longs = (0..texts.len() as i64).map(|n| (n % 4 > 0).then(|| (n % 3 - 1) << (n * 4)));
+        let columns = [
+            ("text", Arc::new(StringArray::from(texts.to_vec())) as ArrayRef, true),
+            ("long", Arc::new(longs.collect::<Int64Array>()) as ArrayRef, true),
+        ];
+        let batch = RecordBatch::try_from_iter_with_nullable(columns).unwrap();
+        let key = |name: &str, of| Key::Column(name.to_string(), of);
+        (vec![key("text", Of::Text), key("long", Of::Long)], batch)
     }
 
-    /// As [`order`] says of the cells, ascending.
-    fn order(&self, a: u32, b: u32) -> Ordering {
-        if self.floats.is_empty() || a == NULL || b == NULL {
-            return order(&self.interner.cell(a), &self.interner.cell(b), false);
+    #[test]
+    fn numbers_are_sorted_as_cells_are_and_adopted_with_them() {
+        let (both, batch) = keys();
+        for by in [&both[..1], &both[1..], &both[..]] {
+            let mut keys = Keys::new(by);
+            let mut numbers = Vec::new();
+            keys.rows(by, &batch, &mut numbers);
+            let cells = |keys: &Keys, number| keys.cells(number).collect::<Vec<Cell>>();
+            let mut expected: Vec<Vec<Cell>> = numbers.iter().map(|n| cells(&keys, *n)).collect();
+            expected.sort_by(|a, b| {
+                let each = a.iter().zip(b).map(|(a, b)| order(a, b, false));
+                each.fold(Ordering::Equal, Ordering::then)
+            });
+            let found = keys.sorted(numbers.clone());
+            let found: Vec<Vec<Cell>> = found.into_iter().map(|n| cells(&keys, n)).collect();
+            assert_eq!(found, expected);
+            let mut other = Keys::new(by);
+            let mut some = Vec::new();
+            other.rows(by, &batch.slice(3, 5), &mut some);
+            let adopted = other.adopt(&keys, &numbers);
+            for (there, here) in numbers.iter().zip(&adopted) {
+                assert_eq!(cells(&other, *here), cells(&keys, *there));
+                assert_eq!(other.lacks_one(*here), keys.lacks_one(*there));
+            }
         }
-        let texts = || self.interner.text(a).cmp(self.interner.text(b));
-        match (self.floats[a as usize], self.floats[b as usize]) {
-            (Some(x), Some(y)) => x.total_cmp(&y).then_with(texts),
-            (None, None) => texts(),
-            (x, y) => y.is_some().cmp(&x.is_some()),
-        }
+        let (mut none, mut numbers) = (Keys::new(&[]), Vec::new());
+        none.rows(&[], &batch, &mut numbers);
+        assert_eq!(none.adopt(&Keys::new(&[]), &[0]), [0]);
+        assert_eq!((numbers.len(), none.sorted(vec![0])), (batch.num_rows(), vec![0]));
     }
 }

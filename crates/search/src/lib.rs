@@ -20,6 +20,7 @@ mod intern;
 mod keys;
 mod names;
 mod newest;
+mod numbers;
 mod others;
 mod plan;
 mod portion;
@@ -67,7 +68,7 @@ use pugmark_store::{Snapshot, Store, StoreError};
 use crate::error::{Asked, search_error};
 use crate::grouped::Grouped;
 use crate::newest::Newest;
-use crate::others::Others;
+use crate::others::{Answered, Others};
 use crate::portion::Portion;
 use crate::running::Threads;
 use crate::stretches::Stretches;
@@ -227,21 +228,40 @@ impl StoreSearch {
         snapshot: &Snapshot,
         trace: &Arc<Trace>,
     ) -> Result<Found, SearchError> {
+        match self.rows_or_table(request, snapshot, trace).await? {
+            RowsOrTable::Rows(rows) => Ok(rows),
+            RowsOrTable::Table(table) => {
+                let batch = cells::batch(&table).map_err(|e| SearchError::Failed(e.to_string()))?;
+                Ok(stream::iter([Ok(batch)]).boxed())
+            }
+        }
+    }
+
+    /// The same in the form in which they come.
+    async fn rows_or_table(
+        &self,
+        request: &Request,
+        snapshot: &Snapshot,
+        trace: &Arc<Trace>,
+    ) -> Result<RowsOrTable, SearchError> {
         let others = self.others(request, snapshot, trace).await?;
-        let table = |table| stream::iter([Ok(table)]).boxed();
         let found = match Direct::new(request, &others) {
-            Some(Direct::Newest(newest)) => newest.run(snapshot, &self.room, trace).await?,
+            Some(Direct::Newest(newest)) => {
+                newest.run(snapshot, &self.room, trace).await?.map(RowsOrTable::Rows)
+            }
             Some(Direct::Grouped(grouped)) => {
-                grouped.run(snapshot, &self.room, trace).await?.map(table)
+                grouped.run(snapshot, &self.room, trace).await?.map(RowsOrTable::Table)
             }
             Some(Direct::Stretches(stretches)) => {
-                stretches.run(snapshot, &self.room, trace).await?.map(table)
+                stretches.run(snapshot, &self.room, trace).await?.map(RowsOrTable::Table)
             }
             None => None,
         };
         match found {
             Some(found) => Ok(found),
-            None => self.general(request, snapshot, &others, trace).await,
+            None => {
+                self.general(request, snapshot, &others, trace).await.map(RowsOrTable::Rows)
+            }
         }
     }
 
@@ -295,14 +315,28 @@ impl StoreSearch {
                 limit: Some(INNER_ROWS_MAX + 1),
                 now: request.now,
             };
-            let columns = asked.plan.scope().columns;
-            let found = Box::pin(self.rows(&asked, snapshot, trace)).await?;
             let mut memory = self.room.reserve();
-            let rows = whole::collect(found, &mut memory).await?;
-            answers.push(((asked.plan, shift), Table { columns, rows }));
+            let table = match Box::pin(self.rows_or_table(&asked, snapshot, trace)).await? {
+                RowsOrTable::Rows(found) => {
+                    let rows = whole::collect(found, &mut memory).await?;
+                    Table { columns: asked.plan.scope().columns, rows }
+                }
+                RowsOrTable::Table(table) => {
+                    let grown = memory.try_grow(cells::bytes(&table.rows));
+                    grown.map_err(|e| search_error(&e, Asked::Plan))?;
+                    table
+                }
+            };
+            answers.push(Answered { question: (asked.plan, shift), table: table.into(), memory });
         }
         Ok(Others::new(&request.plan, &*self.tables, answers))
     }
+}
+
+/// Rows in the form in which they come.
+enum RowsOrTable {
+    Rows(Found),
+    Table(Table),
 }
 
 /// The rows of an answer as they are found.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use datafusion::execution::memory_pool::MemoryReservation;
 use pugmark_event::time::Micros;
 use pugmark_query::eval::{Known, LookupTable, Table, Tables, no_table};
 use pugmark_query::{Pipe, Plan};
@@ -24,30 +25,41 @@ pub(crate) fn inner(plan: &Plan) -> Vec<Inner> {
     plan.pipes.iter().enumerate().filter_map(one).collect()
 }
 
+/// The answer to an inner question. Its memory is counted as long as it is held.
+pub(crate) struct Answered {
+    pub(crate) question: Inner,
+    pub(crate) table: Arc<Table>,
+    pub(crate) memory: MemoryReservation,
+}
+
 /// The answers to inner questions, and the kept tables that a plan names.
 #[derive(Clone)]
 pub(crate) struct Others {
-    answers: Vec<(Inner, Table)>,
+    answers: Arc<[Answered]>,
     tables: HashMap<String, Arc<dyn LookupTable>>,
     names: Vec<String>,
 }
 
 impl Others {
-    pub(crate) fn new(plan: &Plan, tables: &dyn Tables, answers: Vec<(Inner, Table)>) -> Self {
+    pub(crate) fn new(plan: &Plan, tables: &dyn Tables, answers: Vec<Answered>) -> Self {
         let named = plan.pipes.iter().filter_map(|pipe| match pipe {
             Pipe::Lookup(lookup) => Some(lookup.table.clone()),
             _ => None,
         });
         let tables_of = named.filter_map(|name| Some((name.clone(), tables.table(&name)?)));
+        let answers = answers.into();
         Self { answers, tables: tables_of.collect(), names: tables.names() }
     }
 }
 
 impl Known for Others {
-    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Table, String> {
-        let found = self.answers.iter().find(|((asked, by), _)| *by == shift && asked == plan);
-        let (_, table) = found.ok_or("the rows of the other query were not asked for")?;
-        Ok(table.clone())
+    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Arc<Table>, String> {
+        let is_it = |answered: &&Answered| {
+            let (asked, by) = &answered.question;
+            *by == shift && asked == plan
+        };
+        let found = self.answers.iter().find(is_it);
+        Ok(found.ok_or("the rows of the other query were not asked for")?.table.clone())
     }
 
     fn table(&self, name: &str) -> Result<Arc<dyn LookupTable>, String> {

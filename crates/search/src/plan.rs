@@ -275,7 +275,7 @@ impl Rows {
         for (place, (_, column)) in join.added().into_iter().enumerate() {
             let matches = matches.clone();
             let find = move |key: &[Cell]| {
-                matches.find(key).and_then(|row| row.get(place)).cloned().unwrap_or(Cell::Null)
+                matches.find(key).and_then(|mut row| row.nth(place)).cloned().unwrap_or(Cell::Null)
             };
             let identity = format!("{join} {place}");
             let value = computed(keys.clone(), column.shape, identity, Arc::new(find));

@@ -21,7 +21,7 @@ use pugmark_query::scope::Column;
 use pugmark_query::{Expr, Filter, Pipe, Plan, Request, SearchError};
 use pugmark_store::{Scan, ScanPart, Snapshot};
 
-use crate::cells::{self, array};
+use crate::cells::array;
 use crate::filter::Predicate;
 use crate::grouped::{Work, filtered, scope_behind};
 use crate::groups::key_of;
@@ -133,7 +133,7 @@ impl Stretches {
         snapshot: &Snapshot,
         room: &Room,
         trace: &Arc<Trace>,
-    ) -> Result<Option<RecordBatch>, SearchError> {
+    ) -> Result<Option<Table>, SearchError> {
         let since = Instant::now();
         let mut shares = Vec::new();
         for (step, predicate) in self.predicates.iter().enumerate() {
@@ -156,11 +156,11 @@ impl Stretches {
             }
             self.table(&keys, stretches).map(Some)
         })?;
-        let Some(table) = table else { return Ok(None) };
-        let shown = whole::shown(&self.plan.pipes[self.place..]);
-        trace.step("evaluate", shown, table.rows.len(), since.elapsed());
-        let batch = cells::batch(&table);
-        batch.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
+        if let Some(table) = &table {
+            let shown = whole::shown(&self.plan.pipes[self.place..]);
+            trace.step("evaluate", shown, table.rows.len(), since.elapsed());
+        }
+        Ok(table)
     }
 
     fn scan(&self, predicate: &Predicate) -> Scan {
@@ -267,8 +267,8 @@ impl Found {
 
     /// Takes in the events of another thread.
     fn merge(&mut self, other: Found) {
-        let places: Vec<u32> =
-            (0..other.keys.len() as u32).map(|of| self.keys.adopt(&other.keys, of)).collect();
+        let entities: Vec<u32> = (0..other.keys.len() as u32).collect();
+        let places = self.keys.adopt(&other.keys, &entities);
         let events = other.events.into_iter();
         self.events.extend(events.map(|e| Seen { entity: places[e.entity as usize], ..e }));
     }

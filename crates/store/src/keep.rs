@@ -23,6 +23,12 @@ pub trait Keep: Debug + Send + Sync {
     /// by its values alone: rows with the same values may be asked about once.
     fn keep(&self, batch: &RecordBatch) -> BooleanArray;
 
+    /// True when every row passes in which the columns have a value that are `full`.
+    fn is_sure(&self, full: &dyn Fn(&str) -> bool) -> bool {
+        let _ = full;
+        false
+    }
+
     /// Columns and a text that each of them has in every wanted row, unless the row has a value
     /// that did not fit the column: ASCII, its letters in lower case, in a value in either.
     fn parts(&self) -> Vec<(String, String)> {

@@ -8,7 +8,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions,
     UInt64Array, new_null_array,
 };
-use arrow::compute::{and, cast, concat, filter_record_batch, take_record_batch};
+use arrow::compute::{and, cast, filter_record_batch, take_record_batch};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use parquet::arrow::arrow_reader::statistics::StatisticsConverter;
@@ -320,14 +320,15 @@ impl ScanPart {
             return Ok(None);
         }
         if !row_groups(scan, segment, &tail)?.contains(group) {
-            return Ok(Some(Counts::none(0)));
+            return Ok(Some(Counts::empty()));
         }
-        let schema = scan.keep_schema()?;
-        let kept = |values: &ArrayRef| match (&scan.keep, &schema) {
-            (Some(keep), Some(schema)) => kept_values(&**keep, schema, column, values).map(Some),
-            _ => Ok(None),
-        };
-        counts(segment, &file, &tail, *group, column, &kept)
+        let Some(counts) = counts(segment, &file, &tail, *group, column)? else { return Ok(None) };
+        match (&scan.keep, scan.keep_schema()?) {
+            (Some(keep), Some(schema)) => {
+                counts.only(&kept_values(&**keep, &schema, column, &counts.values)?).map(Some)
+            }
+            _ => Ok(Some(counts)),
+        }
     }
 
     /// The same part for another scan.
@@ -448,20 +449,20 @@ fn read_memory(scan: &Scan, entry: &Arc<Entry>, all: bool) -> Result<Batches, St
     ))
 }
 
-/// Which of these values of a column `keep` keeps, and behind them whether it keeps no value. Every
-/// value fits its column.
+/// Which of these values of a column `keep` keeps, of which null is one perhaps. Every value fits
+/// its column.
 fn kept_values(
     keep: &dyn Keep,
     schema: &SchemaRef,
     column: &str,
     values: &ArrayRef,
 ) -> Result<BooleanArray, StoreError> {
-    let rows = values.len() + 1;
-    let of_field = |field: &Arc<Field>| match field.name() == column && rows > 1 {
-        true => concat(&[values, &new_null_array(values.data_type(), 1)]),
-        false => Ok(new_null_array(field.data_type(), rows)),
+    let rows = values.len();
+    let of_field = |field: &Arc<Field>| match field.name() == column {
+        true => values.clone(),
+        false => new_null_array(field.data_type(), rows),
     };
-    let columns = schema.fields().iter().map(of_field).collect::<Result<_, _>>()?;
+    let columns = schema.fields().iter().map(of_field).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     Ok(keep.keep(&RecordBatch::try_new_with_options(schema.clone(), columns, &options)?))
 }

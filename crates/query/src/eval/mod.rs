@@ -38,7 +38,7 @@ pub trait Known: Send + Sync {
     ///
     /// # Errors
     /// With a sentence when they cannot be had.
-    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Table, String>;
+    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Arc<Table>, String>;
 
     /// The table that is kept under this name.
     ///
@@ -89,7 +89,7 @@ impl Tables for NoTables {
 pub struct Nothing;
 
 impl Known for Nothing {
-    fn rows(&self, _: &Plan, _: Micros) -> Result<Table, String> {
+    fn rows(&self, _: &Plan, _: Micros) -> Result<Arc<Table>, String> {
         Err("the rows of another query are not at hand here".into())
     }
 
@@ -121,10 +121,10 @@ pub struct World<'a> {
 }
 
 impl Known for World<'_> {
-    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Table, String> {
+    fn rows(&self, plan: &Plan, shift: Micros) -> Result<Arc<Table>, String> {
         let moved = |bound: Option<Micros>| bound.map(|bound| bound.saturating_sub(shift));
         let moved = World { from: moved(self.from), to: moved(self.to), ..*self };
-        run(plan, &moved, None)
+        run(plan, &moved, None).map(Arc::new)
     }
 
     fn table(&self, name: &str) -> Result<Arc<dyn LookupTable>, String> {

@@ -69,7 +69,8 @@ impl Compare {
         let mut pairs = Vec::<(Vec<Cell>, [Option<Vec<Cell>>; 2])>::new();
         let mut places = HashMap::<String, usize>::new();
         let now = rows.rows.into_iter().map(|row| (0, key(&row.cells, 0), row.cells));
-        let then = earlier.rows.into_iter().map(|cells| (1, key(&cells, self.shift), cells));
+        let then = earlier.rows.iter();
+        let then = then.map(|cells| (1, key(cells, self.shift), cells.clone()));
         for (side, key, cells) in now.chain(then) {
             let place = *places.entry(format!("{key:?}")).or_insert_with(|| {
                 pairs.push((key, [None, None]));

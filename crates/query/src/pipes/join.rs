@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt::{Display, Formatter};
+use std::sync::Arc;
 
 use super::{Command, Example, Takes, list, name};
 use crate::cell::Cell;
@@ -114,7 +115,7 @@ impl Join {
         for mut row in std::mem::take(&mut rows.rows) {
             let key: Vec<Cell> = readers.iter().map(|reader| reader.cell(&row)).collect();
             match matches.find(&key) {
-                Some(cells) => row.cells.extend_from_slice(cells),
+                Some(cells) => row.cells.extend(cells.cloned()),
                 None if self.left => row.cells.extend(vec![Cell::Null; matches.columns()]),
                 None => continue,
             }
@@ -128,8 +129,11 @@ impl Join {
 /// The rows of the other question by what they are joined on.
 #[derive(Debug)]
 pub struct Matches {
-    rows: HashMap<String, Vec<Cell>>,
-    columns: usize,
+    table: Arc<Table>,
+    /// The number of the first row of each key.
+    rows: HashMap<String, usize>,
+    /// Places of the columns that are added.
+    added: Vec<usize>,
 }
 
 impl Matches {
@@ -137,14 +141,14 @@ impl Matches {
     ///
     /// # Errors
     /// With a sentence when there are too many.
-    pub fn new(join: &Join, table: Table) -> Result<Self, String> {
+    pub fn new(join: &Join, table: Arc<Table>) -> Result<Self, String> {
         if table.rows.len() > JOIN_ROWS_MAX {
             return Err(format!(
                 "the other query of `join` has more than {JOIN_ROWS_MAX} rows; narrow it, or \
                 group it with `stats`"
             ));
         }
-        let scope = Scope::table(table.columns);
+        let scope = Scope::table(table.columns.clone());
         let keys: Vec<usize> = join
             .on
             .iter()
@@ -155,34 +159,36 @@ impl Matches {
             .collect();
         let added: Vec<usize> = join.added().into_iter().map(|(place, _)| place).collect();
         let mut rows = HashMap::with_capacity(table.rows.len());
-        for row in table.rows {
-            let key: Vec<Cell> = keys.iter().map(|at| row[*at].clone()).collect();
-            if let Some(key) = identity(&key) {
-                rows.entry(key)
-                    .or_insert_with(|| added.iter().map(|at| row[*at].clone()).collect());
+        for (number, row) in table.rows.iter().enumerate() {
+            if let Some(key) = identity(keys.iter().map(|at| &row[*at])) {
+                rows.entry(key).or_insert(number);
             }
         }
-        Ok(Self { rows, columns: added.len() })
+        Ok(Self { table, rows, added })
     }
 
-    /// What the other question has for these values.
-    pub fn find(&self, key: &[Cell]) -> Option<&[Cell]> {
-        self.rows.get(&identity(key)?).map(Vec::as_slice)
+    /// What the other question has for these values, in the added columns.
+    pub fn find(&self, key: &[Cell]) -> Option<impl Iterator<Item = &Cell>> {
+        let row = &self.table.rows[*self.rows.get(&identity(key.iter())?)?];
+        Some(self.added.iter().map(move |at| &row[*at]))
     }
 
     /// How many columns that is.
     pub fn columns(&self) -> usize {
-        self.columns
+        self.added.len()
     }
 }
 
 /// A key as one text; absent values equal nothing.
-fn identity(key: &[Cell]) -> Option<String> {
-    if key.contains(&Cell::Null) {
-        return None;
+fn identity<'a>(mut key: impl ExactSizeIterator<Item = &'a Cell>) -> Option<String> {
+    if key.len() == 1 {
+        return key.next().filter(|cell| cell.is_some()).map(Cell::text);
     }
     let mut text = String::new();
     for cell in key {
+        if *cell == Cell::Null {
+            return None;
+        }
         let cell = cell.text();
         // Lengths keep neighbours apart.
         text.push_str(&cell.len().to_string());

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray};
-use arrow::buffer::OffsetBuffer;
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, StringArray, new_null_array};
+use arrow::buffer::{NullBuffer, OffsetBuffer};
 use arrow::compute::filter;
 use arrow::datatypes::DataType;
 use parquet::basic::{Encoding, Type};
@@ -15,6 +15,7 @@ use pugmark_event::fields;
 
 use super::Segment;
 use super::Tail;
+use super::cache::Cache;
 use super::file::SegmentFile;
 use super::pages::GroupPages;
 use super::read::{may_be_dictionary, only_dictionary};
@@ -30,38 +31,46 @@ const LANED_VALUES_MAX: usize = 4096;
 /// How many rows have each value of a column.
 #[derive(Debug, Clone)]
 pub struct Counts {
-    /// Values: text or integers, none of them null.
+    /// Values: text or integers, each once. One of them may be null: that of no value.
     pub values: ArrayRef,
-    /// The rows of each.
-    pub rows: Vec<u32>,
-    /// Rows without a value.
-    pub nulls: u64,
+    /// The rows of each. There are as many as values.
+    pub rows: Arc<[u32]>,
 }
 
+/// Counts of columns by the number of a segment in this process, the row group, and the place of
+/// the column in the file. Boards ask for the same columns again and again.
+pub(crate) type CountsCache = Cache<(u64, usize, usize), Counts>;
+
 impl Counts {
-    /// No row has a value.
-    pub(crate) fn none(rows: u64) -> Self {
-        Self { values: Arc::new(Int64Array::new_null(0)), rows: Vec::new(), nulls: rows }
+    /// No row has a value of this kind.
+    fn none(kind: Type, rows: u32) -> Self {
+        let kind = if kind == Type::INT64 { DataType::Int64 } else { DataType::Utf8 };
+        Self { values: new_null_array(&kind, 1), rows: [rows].into() }
+    }
+
+    /// Of no row.
+    pub(crate) fn empty() -> Self {
+        Self { values: Arc::new(Int64Array::new_null(0)), rows: [].into() }
     }
 
     /// Those of the values that are kept.
-    fn only(self, kept: &Kept<'_>) -> Result<Self, StoreError> {
-        let Some(kept) = kept(&self.values)? else { return Ok(self) };
-        let of_values = kept.slice(0, self.values.len());
-        let rows = self.rows.iter().zip(of_values.values()).filter(|(_, kept)| *kept);
+    ///
+    /// # Errors
+    /// When Arrow cannot make the column.
+    pub(crate) fn only(&self, kept: &BooleanArray) -> Result<Self, StoreError> {
+        let rows = self.rows.iter().zip(kept.values()).filter(|(_, kept)| *kept);
         Ok(Self {
             rows: rows.map(|(rows, _)| *rows).collect(),
-            values: filter(&self.values, &of_values)?,
-            nulls: if kept.value(self.values.len()) { self.nulls } else { 0 },
+            values: filter(&self.values, kept)?,
         })
+    }
+
+    fn bytes(&self) -> usize {
+        self.values.get_array_memory_size() + size_of_val(&*self.rows)
     }
 }
 
-/// Says which values are wanted, and behind them whether no value is; `None` when all are.
-pub(crate) type Kept<'a> = dyn Fn(&ArrayRef) -> Result<Option<BooleanArray>, StoreError> + 'a;
-
-/// The counts of a column in a row group, of the values that are kept; `None` when they must be
-/// had from the rows.
+/// The counts of a column in a row group; `None` when they must be had from the rows.
 ///
 /// # Errors
 /// When the file cannot be read or is damaged.
@@ -71,15 +80,18 @@ pub(crate) fn counts(
     tail: &Arc<Tail>,
     group: usize,
     column: &str,
-    kept: &Kept<'_>,
 ) -> Result<Option<Counts>, StoreError> {
     let Some((kind, leaf)) = plain_column(tail, column) else { return Ok(None) };
     let footer = tail.footer.metadata().clone();
     let metadata = footer.row_group(group);
-    let rows = metadata.num_rows() as u64;
+    let Ok(rows) = u32::try_from(metadata.num_rows()) else { return Ok(None) };
     let facts = tail.index.as_ref().and_then(|index| index.groups.get(group));
     if facts.is_some_and(|facts| !facts.has_column(column)) {
-        return Counts::none(rows).only(kept).map(Some);
+        return Ok(Some(Counts::none(kind, rows)));
+    }
+    let key = (segment.number, group, leaf);
+    if let Some(counts) = segment.tails.counts.get(key) {
+        return Ok(Some(counts));
     }
     let file = SegmentFile(file.clone());
     let (cache, tail) = (segment.pages(), tail.clone());
@@ -91,18 +103,13 @@ pub(crate) fn counts(
     for page in pages {
         let page = page.map_err(StoreError::parquet(&segment.path))?;
         tally.page(&page).ok_or_else(|| segment.damaged("a page of it cannot be read"))?;
-        if let (Page::DictionaryPage { .. }, Some(values)) = (&page, &tally.values)
-            && kept(values)?.is_some_and(|kept| kept.true_count() == 0)
-        {
-            return Ok(Some(Counts::none(0)));
-        }
     }
     let counts = tally.finish();
-    let counted = counts.nulls + counts.rows.iter().map(|rows| u64::from(*rows)).sum::<u64>();
-    match counted == rows {
-        true => counts.only(kept).map(Some),
-        false => Err(segment.damaged("its pages have not the rows that the footer says")),
+    if counts.rows.iter().map(|rows| u64::from(*rows)).sum::<u64>() != u64::from(rows) {
+        return Err(segment.damaged("its pages have not the rows that the footer says"));
     }
+    segment.tails.counts.put(key, counts.clone(), counts.bytes());
+    Ok(Some(counts))
 }
 
 /// What the values of a column are and its place among the leaves of the file, if it is a field of
@@ -129,27 +136,27 @@ fn plain_column(tail: &Tail, name: &str) -> Option<(Type, usize)> {
 struct Tally {
     kind: Type,
     nullable: bool,
-    /// Those of the dictionary.
+    /// Those of the dictionary, and behind them null.
     values: Option<ArrayRef>,
     /// Rows of each value, in so many lanes.
     lanes: Vec<u32>,
     lanes_of_value: usize,
-    nulls: u64,
+    nulls: u32,
     /// Rows that are still to come.
-    left: u64,
+    left: u32,
 }
 
 impl Tally {
-    fn new(kind: Type, nullable: bool, rows: u64) -> Self {
+    fn new(kind: Type, nullable: bool, rows: u32) -> Self {
         let (values, lanes) = (None, Vec::new());
         Self { kind, nullable, values, lanes, lanes_of_value: 1, nulls: 0, left: rows }
     }
 
     fn finish(self) -> Counts {
-        let Some(values) = self.values else { return Counts::none(self.nulls) };
+        let Some(values) = self.values else { return Counts::none(self.kind, self.nulls) };
         let lanes = self.lanes.chunks_exact(self.lanes_of_value);
         let sum = |lanes: &[u32]| lanes.iter().fold(0u32, |all, lane| all.wrapping_add(*lane));
-        Counts { values, rows: lanes.map(sum).collect(), nulls: self.nulls }
+        Counts { values, rows: lanes.map(sum).chain([self.nulls]).collect() }
     }
 
     /// Takes in the next page; `None` when it is damaged.
@@ -161,7 +168,7 @@ impl Tally {
                     _ => texts(buf, *num_values as usize)?,
                 };
                 self.lanes_of_value = if values.len() <= LANED_VALUES_MAX { LANES } else { 1 };
-                self.lanes = vec![0; self.lanes_of_value * values.len()];
+                self.lanes = vec![0; self.lanes_of_value * (values.len() - 1)];
                 self.values = Some(values);
                 Some(())
             }
@@ -198,9 +205,9 @@ impl Tally {
         encoding: Encoding,
     ) -> Option<()> {
         // Looked at first: a page that says more has a run of any length in a few bytes.
-        self.left = self.left.checked_sub(rows.into())?;
+        self.left = self.left.checked_sub(rows)?;
         let with_value = if self.nullable { valid(levels, rows)? } else { rows };
-        self.nulls += u64::from(rows.checked_sub(with_value)?);
+        self.nulls += rows.checked_sub(with_value)?;
         if with_value == 0 {
             return Some(());
         }
@@ -317,12 +324,12 @@ fn each_packed(bytes: &[u8], width: u32, count: u32, mut each: impl FnMut(usize,
     }
 }
 
-/// Texts, each behind its length; `None` when there are not as many.
+/// Texts, each behind its length, and null behind all; `None` when there are not as many.
 fn texts(mut bytes: &[u8], count: usize) -> Option<ArrayRef> {
     // Each takes four bytes at least.
     (count <= bytes.len() / 4).then_some(())?;
     let mut values: Vec<u8> = Vec::with_capacity(bytes.len() - 4 * count);
-    let mut ends: Vec<i32> = Vec::with_capacity(count + 1);
+    let mut ends: Vec<i32> = Vec::with_capacity(count + 2);
     ends.push(0);
     for _ in 0..count {
         let (len, rest) = bytes.split_first_chunk::<4>()?;
@@ -331,16 +338,24 @@ fn texts(mut bytes: &[u8], count: usize) -> Option<ArrayRef> {
         ends.push(i32::try_from(values.len()).ok()?);
         bytes = rest;
     }
+    ends.push(*ends.last()?);
     // Looks at all of them at once whether they are text.
-    let texts = StringArray::try_new(OffsetBuffer::new(ends.into()), values.into(), None);
+    let ends = OffsetBuffer::new(ends.into());
+    let texts = StringArray::try_new(ends, values.into(), Some(last_is_null(count)));
     Some(Arc::new(texts.ok()?))
 }
 
-/// Integers of eight bytes; `None` when there are not as many.
+/// Validity of so many values and null behind them.
+fn last_is_null(values: usize) -> NullBuffer {
+    (0..=values).map(|place| place < values).collect()
+}
+
+/// Integers of eight bytes, and null behind all; `None` when there are not as many.
 fn integers(bytes: &[u8], count: usize) -> Option<ArrayRef> {
     let (integers, _) = bytes.as_chunks::<8>();
     let integers = integers.get(..count)?.iter().map(|integer| i64::from_le_bytes(*integer));
-    Some(Arc::new(Int64Array::from_iter_values(integers)))
+    let values = integers.chain([0]).collect::<Vec<_>>();
+    Some(Arc::new(Int64Array::new(values.into(), Some(last_is_null(count)))))
 }
 
 #[cfg(test)]
@@ -389,13 +404,13 @@ mod tests {
 
     #[test]
     fn dictionaries_are_read_and_hostile_ones_refused() {
-        assert_eq!(texts(&[1, 0, 0, 0, b'a', 0, 0, 0, 0], 2).map(|a| a.len()), Some(2));
+        assert_eq!(texts(&[1, 0, 0, 0, b'a', 0, 0, 0, 0], 2).map(|a| a.len()), Some(3));
         assert!(texts(&[2, 0, 0, 0, b'a'], 1).is_none());
         assert!(texts(&[1, 0, 0, 0, 0xff], 1).is_none());
         // Two halves of a letter.
         assert!(texts(&[1, 0, 0, 0, 0xc3, 1, 0, 0, 0, 0xa9], 2).is_none());
         assert!(texts(&[], usize::MAX).is_none());
-        assert_eq!(integers(&[0; 16], 2).map(|a| a.len()), Some(2));
+        assert_eq!(integers(&[0; 16], 2).map(|a| a.len()), Some(3));
         assert!(integers(&[0; 15], 2).is_none());
     }
 }

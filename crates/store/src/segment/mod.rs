@@ -4,9 +4,10 @@
 //! file with its final name is whole. The manifest says which files count. [`layout`] says what is
 //! in a file, [`write`] makes files, [`read`] reads them, [`index`] says where words may be,
 //! [`counts`] answers from dictionaries alone, [`counted`] says how many events have a column,
-//! [`pages`] unpacks what they read.
+//! [`pages`] unpacks what they read, [`cache`] keeps some of it.
 
 pub(crate) mod assemble;
+mod cache;
 mod columns;
 pub(crate) mod counted;
 pub(crate) mod counts;
@@ -35,6 +36,7 @@ use std::time::Instant;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::PageIndexPolicy;
 
+use self::counts::CountsCache;
 use self::file::{SegmentFile, checksum};
 use self::find::Lookup;
 use self::index::Index;
@@ -59,13 +61,16 @@ pub(crate) struct Tail {
 
 /// Unpacked pages that are kept in memory.
 const PAGES_BYTES_MAX: usize = 32 << 20;
+/// Counts of values that are kept in memory.
+const COUNTS_BYTES_MAX: usize = 32 << 20;
 
-/// Memory for the tails and pages of segments, shared by all of a store.
+/// Memory for the tails, pages and counts of segments, shared by all of a store.
 #[derive(Debug)]
 pub(crate) struct Tails {
     bytes: AtomicUsize,
     bytes_max: usize,
     pages: Arc<PageCache>,
+    counts: CountsCache,
     /// Segments so far: each has a number, by which its pages are known.
     segments: AtomicU64,
 }
@@ -76,6 +81,7 @@ impl Tails {
             bytes: AtomicUsize::new(0),
             bytes_max,
             pages: Arc::new(PageCache::new(PAGES_BYTES_MAX)),
+            counts: CountsCache::new(COUNTS_BYTES_MAX),
             segments: AtomicU64::new(0),
         })
     }

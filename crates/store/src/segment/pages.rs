@@ -5,9 +5,8 @@
 //! once, and whole dictionaries for a value each: these stay unpacked in [`PageCache`].
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::RowGroups;
@@ -20,14 +19,13 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use zstd::bulk::Decompressor;
 
 use super::Tail;
+use super::cache::Cache;
 use super::file::SegmentFile;
 
 /// Largest page that is kept.
 const PAGE_KEPT_MAX: usize = 2 << 20;
 /// Largest page that is unpacked; a file of ours has far smaller ones.
 const UNPACKED_BYTES_MAX: usize = 64 << 20;
-/// What keeping a page takes besides its bytes, about.
-const PAGE_OVERHEAD: usize = 300;
 
 thread_local! {
     /// Making one takes longer than unpacking a page.
@@ -35,73 +33,10 @@ thread_local! {
 }
 
 /// A page by the number of its segment in this process, its column and its place in the file.
-type Key = (u64, usize, u64);
+pub(crate) type Key = (u64, usize, u64);
 
 /// Unpacked pages that were in use lately.
-#[derive(Debug)]
-pub(crate) struct PageCache {
-    bytes_max: usize,
-    kept: Mutex<Generations>,
-}
-
-/// Pages used since the last turn, and those used only before it.
-#[derive(Debug, Default)]
-struct Generations {
-    young: HashMap<Key, Page>,
-    young_bytes: usize,
-    old: HashMap<Key, Page>,
-}
-
-impl PageCache {
-    /// A cache for about so many bytes.
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self { bytes_max, kept: Mutex::default() }
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Generations> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, key: Key) -> Option<Page> {
-        let mut kept = self.kept();
-        if let Some(page) = kept.young.get(&key) {
-            return Some(page.clone());
-        }
-        let page = kept.old.remove(&key)?;
-        let forgotten = kept.put(key, page.clone(), self.bytes_max / 2);
-        drop(kept);
-        drop(forgotten);
-        Some(page)
-    }
-
-    fn put(&self, key: Key, page: &Page) {
-        if page.buffer().len() <= PAGE_KEPT_MAX {
-            let forgotten = self.kept().put(key, page.clone(), self.bytes_max / 2);
-            // Many pages, which are freed while nobody waits for the lock.
-            drop(forgotten);
-        }
-    }
-}
-
-impl Generations {
-    /// Keeps a page; what is forgotten for its sake comes back.
-    fn put(&mut self, key: Key, page: Page, bytes_max: usize) -> HashMap<Key, Page> {
-        let mut forgotten = HashMap::new();
-        let bytes = page.buffer().len() + PAGE_OVERHEAD;
-        if bytes > bytes_max {
-            return forgotten;
-        }
-        if self.young_bytes + bytes > bytes_max {
-            let young = std::mem::take(&mut self.young);
-            forgotten = std::mem::replace(&mut self.old, young);
-            self.young_bytes = 0;
-        }
-        if self.young.insert(key, page).is_none() {
-            self.young_bytes += bytes;
-        }
-        forgotten
-    }
-}
+pub(crate) type PageCache = Cache<Key, Page>;
 
 /// One row group of a segment, as Parquet's reader of arrays wants it.
 pub(super) struct GroupPages {
@@ -220,7 +155,10 @@ impl ColumnPages {
             return Ok(page);
         }
         let page = self.read(at)?;
-        cache.put(key, &page);
+        let bytes = page.buffer().len();
+        if bytes <= PAGE_KEPT_MAX {
+            cache.put(key, page.clone(), bytes);
+        }
         Ok(page)
     }
 
@@ -340,7 +278,6 @@ impl PageReader for ColumnPages {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use parquet::basic::Encoding;
 
     #[test]
     fn bytes_are_unpacked_and_hostile_ones_refused() {
@@ -361,28 +298,5 @@ mod tests {
         check(&packed[..packed.len() - 1], 0, 1000, None);
         check(&behind, 0, 1000, None);
         check(b"levels", 7, 1000, None);
-    }
-
-    #[test]
-    fn the_cache_keeps_what_is_in_use_and_no_more_than_it_may() {
-        let page = |bytes: usize| Page::DictionaryPage {
-            buf: vec![0; bytes].into(),
-            num_values: 0,
-            encoding: Encoding::PLAIN,
-            is_sorted: false,
-        };
-        let cache = PageCache::new(4000);
-        cache.put((0, 0, 0), &page(100));
-        for place in 1..100 {
-            cache.put((1, 0, place), &page(100));
-            assert!(cache.get((0, 0, 0)).is_some(), "used all the time");
-            let kept = cache.kept();
-            let bytes = |pages: &HashMap<Key, Page>| 400 * pages.len();
-            assert_eq!(bytes(&kept.young), kept.young_bytes);
-            assert!(bytes(&kept.young) + bytes(&kept.old) <= 4000);
-        }
-        assert!(cache.get((1, 0, 99)).is_some() && cache.get((1, 0, 80)).is_none());
-        cache.put((2, 0, 0), &page(1701));
-        assert!(cache.get((2, 0, 0)).is_none(), "too big");
     }
 }

@@ -15,6 +15,7 @@ use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, RowSelection};
 use parquet::arrow::{ProjectionMask, parquet_to_arrow_field_levels};
 use parquet::basic::Encoding;
+use parquet::file::metadata::ColumnChunkMetaData;
 use pugmark_event::fields::{
     self, ATTRIBUTE_KINDS, ATTRIBUTES, EVENT_ID, EVENT_TIME, ISSUES, ORIGINAL, ORIGINAL_BYTES,
 };
@@ -32,7 +33,7 @@ use crate::codec::words::{has_part, has_words, hash_value};
 use crate::derived::ROW;
 use crate::disk::DiskRead;
 use crate::error::StoreError;
-use crate::keep::{Phrase, record_schema};
+use crate::keep::{Keep, Phrase, record_schema};
 use crate::meter::Meter;
 use crate::scan::{AnyOf, PruneValue, Scan};
 
@@ -154,10 +155,12 @@ impl SegmentScan {
         if !self.scan.parts.is_empty() && !left.is_empty() {
             left = Left::of(self.with_parts(group, left.rows, known)?);
         }
-        if let Some(keep) = self.scan.keep.as_ref().filter(|_| !left.is_empty()) {
+        let sure = |keep: &Arc<dyn Keep>| keep.is_sure(&|column| self.is_full(group, column));
+        let keep = self.scan.keep.as_ref().filter(|keep| !left.is_empty() && !sure(keep));
+        if let Some(keep) = keep {
             left = self.with_parts_of_columns(group, left, wanted, &keep.parts())?;
         }
-        if let (Some(keep), Some(schema)) = (&self.scan.keep, self.scan.keep_schema()?)
+        if let (Some(keep), Some(schema)) = (keep, self.scan.keep_schema()?)
             && !left.is_empty()
         {
             let names: Vec<&str> = schema.fields().iter().map(|f| f.name().as_str()).collect();
@@ -172,6 +175,18 @@ impl SegmentScan {
             left = self.by_records(group, left, known)?;
         }
         Ok(left)
+    }
+
+    /// Whether each row of a group has a value of its own in this column, as the footer says.
+    fn is_full(&self, group: usize, column: &str) -> bool {
+        let group = self.tail.footer.metadata().row_group(group);
+        let is_it = |chunk: &&ColumnChunkMetaData| {
+            let path = chunk.column_path().parts();
+            path.len() == 1 && path[0] == column
+        };
+        let chunk = group.columns().iter().find(is_it);
+        let nulls = chunk.and_then(|chunk| chunk.statistics()?.null_count_opt());
+        nulls == Some(0)
     }
 
     /// Leaves out rows of templates that make up a column which cannot have the part that it must.
