@@ -132,7 +132,7 @@ impl<'a> Decoder<'a> {
 
     /// Place of the row's template among the values of the template column.
     pub(crate) fn key(&self, row: usize) -> Option<usize> {
-        self.keys.filter(|keys| keys.is_valid(row))?.key(row)
+        self.keys?.key(row)
     }
 
     /// The values of the template column, by [`Decoder::key`].

@@ -517,7 +517,7 @@ pub(super) struct Sifted {
 
 impl Sifted {
     /// By what is known of each of so many rows.
-    pub(super) fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
+    pub(super) fn of(rows: usize, mut verdict: impl FnMut(usize) -> Option<bool>) -> Self {
         let mut perhaps = BooleanBufferBuilder::new(rows);
         perhaps.append_n(rows, false);
         let yes = BooleanBuffer::collect_bool(rows, |row| {
@@ -660,7 +660,7 @@ impl<'a> Sieve<'a> {
     ) -> Sifted {
         let decoder = Decoder::new(batch, self.layout);
         let mut verdicts = vec![None; decoder.template_texts().map_or(0, Array::len)];
-        let mut verdict = |row: usize| {
+        let verdict = |row: usize| {
             let Some(key) = decoder.key(row) else {
                 return Some(self.verbatim && self.verbatim_has(batch, row));
             };
@@ -676,7 +676,7 @@ impl<'a> Sieve<'a> {
                 }
             })
         };
-        Sifted::of(batch.num_rows(), &mut verdict)
+        Sifted::of(batch.num_rows(), verdict)
     }
 
     fn template(&self, decoder: &Decoder<'_>, key: usize) -> Option<usize> {
@@ -704,7 +704,7 @@ impl<'a> Sieve<'a> {
         }
         let mut verdicts: Vec<Option<Verdict<'_>>> = Vec::new();
         verdicts.resize_with(decoder.template_texts().map_or(0, Array::len), || None);
-        let mut verdict = |row: usize| {
+        let verdict = |row: usize| {
             let Some(key) = decoder.key(row) else { return Some(false) };
             match verdicts[key].get_or_insert_with(|| hits.verdict(key)) {
                 Verdict::Hits(_) if !any.value(row) => Some(false),
@@ -712,7 +712,7 @@ impl<'a> Sieve<'a> {
                 Verdict::Whole => None,
             }
         };
-        Sifted::of(batch.num_rows(), &mut verdict)
+        Sifted::of(batch.num_rows(), verdict)
     }
 
     /// The rows with a hit, for each search; `None` where there are none.

@@ -267,7 +267,7 @@ impl SegmentScan {
         let decoder = Decoder::new(batch, &self.tail.layout);
         let texts = decoder.template_texts();
         let mut verdicts = vec![None; texts.map_or(0, Array::len)];
-        Sifted::of(batch.num_rows(), &mut |row| {
+        Sifted::of(batch.num_rows(), |row| {
             let key = decoder.key(row)?;
             *verdicts[key].get_or_insert_with(|| verdict(texts?.value(key)))
         })
