@@ -7,7 +7,6 @@ use std::time::Instant;
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use datafusion::execution::memory_pool::MemoryReservation;
-use pugmark_event::fields::EVENT_ID;
 use pugmark_event::time::Micros;
 use pugmark_query::eval::{self, Known, Rows, Table};
 use pugmark_query::scope::Scope;
@@ -156,12 +155,8 @@ impl Grouped {
         trace: &Arc<Trace>,
     ) -> Result<Option<Table>, SearchError> {
         let since = Instant::now();
-        let mut columns: Vec<String> = self.work.columns().into_iter().collect();
-        if columns.is_empty() {
-            columns.push(EVENT_ID.column().to_string());
-        }
         let mut scan = Scan {
-            columns: Some(columns),
+            columns: Some(self.work.columns().into_iter().collect()),
             from: self.from,
             to: self.to,
             dictionaries: true,

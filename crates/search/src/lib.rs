@@ -327,7 +327,8 @@ impl StoreSearch {
                     table
                 }
             };
-            answers.push(Answered { question: (asked.plan, shift), table: table.into(), memory });
+            let (question, table) = ((asked.plan, shift), Arc::new(table));
+            answers.push(Answered { question, table, _memory: memory });
         }
         Ok(Others::new(&request.plan, &*self.tables, answers))
     }

@@ -29,7 +29,8 @@ pub(crate) fn inner(plan: &Plan) -> Vec<Inner> {
 pub(crate) struct Answered {
     pub(crate) question: Inner,
     pub(crate) table: Arc<Table>,
-    pub(crate) memory: MemoryReservation,
+    /// That of the table.
+    pub(crate) _memory: MemoryReservation,
 }
 
 /// The answers to inner questions, and the kept tables that a plan names.

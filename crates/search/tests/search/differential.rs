@@ -34,6 +34,13 @@ const WORDS: &[&str] = &[
     "\"root k\"",
     "\"\\\", \\\"\"",
 ];
+const MESSAGES: &[&str] = &[
+    "valid for 22 s",
+    "token of root valid for 443 s",
+    "bob is not valid for 10.0.0.1",
+    "Valid for 7 s",
+    "valid",
+];
 const ADDRESSES: &[&str] = &["10.0.0.1", "10.9.0.1", "192.0.2.7", "2001:db8::1"];
 
 fn row() -> impl Strategy<Value = Row> {
@@ -52,6 +59,7 @@ fn row() -> impl Strategy<Value = Row> {
             ),
             select(VALUES)
         ),
+        (Just("message"), select(MESSAGES)),
         (select(&["source.ip", "peer", "IpAddress"][..]), select(ADDRESSES)),
         Just(("source.ip", "unknown")),
         (
@@ -87,6 +95,7 @@ fn field() -> impl Strategy<Value = String> {
         "attributes.source.port",
         "attributes.IpPort",
         "event.severity",
+        "message",
     ];
     select(&names[..]).prop_map(str::to_string)
 }
@@ -103,6 +112,10 @@ fn value() -> impl Strategy<Value = String> {
                 "*2",
                 "/o+/",
                 "/^r/",
+                "/valid for [0-9]+ s/",
+                "/(?i)valid for [0-9]{2}/",
+                "/of r.* valid/",
+                "*valid*",
                 "10.0.0.0/8",
                 "2001:db8::/32",
                 ">5",

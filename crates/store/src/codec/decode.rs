@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, DictionaryArray, MapArray, RecordBatch, StringArray};
-use arrow::datatypes::{Int32Type, TimestampMicrosecondType, TimestampMillisecondType};
+use arrow::array::{
+    Array, ArrayRef, AsArray, DictionaryArray, Int64Array, MapArray, RecordBatch, StringArray,
+};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType, TimestampMillisecondType};
 use pugmark_event::fields::{self, ATTRIBUTES, FieldId};
 use pugmark_event::time::Micros;
 
@@ -58,12 +60,42 @@ pub(crate) fn times_of(column: &ArrayRef) -> Cow<'_, [Micros]> {
 enum Part<'a> {
     Literal(Box<str>),
     Time(Arc<Pattern>),
-    Column(&'a ArrayRef, bool),
+    /// A column, and whether its values stand with backslashes.
+    Column(Values<'a>, bool),
     /// An attribute: the column it was promoted to, else the map.
-    Attribute(Option<&'a ArrayRef>, Box<str>, bool),
+    Attribute(Option<Values<'a>>, Box<str>, bool),
     Mark,
     /// A column that was not read: no row can be rendered.
     Missing,
+}
+
+/// The values of a column: most are of two kinds, which every record is put together from.
+#[derive(Debug, Clone, Copy)]
+enum Values<'a> {
+    Text(&'a StringArray),
+    Long(&'a Int64Array),
+    Other(&'a ArrayRef),
+}
+
+impl<'a> Values<'a> {
+    fn of(column: &'a ArrayRef) -> Self {
+        let (text, long) = (column.as_string_opt(), column.as_primitive_opt::<Int64Type>());
+        let text = text.map(Self::Text);
+        text.or(long.map(Self::Long)).unwrap_or(Self::Other(column))
+    }
+
+    /// As [`push_text`].
+    fn push(self, row: usize, out: &mut String) -> Option<()> {
+        match self {
+            Self::Text(texts) if texts.is_valid(row) => out.push_str(texts.value(row)),
+            Self::Long(longs) if longs.is_valid(row) => {
+                out.push_str(itoa::Buffer::new().format(longs.value(row)));
+            }
+            Self::Text(_) | Self::Long(_) => return None,
+            Self::Other(column) => return push_text(column, row, out),
+        }
+        Some(())
+    }
 }
 
 /// Columns of one batch of a segment.
@@ -100,7 +132,7 @@ impl<'a> Decoder<'a> {
 
     /// Place of the row's template among the values of the template column.
     pub(crate) fn key(&self, row: usize) -> Option<usize> {
-        self.keys.filter(|keys| keys.is_valid(row))?.key(row)
+        self.keys?.key(row)
     }
 
     /// The values of the template column, by [`Decoder::key`].
@@ -231,17 +263,17 @@ impl<'a> Decoder<'a> {
             Piece::Field(_, Form::Time(pattern)) => Part::Time(pattern.clone()),
             // A column that was not asked for is missed only when the row is rendered.
             Piece::Field(id, form) => match self.batch.column_by_name(id.column()) {
-                Some(column) => Part::Column(column, *form == Form::Json),
+                Some(column) => Part::Column(Values::of(column), *form == Form::Json),
                 None => Part::Missing,
             },
             Piece::Variable(variable) => match self.batch.column_by_name(&variable.column()) {
-                Some(column) => Part::Column(column, false),
+                Some(column) => Part::Column(Values::of(column), false),
                 None => Part::Missing,
             },
             Piece::Attribute(name, form) => {
                 let promoted = self.layout.promoted(name);
                 let column = promoted.and_then(|p| self.batch.column_by_name(&p.column));
-                Part::Attribute(column, name.clone(), *form == Form::Json)
+                Part::Attribute(column.map(Values::of), name.clone(), *form == Form::Json)
             }
         })
     }
@@ -261,13 +293,12 @@ impl<'a> Decoder<'a> {
                     continue;
                 }
                 Part::Column(column, json) => {
-                    push_text(column, row, out)?;
+                    column.push(row, out)?;
                     *json
                 }
                 Part::Attribute(column, name, json) => {
-                    match column.filter(|column| column.is_valid(row)) {
-                        Some(column) => push_text(column, row, out)?,
-                        None => out.push_str(self.attribute(row, name)?),
+                    if column.and_then(|column| column.push(row, out)).is_none() {
+                        out.push_str(self.attribute(row, name)?);
                     }
                     *json
                 }

@@ -27,6 +27,9 @@ use crate::codec::words::{
 };
 use crate::keep::Phrase;
 
+/// Bytes of a part of a text that templates are asked for: their number and 0 are a bit each.
+const PART_BYTES_MAX: usize = 63;
+
 /// What is known of the templates of one file, made once.
 #[derive(Debug)]
 pub(crate) struct Lookup {
@@ -125,6 +128,19 @@ impl Lookup {
         let places = self.templates.iter().map(|p| 16 * p.alone.len() + 64 * p.glued.len() + 64);
         let places: usize = places.sum();
         places + 16 * self.words.len() + 64 * self.by_text.len()
+    }
+
+    /// The same for a field in records of these templates alone.
+    pub(super) fn composite_columns_of(
+        &self,
+        id: FieldId,
+        open: &[bool],
+        (index, layout): (&Index, &Layout),
+    ) -> BTreeSet<String> {
+        let templates = self.templates.iter().zip(open).filter(|(_, open)| **open);
+        let templates = templates.map(|(places, _)| &places.template);
+        let pieces = templates.filter_map(|t| t.pieces.get(t.derived(id)?)).flatten();
+        columns_of(pieces, layout, |name| index.in_map(name))
     }
 
     /// The parsed template with this text.
@@ -250,6 +266,16 @@ impl Letters {
             }
             Self::Any => true,
         }
+    }
+
+    /// False when no such value has this text, which is in lower case, in it.
+    fn may_have(self, text: &[u8]) -> bool {
+        let between = |byte: u8| match self {
+            Self::Digits | Self::Hex => matches!(byte, b'-' | b'.' | b'{' | b'}'),
+            Self::Time | Self::Any => true,
+        };
+        text.iter().all(|byte| is_word(*byte) || between(*byte))
+            && words(text).all(|word| self.may_make(word))
     }
 }
 
@@ -387,22 +413,30 @@ impl Finder<'_> {
             || among_many && self.group.spilled(column)
     }
 
-    /// False when these pieces of a template cannot have a part, whose inner words are the words
-    /// that are looked for.
-    fn may_have(&self, at: usize, pieces: Range<usize>, part: &[u8], many: &[bool]) -> bool {
+    /// False when these pieces of a template cannot have a part, whose inner words, at these
+    /// places of it, are the words that are looked for.
+    fn may_have(
+        &self,
+        at: usize,
+        pieces: Range<usize>,
+        (part, inner): (&[u8], &[Range<usize>]),
+        many: &[bool],
+    ) -> bool {
         let places = &self.lookup.templates[at];
-        let runs = runs(&places.template.pieces[pieces.clone()]);
-        let in_value = |piece: usize| {
-            let in_column = |alone: &Alone| {
-                let mut words = self.words.iter().zip(many);
-                words.all(|(word, many)| self.column_may_have(word, alone.column, *many))
+        let reach = |piece: usize, from: usize| {
+            let piece = pieces.start + piece;
+            let reach = reach(&places.template.pieces[piece], part, from);
+            let Some(alone) = places.alone.iter().find(|alone| alone.piece == piece) else {
+                return reach;
             };
-            let alone = places.alone.iter().find(|alone| alone.piece == piece);
-            is_value_with(&places.template.pieces[piece], part) && alone.is_none_or(in_column)
+            // The value ends before a word that its column has nowhere.
+            let words = inner.iter().zip(&self.words).zip(many);
+            let mut words = words.filter(|((place, _), _)| place.start >= from);
+            let missing =
+                words.find(|((_, word), many)| !self.column_may_have(word, alone.column, **many));
+            missing.map_or(reach, |((place, _), _)| reach.min(place.end - 1))
         };
-        runs.iter().any(|run| matches!(run, Run::Text(text) if has_part(text, part)))
-            || crosses(&runs, part)
-            || pieces.into_iter().any(in_value)
+        may_stand(&places.template.pieces[pieces.clone()], part, &reach)
     }
 }
 
@@ -415,12 +449,13 @@ pub(super) fn fields_with_part(
     lookup: &Lookup,
     layout: &Layout,
 ) -> Vec<bool> {
-    let words = inner_words(part);
+    let (inner, words) = (inner_places(part.as_bytes()), inner_words(part));
+    let asked = (part.as_bytes(), &inner[..]);
     let finder = Finder::new(&words, (index, group), lookup, layout);
     let many = finder.among_many();
     let may = |(at, places): (usize, &Places)| {
         let pieces = places.template.derived(id);
-        pieces.is_none_or(|pieces| finder.may_have(at, pieces, part.as_bytes(), &many))
+        pieces.is_none_or(|pieces| finder.may_have(at, pieces, asked, &many))
     };
     lookup.templates.iter().enumerate().map(may).collect()
 }
@@ -482,7 +517,7 @@ pub(super) struct Sifted {
 
 impl Sifted {
     /// By what is known of each of so many rows.
-    pub(super) fn of(rows: usize, verdict: &mut dyn FnMut(usize) -> Option<bool>) -> Self {
+    pub(super) fn of(rows: usize, mut verdict: impl FnMut(usize) -> Option<bool>) -> Self {
         let mut perhaps = BooleanBufferBuilder::new(rows);
         perhaps.append_n(rows, false);
         let yes = BooleanBuffer::collect_bool(rows, |row| {
@@ -625,7 +660,7 @@ impl<'a> Sieve<'a> {
     ) -> Sifted {
         let decoder = Decoder::new(batch, self.layout);
         let mut verdicts = vec![None; decoder.template_texts().map_or(0, Array::len)];
-        let mut verdict = |row: usize| {
+        let verdict = |row: usize| {
             let Some(key) = decoder.key(row) else {
                 return Some(self.verbatim && self.verbatim_has(batch, row));
             };
@@ -641,7 +676,7 @@ impl<'a> Sieve<'a> {
                 }
             })
         };
-        Sifted::of(batch.num_rows(), &mut verdict)
+        Sifted::of(batch.num_rows(), verdict)
     }
 
     fn template(&self, decoder: &Decoder<'_>, key: usize) -> Option<usize> {
@@ -669,7 +704,7 @@ impl<'a> Sieve<'a> {
         }
         let mut verdicts: Vec<Option<Verdict<'_>>> = Vec::new();
         verdicts.resize_with(decoder.template_texts().map_or(0, Array::len), || None);
-        let mut verdict = |row: usize| {
+        let verdict = |row: usize| {
             let Some(key) = decoder.key(row) else { return Some(false) };
             match verdicts[key].get_or_insert_with(|| hits.verdict(key)) {
                 Verdict::Hits(_) if !any.value(row) => Some(false),
@@ -677,7 +712,7 @@ impl<'a> Sieve<'a> {
                 Verdict::Whole => None,
             }
         };
-        Sifted::of(batch.num_rows(), &mut verdict)
+        Sifted::of(batch.num_rows(), verdict)
     }
 
     /// The rows with a hit, for each search; `None` where there are none.
@@ -819,22 +854,60 @@ pub(super) fn phrase_in(template: &Template, phrase: Phrase<'_>) -> Option<bool>
     if runs.iter().any(in_text) {
         return Some(true);
     }
-    let within = |run: &Run<'_>| match run {
-        Run::Text(text) => has_part(text, part),
-        Run::Value(piece) => is_value_with(piece, part),
-    };
-    (!runs.iter().any(within) && !crosses(&runs, part)).then_some(false)
+    let reach = |piece: usize, from: usize| reach(&template.pieces[piece], part, from);
+    (!may_stand(&template.pieces, part, &reach)).then_some(false)
 }
 
-/// True when a piece is a value that may have a part in it.
-fn is_value_with(piece: &Piece, part: &[u8]) -> bool {
-    match piece {
-        // A variable of text is a single word.
-        Piece::Variable(Variable { kind: Stored::Text, .. }) => part.iter().all(|b| is_word(*b)),
-        Piece::Variable(_) | Piece::Field(..) | Piece::Attribute(..) => {
-            words(part).all(|word| Letters::of(piece).may_make(word))
+/// False when a part of a text, its ASCII letters in lower case, cannot stand in these pieces,
+/// whatever their values. Of a value `reach` tells, by its place and one in the part, up to where
+/// it may have what is in the part from there on.
+fn may_stand(pieces: &[Piece], part: &[u8], reach: &dyn Fn(usize, usize) -> usize) -> bool {
+    let part = &part[..part.len().min(PART_BYTES_MAX)];
+    let all = 1u64 << part.len();
+    // A bit for each number of its first bytes that may stand right before the next piece.
+    let mut here = 1u64;
+    for (at, piece) in pieces.iter().enumerate().filter(|(_, piece)| !piece.is_mark()) {
+        let before = here;
+        let begun = (0..part.len()).filter(|from| (before >> from) & 1 == 1);
+        here = begun.fold(1, |here, from| {
+            here | match piece {
+                Piece::Text(text) => ends(text.as_bytes(), part, from),
+                _ => (u64::MAX >> (63 - reach(at, from).min(part.len()))) & (u64::MAX << from),
+            }
+        });
+        if here & all != 0 {
+            return true;
         }
-        _ => false,
+    }
+    part.is_empty()
+}
+
+/// These bits behind a text, where so many bytes of the part stand right before it.
+fn ends(text: &[u8], part: &[u8], from: usize) -> u64 {
+    if from > 0 {
+        let len = text.len().min(part.len() - from);
+        let goes_on = text[..len].eq_ignore_ascii_case(&part[from..from + len]);
+        return u64::from(goes_on) << (from + len);
+    }
+    if has_part(text, part) {
+        return 1 << part.len();
+    }
+    let is_end = |len: usize| text[text.len() - len..].eq_ignore_ascii_case(&part[..len]);
+    let lens = 1..part.len().min(text.len() + 1);
+    lens.fold(0, |bits, len| bits | (u64::from(is_end(len)) << len))
+}
+
+/// Up to where a value may have what is in a part from a place on, by what such values are.
+fn reach(piece: &Piece, part: &[u8], from: usize) -> usize {
+    let rest = &part[from..];
+    let letters = Letters::of(piece);
+    from + match piece {
+        // Such a variable is a single word.
+        Piece::Variable(Variable { kind: Stored::Text | Stored::HexNumber, .. }) => {
+            rest.iter().take_while(|byte| is_word(**byte)).count()
+        }
+        _ if letters == Letters::Any => rest.len(),
+        _ => (1..=rest.len()).take_while(|len| letters.may_have(&rest[..*len])).count(),
     }
 }
 
@@ -845,11 +918,19 @@ fn crosses(runs: &[Run<'_>], part: &[u8]) -> bool {
 
 /// Words of a part that are whole words wherever it stands.
 fn inner_words(part: &str) -> Vec<String> {
-    let bytes = part.as_bytes();
-    let first = bytes.iter().take_while(|byte| is_word(**byte)).count();
-    let last = bytes.iter().rev().take_while(|byte| is_word(**byte)).count();
-    let inner = bytes.get(first..bytes.len() - last).unwrap_or_default();
-    words(inner).map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+    inner_places(part.as_bytes()).into_iter().map(|place| part[place].to_string()).collect()
+}
+
+/// Where a part has them.
+fn inner_places(part: &[u8]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    let runs = part.chunk_by(|a, b| is_word(*a) == is_word(*b)).map(|run| {
+        end += run.len();
+        end - run.len()..end
+    });
+    let is_inner =
+        |run: &Range<usize>| is_word(part[run.start]) && run.start > 0 && run.end < part.len();
+    runs.filter(is_inner).collect()
 }
 
 /// What a record is made of, one behind the other.
@@ -886,5 +967,69 @@ impl Run<'_> {
             (_, Run::Text(text)) => begins(text, &part[at..]) || begins(&part[at..], text),
             (Run::Value(_), Run::Value(_)) => true,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn says(template: &str, part: &str) -> Option<bool> {
+        let template = Template::parse(template).unwrap();
+        phrase_in(&template, Phrase { text: part, closed: (false, false) })
+    }
+
+    #[track_caller]
+    fn check(template: &str, part: &str, expected: Option<bool>) {
+        assert_eq!(says(template, part), expected, "{template} {part}");
+    }
+
+    #[test]
+    fn a_template_tells_what_its_records_cannot_have() {
+        let part = "valid for ";
+        check("{<message}token Valid for {#i0} s{>message}", part, Some(true));
+        check("took {#i0} ms", part, Some(false));
+        check("{#t0} took {#i0} ms", part, Some(false));
+        check("by {user.name} at", part, None);
+        check("by {#t0} for it", part, None);
+        check("by {#t0} for", part, Some(false));
+        check("by {#t0}, it", part, Some(false));
+        check("{#t0} {#t1} x", part, None);
+        check("{#t0}: {#t1} x", part, Some(false));
+        check("in{#t0}lid {<message}for {#i0}{>message}", "invalid for 3", None);
+        check("a{#i0}b{#h0}", "1b0", None);
+        check("a{#i0}b{#h0}", "1x0", Some(false));
+        check("{@timestamp|%Y-%m-%dT%H:%M:%S|0} up", "3t09", None);
+        check("{@timestamp|%Y-%m-%dT%H:%M:%S|0} up", "call", Some(false));
+        check("a{user.name}", &"x".repeat(2 * PART_BYTES_MAX), None);
+        check("a{#i0}", &"x".repeat(2 * PART_BYTES_MAX), Some(false));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+
+        #[test]
+        fn what_stands_in_a_record_is_not_denied(
+            pieces in prop::collection::vec((0..5, "[a1]{1,2}"), 1..7),
+            (start, len) in (0usize..12, 1usize..8),
+        ) {
+            let (mut template, mut record) = (String::new(), String::new());
+            for (kind, word) in &pieces {
+                let digits = word.replace('a', "1");
+                let (slot, value) = match kind {
+                    0 => (word.as_str(), word.as_str()),
+                    1 => (" ", " "),
+                    2 => ("{#t0}", word.as_str()),
+                    3 => ("{#i0}", digits.as_str()),
+                    _ => ("{user.name}", "a 1"),
+                };
+                template.push_str(slot);
+                record.push_str(value);
+            }
+            let start = start.min(record.len() - 1);
+            let part = &record[start..record.len().min(start + len)];
+            prop_assert_ne!(says(&template, part), Some(false), "{} {}", template, part);
+        }
     }
 }

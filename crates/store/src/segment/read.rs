@@ -157,8 +157,12 @@ impl SegmentScan {
         }
         let sure = |keep: &Arc<dyn Keep>| keep.is_sure(&|column| self.is_full(group, column));
         let keep = self.scan.keep.as_ref().filter(|keep| !left.is_empty() && !sure(keep));
-        if let Some(keep) = keep {
-            left = self.with_parts_of_columns(group, left, wanted, &keep.parts())?;
+        let open = match keep {
+            Some(keep) => self.open_templates(group, &keep.parts())?,
+            None => None,
+        };
+        if let Some(open) = &open {
+            left = self.of_templates(group, left, wanted, open)?;
         }
         if let (Some(keep), Some(schema)) = (keep, self.scan.keep_schema()?)
             && !left.is_empty()
@@ -169,7 +173,8 @@ impl SegmentScan {
                 let batch = events(&wide(batch)?, &self.tail.layout, known, held)?;
                 Ok(keep.keep(&batch).values().clone())
             };
-            left = self.narrow(group, left, Step::new(self.needed(&names), wanted, &mut test))?;
+            let columns = self.needed_of(&names, open.as_deref());
+            left = self.narrow(group, left, Step::new(columns, wanted, &mut test))?;
         }
         if self.scan.asks_records() && !left.is_empty() {
             left = self.by_records(group, left, known)?;
@@ -189,30 +194,38 @@ impl SegmentScan {
         nulls == Some(0)
     }
 
-    /// Leaves out rows of templates that make up a column which cannot have the part that it must.
-    fn with_parts_of_columns(
+    /// For each template of the file whether the columns that it makes up may have the parts that
+    /// they must; `None` where all may.
+    fn open_templates(
+        &self,
+        group: usize,
+        parts: &[(String, String)],
+    ) -> Result<Option<Vec<bool>>, StoreError> {
+        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
+            return Ok(None);
+        };
+        let facts = (index, self.facts(index, group)?);
+        let open = parts.iter().filter_map(|(column, part)| {
+            let id = composite(column).filter(|id| !index.conflicts(*id))?;
+            Some(fields_with_part(part, id, facts, lookup, &self.tail.layout))
+        });
+        let both = |a: Vec<bool>, b: Vec<bool>| -> Vec<bool> {
+            a.into_iter().zip(b).map(|(a, b)| a && b).collect()
+        };
+        let open = open.reduce(both);
+        Ok(open.filter(|open| open.contains(&false)))
+    }
+
+    /// Leaves out rows of templates that are not open.
+    fn of_templates(
         &self,
         group: usize,
         left: Left,
         wanted: &BTreeSet<String>,
-        parts: &[(String, String)],
+        open: &[bool],
     ) -> Result<Left, StoreError> {
-        let (Some(index), Some(lookup)) = (&self.tail.index, &self.tail.lookup) else {
-            return Ok(left);
-        };
-        let facts = (index, self.facts(index, group)?);
-        let may = parts.iter().filter_map(|(column, part)| {
-            let id = composite(column).filter(|id| !index.conflicts(*id))?;
-            Some(fields_with_part(part, id, facts, lookup, &self.tail.layout))
-        });
-        let may: Vec<Vec<bool>> = may.collect();
-        if !may.iter().flatten().any(|may| !may) {
-            return Ok(left);
-        }
-        let mut verdict = |text: &str| {
-            let place = lookup.place(text)?;
-            may.iter().any(|may| !may[place]).then_some(false)
-        };
+        let Some(lookup) = &self.tail.lookup else { return Ok(left) };
+        let mut verdict = |text: &str| (!open[lookup.place(text)?]).then_some(false);
         let mut test = |batch: &RecordBatch| {
             let sifted = self.by_templates(batch, &mut verdict);
             Ok(&sifted.yes | &sifted.perhaps)
@@ -269,7 +282,7 @@ impl SegmentScan {
         let decoder = Decoder::new(batch, &self.tail.layout);
         let texts = decoder.template_texts();
         let mut verdicts = vec![None; texts.map_or(0, Array::len)];
-        Sifted::of(batch.num_rows(), &mut |row| {
+        Sifted::of(batch.num_rows(), |row| {
             let key = decoder.key(row)?;
             *verdicts[key].get_or_insert_with(|| verdict(texts?.value(key)))
         })
@@ -450,6 +463,11 @@ impl SegmentScan {
 
     /// The columns of the file that these columns of the question come from.
     fn needed(&self, names: &[&str]) -> BTreeSet<String> {
+        self.needed_of(names, None)
+    }
+
+    /// The same for rows of open templates, and of none.
+    fn needed_of(&self, names: &[&str], open: Option<&[bool]>) -> BTreeSet<String> {
         let mut columns = BTreeSet::new();
         let made_up = || [TEMPLATE, EVENT_TIME.column()].map(str::to_string);
         for name in names {
@@ -463,9 +481,17 @@ impl SegmentScan {
                 }
                 Some(id) => {
                     columns.insert(name.to_string());
-                    if let Some(lookup) = &self.tail.lookup {
-                        columns.extend(lookup.composite_columns(id).cloned());
-                        columns.extend(made_up());
+                    match (&self.tail.lookup, &self.tail.index, open) {
+                        (Some(lookup), Some(index), Some(open)) => {
+                            let facts = (index, &self.tail.layout);
+                            columns.extend(lookup.composite_columns_of(id, open, facts));
+                            columns.insert(TEMPLATE.to_string());
+                        }
+                        (Some(lookup), ..) => {
+                            columns.extend(lookup.composite_columns(id).cloned());
+                            columns.extend(made_up());
+                        }
+                        (None, ..) => {}
                     }
                 }
                 None if [ATTRIBUTES, ATTRIBUTE_KINDS.column()].contains(name) => {
