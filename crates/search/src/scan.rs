@@ -309,3 +309,52 @@ impl PruningStatistics for Times {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::StreamExt;
+    use pugmark_event::BatchBuilder;
+    use pugmark_event::batch::schema;
+    use pugmark_store::{Options, Scan, Store};
+    use tokio::runtime::Builder;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const PARTS: i64 = 8;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_scan_that_nobody_reads_holds_no_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _blocks) = Store::open(dir.path(), Options::default()).await.unwrap();
+        for id in 1..=PARTS {
+            let mut builder = BatchBuilder::new("test", 1_795_428_000_000_000);
+            builder.begin(id, b"an event");
+            builder.end(None);
+            store.insert(builder.finish().unwrap());
+        }
+        let parts = store.snapshot().scan(Scan::default());
+        let scan = EventsScan::new(schema(), parts, 1, Trace::new());
+
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).max_blocking_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let asked = runtime.spawn(async move {
+            let open = || scan.execute(0, Arc::new(TaskContext::default())).unwrap();
+            let unread = open();
+            sleep(Duration::from_millis(50)).await;
+            let mut read = open();
+            let mut rows = 0;
+            while let Some(batch) = read.next().await {
+                rows += batch.unwrap().num_rows() as i64;
+            }
+            drop(unread);
+            rows
+        });
+        let rows = timeout(Duration::from_secs(10), asked).await;
+        runtime.shutdown_background();
+        assert_eq!(rows.expect("the only thread is free").unwrap(), PARTS);
+    }
+}
