@@ -29,15 +29,21 @@ const MEASURED: &str = r#"{"metric":{"name":"cpu","value":0.5,"unit":"%"},"host"
 impl World {
     #[track_caller]
     fn start() -> World {
+        World::start_with(&[])
+    }
+
+    #[track_caller]
+    fn start_with(more: &[(&str, &str)]) -> World {
         let dir = tempfile::tempdir().unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
         let listen = free.local_addr().unwrap().to_string();
         drop(free);
-        let settings = [
+        let mut settings = vec![
             ("PUGMARK_POSTGRES_LISTEN", listen.as_str()),
             ("PUGMARK_POSTGRES_ROWS_MAX", "5000"),
             ("PUGMARK_POSTGRES_CONNECTIONS_MAX", "24"),
         ];
+        settings.extend(more);
         let server = Server::start_with(&dir.path().join("data"), &[], &settings);
         let (_, port) = listen.rsplit_once(':').unwrap();
         World { server, port: port.to_string(), _dir: dir }
@@ -228,6 +234,41 @@ fn postgres_answers_that_wait_for_their_client_hold_up_nobody() {
         raw.check(&[(b'B', bind.as_bytes()), (b'E', execute.as_bytes()), (b'S', b"")], "2 D s Z");
     }
     raw.check(&[(b'E', b"p0\0\0\0\0\0"), (b'S', b"")], "D D C Z");
+}
+
+/// Of three rows one is sent.
+const HALF: [(u8, &[u8]); 3] = [(b'B', b"\0\0\0\0\0\0\0\0"), (b'E', b"\0\0\0\0\x01"), (b'S', b"")];
+
+#[test]
+fn postgres_answers_that_are_half_sent_keep_their_places() {
+    let world = World::start();
+    let half_sent = || {
+        let (mut raw, _) = Raw::connect(&world, "");
+        raw.check(&[(b'Q', b"BEGIN\0")], "C Z");
+        raw.check(&[(b'P', b"\0SELECT * FROM generate_series(1, 3)\0\0\0"), (b'S', b"")], "1 Z");
+        raw.check(&HALF, "2 D s Z");
+        raw
+    };
+    // As many connections as one user may ask in at once.
+    let mut open: Vec<Raw> = (0..8).map(|_| half_sent()).collect();
+    let (mut other, _) = Raw::connect(&world, "");
+    other.send(b'Q', b"SELECT 1\0");
+    other.0.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
+    assert!(other.0.read(&mut [0]).is_err(), "it waits for a place");
+    other.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    drop(open.pop());
+    assert_eq!(other.answer(), "T D C Z");
+}
+
+#[test]
+fn postgres_counts_the_time_of_an_answer_from_its_execution() {
+    let world = World::start_with(&[("PUGMARK_SEARCH_TIME_SECONDS_MAX", "1")]);
+    let (mut raw, _) = Raw::connect(&world, "");
+    raw.check(&[(b'Q', b"BEGIN\0")], "C Z");
+    raw.check(&[(b'P', b"\0SELECT * FROM generate_series(1, 3)\0\0\0"), (b'S', b"")], "1 Z");
+    raw.check(&[(b'B', b"\0\0\0\0\0\0\0\0"), (b'S', b"")], "2 Z");
+    std::thread::sleep(Duration::from_millis(1500));
+    raw.check(&[(b'E', b"\0\0\0\0\0"), (b'S', b"")], "D D D C Z");
 }
 
 #[test]

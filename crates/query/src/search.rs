@@ -1,6 +1,7 @@
 //! Who answers: the trait between those who ask and the engine that searches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use async_trait::async_trait;
@@ -10,6 +11,7 @@ use pugmark_event::time::Micros;
 
 use crate::diagnostic::Diagnostic;
 use crate::explain::{Explanation, Progress};
+use crate::limits::Limits;
 use crate::plan::{FieldRef, Kind, Plan};
 use crate::presence::{FieldValues, Presence};
 
@@ -85,6 +87,11 @@ pub trait Search: Send + Sync {
         events: &Batch,
         now: Micros,
     ) -> Result<Option<RecordBatch>, SearchError>;
+
+    /// Longest time for an answer: later it ends with [`SearchError::Limited`].
+    fn time_max(&self) -> Duration {
+        Limits::default().time_max
+    }
 
     /// Answers SQL that reads; at most `limit` rows.
     ///

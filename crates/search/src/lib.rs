@@ -41,6 +41,7 @@ mod workers;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
@@ -179,20 +180,23 @@ impl StoreSearch {
     fn for_one(&self) -> Self {
         let Some(bytes_max) = self.limits.memory_bytes_max else { return self.clone() };
         let pool: Arc<dyn MemoryPool> = Arc::new(Portion::new(self.room.pool.clone(), bytes_max));
-        let runtime =
-            RuntimeEnv { memory_pool: pool.clone(), ..(**self.state.runtime_env()).clone() };
-        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state))
-            .with_runtime_env(Arc::new(runtime))
-            .build();
-        let room = Room { pool, ..self.room.clone() };
-        Self { state: Arc::new(state), room, ..self.clone() }
+        Self { room: Room { pool, ..self.room.clone() }, ..self.clone() }
     }
 
-    /// A context of its own for every question: tables and settings never mix.
+    /// What DataFusion works with: files that all questions share, and the memory of this search.
+    fn runtime(&self) -> Arc<RuntimeEnv> {
+        let shared = RuntimeEnv::clone(self.state.runtime_env());
+        Arc::new(RuntimeEnv { memory_pool: self.room.pool.clone(), ..shared })
+    }
+
+    /// A context of its own for every question: tables and settings never mix. It takes longer to
+    /// make than some questions take, so only those that go to DataFusion have one.
     fn context(&self) -> SessionContext {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
-        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state));
-        SessionContext::new_with_state(state.with_catalog_list(catalogs).build())
+        let state = SessionStateBuilder::new_from_existing(SessionState::clone(&self.state))
+            .with_runtime_env(self.runtime())
+            .with_catalog_list(catalogs);
+        SessionContext::new_with_state(state.build())
     }
 
     /// Answers `request`; `trace` is told what that takes.
@@ -378,6 +382,10 @@ impl Search for StoreSearch {
             Kind::Events => rows.and_then(|rows| beside(events, &plan.scope(), &rows)),
         };
         rows.map(Some).map_err(|e| SearchError::Failed(e.to_string()))
+    }
+
+    fn time_max(&self) -> Duration {
+        self.limits.time_max
     }
 
     async fn sql(&self, sql: &str, limit: Option<usize>) -> Result<Answer, SearchError> {

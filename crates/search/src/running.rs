@@ -180,3 +180,59 @@ fn reached(limits: &Limits, trace: &Trace) -> Option<SearchError> {
             .to_string(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::workers::{self, Waiting};
+
+    /// Threads that work in an answer.
+    #[derive(Clone, Default)]
+    struct Working(Arc<AtomicUsize>);
+
+    impl Working {
+        /// A part of the work, which only ends when nobody waits for it.
+        fn step(&self, waiting: &Waiting) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            while waiting.still() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+
+        async fn become_many(&self, count: usize, within: Duration) {
+            let reached = async {
+                while self.0.load(Ordering::SeqCst) != count {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            };
+            let now = || self.0.load(Ordering::SeqCst);
+            assert!(timeout(within, reached).await.is_ok(), "{} are not {count}", now());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_dropped_stops_its_threads() {
+        let (threads, working) = (Threads::new(2), Working::default());
+        for is_asked_for_rows in [false, true] {
+            let work = working.clone();
+            let asked = async move {
+                let step = move |(): &mut (), (): (), waiting: &Waiting| {
+                    work.step(waiting);
+                    Ok(())
+                };
+                workers::each(vec![(); 3], 3, || (), step).await?;
+                Ok(stream::empty().boxed())
+            };
+            let mut rows = threads.run(asked, Limits::default(), Trace::new());
+            working.become_many(3, Duration::from_secs(10)).await;
+            if is_asked_for_rows {
+                assert!(timeout(Duration::from_millis(20), rows.next()).await.is_err());
+            }
+            drop(rows);
+            working.become_many(0, Duration::from_millis(100)).await;
+        }
+    }
+}

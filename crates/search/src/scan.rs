@@ -1,5 +1,7 @@
 //! Reads parts of the store on blocking threads, newest part first in each partition.
 //!
+//! An answer that nobody takes pauses: its thread goes back to where threads come from.
+//!
 //! A sort that keeps only the newest rows tells the scan through a dynamic filter what is already
 //! too old; parts whose newest event is older than that are never opened.
 
@@ -29,7 +31,10 @@ use datafusion::physical_plan::{
 };
 use pugmark_event::fields::EVENT_TIME;
 use pugmark_event::time::Micros;
-use pugmark_store::ScanPart;
+use pugmark_store::{Batches, ScanPart};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::task::spawn_blocking;
 
 use crate::trace::Trace;
 
@@ -149,34 +154,88 @@ impl ExecutionPlan for EventsScan {
         let Some(parts) = self.partitions.get(partition).cloned() else {
             return internal_err!("there is no partition {partition}");
         };
-        let (schema, dynamic) = (self.schema.clone(), self.dynamic.clone());
-        let trace = self.trace.clone();
-        trace.to_read(&parts);
-        let mut stream = RecordBatchReceiverStream::builder(schema.clone(), BATCHES_WAITING);
+        self.trace.to_read(&parts);
+        let mut stream = RecordBatchReceiverStream::builder(self.schema.clone(), BATCHES_WAITING);
+        let reading = Reading {
+            parts: parts.into_iter(),
+            open: None,
+            schema: self.schema.clone(),
+            dynamic: self.dynamic.clone(),
+            metrics: BaselineMetrics::new(&self.metrics, partition),
+            trace: self.trace.clone(),
+        };
         let out = stream.tx();
-        let metrics = BaselineMetrics::new(&self.metrics, partition);
-        stream.spawn_blocking(move || {
-            let time = metrics.elapsed_compute();
-            for part in parts {
-                if !may_match(&dynamic, &schema, part.times()) {
-                    trace.part_done(&part);
+        stream.spawn(reading.pass_on(out));
+        Ok(stream.build())
+    }
+}
+
+/// One partition while it is read.
+struct Reading {
+    parts: std::vec::IntoIter<ScanPart>,
+    /// The part that is being read, and what is left of it.
+    open: Option<(ScanPart, Batches)>,
+    schema: SchemaRef,
+    dynamic: Vec<Arc<dyn PhysicalExpr>>,
+    metrics: BaselineMetrics,
+    trace: Arc<Trace>,
+}
+
+impl Reading {
+    /// Reads all. While nobody takes what was read, no thread waits.
+    async fn pass_on(self, out: Sender<Result<RecordBatch>>) -> Result<()> {
+        let mut reading = self;
+        loop {
+            let room = out.clone();
+            let read = move || {
+                let held = reading.read(&room);
+                (reading, held)
+            };
+            let done = spawn_blocking(read).await;
+            let (rest, held) = done.map_err(|e| DataFusionError::External(Box::new(e)))?;
+            let Some(batch) = held else { return Ok(()) };
+            if out.send(batch).await.is_err() {
+                return Ok(());
+            }
+            reading = rest;
+        }
+    }
+
+    /// Reads for as long as there is room. What finds none is given back.
+    fn read(&mut self, out: &Sender<Result<RecordBatch>>) -> Option<Result<RecordBatch>> {
+        // When nobody listens any more, the question was dropped or has enough.
+        while !out.is_closed() {
+            let Some((part, batches)) = &mut self.open else {
+                if self.open_next() {
                     continue;
                 }
-                let mut batches = timed(time, || part.clone().read());
-                while let Some(batch) = timed(time, || batches.next()) {
-                    let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)));
-                    let batch = batch.and_then(|b| shape(b, &schema));
-                    metrics.record_output(batch.as_ref().map_or(0, RecordBatch::num_rows));
-                    // Nobody listens any more: the question was dropped or has enough.
-                    if out.blocking_send(batch).is_err() {
-                        return Ok(());
-                    }
-                }
-                trace.part_done(&part);
+                return None;
+            };
+            let Some(batch) = timed(self.metrics.elapsed_compute(), || batches.next()) else {
+                self.trace.part_done(part);
+                self.open = None;
+                continue;
+            };
+            let batch = batch.map_err(|e| DataFusionError::External(Box::new(e)));
+            let batch = batch.and_then(|b| shape(b, &self.schema));
+            self.metrics.record_output(batch.as_ref().map_or(0, RecordBatch::num_rows));
+            if let Err(TrySendError::Full(batch)) = out.try_send(batch) {
+                return Some(batch);
             }
-            Ok(())
-        });
-        Ok(stream.build())
+        }
+        None
+    }
+
+    /// Goes on to the next part, unless it can be skipped; false when there is none.
+    fn open_next(&mut self) -> bool {
+        let Some(part) = self.parts.next() else { return false };
+        if may_match(&self.dynamic, &self.schema, part.times()) {
+            let batches = timed(self.metrics.elapsed_compute(), || part.clone().read());
+            self.open = Some((part, batches));
+        } else {
+            self.trace.part_done(&part);
+        }
+        true
     }
 }
 
@@ -248,5 +307,54 @@ impl PruningStatistics for Times {
         _: &std::collections::HashSet<ScalarValue>,
     ) -> Option<BooleanArray> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::StreamExt;
+    use pugmark_event::BatchBuilder;
+    use pugmark_event::batch::schema;
+    use pugmark_store::{Options, Scan, Store};
+    use tokio::runtime::Builder;
+    use tokio::time::{sleep, timeout};
+
+    use super::*;
+
+    const PARTS: i64 = 8;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_scan_that_nobody_reads_holds_no_thread() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, _blocks) = Store::open(dir.path(), Options::default()).await.unwrap();
+        for id in 1..=PARTS {
+            let mut builder = BatchBuilder::new("test", 1_795_428_000_000_000);
+            builder.begin(id, b"an event");
+            builder.end(None);
+            store.insert(builder.finish().unwrap());
+        }
+        let parts = store.snapshot().scan(Scan::default());
+        let scan = EventsScan::new(schema(), parts, 1, Trace::new());
+
+        let mut builder = Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).max_blocking_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let asked = runtime.spawn(async move {
+            let open = || scan.execute(0, Arc::new(TaskContext::default())).unwrap();
+            let unread = open();
+            sleep(Duration::from_millis(50)).await;
+            let mut read = open();
+            let mut rows = 0;
+            while let Some(batch) = read.next().await {
+                rows += batch.unwrap().num_rows() as i64;
+            }
+            drop(unread);
+            rows
+        });
+        let rows = timeout(Duration::from_secs(10), asked).await;
+        runtime.shutdown_background();
+        assert_eq!(rows.expect("the only thread is free").unwrap(), PARTS);
     }
 }

@@ -16,7 +16,7 @@ const DETAIL_CHARS_MAX: usize = 300;
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) meter: Arc<Meter>,
-    began: Instant,
+    began: Mutex<Instant>,
     done: Mutex<Vec<Done>>,
     /// Events in the parts that are to be read, and in those that are done.
     events: AtomicU64,
@@ -34,7 +34,7 @@ impl Trace {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             meter: Arc::default(),
-            began: Instant::now(),
+            began: Mutex::new(Instant::now()),
             done: Mutex::default(),
             events: AtomicU64::new(0),
             events_done: AtomicU64::new(0),
@@ -62,9 +62,14 @@ impl Trace {
         }
     }
 
+    /// The question begins now, however long ago it was planned.
+    pub(crate) fn begin(&self) {
+        *self.began.lock() = Instant::now();
+    }
+
     /// Time since the question.
     pub(crate) fn elapsed(&self) -> Duration {
-        self.began.elapsed()
+        self.began.lock().elapsed()
     }
 
     /// A step took so long and gave so many rows.

@@ -1,12 +1,12 @@
 //! Events over time, drawn from the newest on.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int64Type};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
-use futures::{Stream, StreamExt};
+use futures::{Stream, TryStreamExt, stream};
 use pugmark_event::fields;
 use pugmark_event::time::{self, DAY, Micros, SECOND};
 use pugmark_query::pipes::Stats;
@@ -22,6 +22,12 @@ const BUCKETS: usize = 60;
 const BUCKETS_MAX: usize = 1000;
 /// Values that split a bucket; events with rarer values are in the count of the bucket alone.
 const SPLITS_MAX: usize = 12;
+/// Counts of values in buckets that are kept at once. When there are more, so many of the most
+/// frequent values stay, and those of the others are in the counts of the buckets alone.
+const CELLS_MAX: usize = 100_000;
+const VALUES_KEPT: usize = 32;
+/// Longer values split nothing.
+const VALUE_BYTES_MAX: usize = 512;
 /// The newest slice of time that is drawn by itself is one of so many; each further one is as
 /// long as all before it.
 const FIRST_SLICE: i64 = 16;
@@ -68,7 +74,18 @@ impl Drawing {
     }
 
     /// All that is drawn so far, again and again: the newest time first. The last one has all.
-    pub(crate) fn growing(self) -> impl Stream<Item = Result<Histogram, ApiError>> + Send {
+    /// Nothing is asked before the first is asked for.
+    pub(crate) fn grown(
+        app: App,
+        filter: Filter,
+        range: Range,
+        wish: HistogramWish,
+    ) -> impl Stream<Item = Result<Histogram, ApiError>> + Send {
+        let begun = async move { Self::new(&app, filter, range, wish).await };
+        stream::once(begun).map_ok(Self::growing).try_flatten()
+    }
+
+    fn growing(self) -> impl Stream<Item = Result<Histogram, ApiError>> + Send {
         async_stream::try_stream! {
             let mut drawn = Drawn::new(self.from, self.to, self.span);
             let mut to = self.to;
@@ -104,7 +121,8 @@ impl Drawing {
         let plan = Plan { filter: self.filter.clone(), pipes: vec![chart] };
         let now = self.app.engine.now();
         let asked = Request { from: Some(from), to: Some(to), ..Request::new(plan, now) };
-        for batch in batches(&self.app, asked).await? {
+        let mut rows = self.app.engine.search().search(asked).await?.rows;
+        while let Some(batch) = rows.try_next().await? {
             drawn.add(&batch, self.by.is_some())?;
         }
         Ok(())
@@ -136,7 +154,8 @@ async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Mic
     let plan = Plan { filter: filter.clone(), pipes };
     let now = app.engine.now();
     let asked = Request { from: range.from, to: range.to, ..Request::new(plan, now) };
-    let batches = batches(app, asked).await?;
+    let batches: Vec<RecordBatch> =
+        app.engine.search().search(asked).await?.rows.try_collect().await?;
     let batch = batches.iter().find(|batch| batch.num_rows() > 0 && batch.num_columns() >= 2);
     let (first, last) = match batch {
         Some(batch) => (time_at(batch, 0)?, time_at(batch, 1)?),
@@ -145,16 +164,6 @@ async fn bounds(app: &App, filter: &Filter, range: Range) -> Result<(Micros, Mic
     let to = range.to.or(last.map(|last| last.saturating_add(1))).unwrap_or(now);
     let from = range.from.or(first).unwrap_or(to);
     Ok((from, to.max(from)))
-}
-
-/// All rows of a small answer.
-async fn batches(app: &App, request: Request) -> Result<Vec<RecordBatch>, ApiError> {
-    let mut rows = app.engine.search().search(request).await?.rows;
-    let mut batches = Vec::new();
-    while let Some(batch) = rows.next().await {
-        batches.push(batch?);
-    }
-    Ok(batches)
 }
 
 fn time_at(batch: &RecordBatch, column: usize) -> Result<Option<Micros>, ApiError> {
@@ -186,16 +195,27 @@ fn span_for(range: Micros, buckets: i64) -> Micros {
 struct Drawn {
     start: Micros,
     span: Micros,
-    buckets: Vec<(u64, HashMap<String, u64>)>,
-    totals: HashMap<String, u64>,
+    /// Events of each bucket.
+    counts: Vec<u64>,
+    /// The values that split the buckets.
+    splits: HashMap<String, Split>,
+    /// Buckets of all of them together.
+    cells: usize,
+}
+
+/// How many events have a value: all, and by the number of their bucket.
+#[derive(Default)]
+struct Split {
+    total: u64,
+    counts: BTreeMap<usize, u64>,
 }
 
 impl Drawn {
     fn new(from: Micros, to: Micros, span: Micros) -> Self {
         let start = from.div_euclid(span) * span;
         let count = if to > from { (to - 1 - start).div_euclid(span) + 1 } else { 0 };
-        let buckets = vec![(0, HashMap::new()); count.clamp(0, 2 * BUCKETS_MAX as i64) as usize];
-        Self { start, span, buckets, totals: HashMap::new() }
+        let counts = vec![0; count.clamp(0, 2 * BUCKETS_MAX as i64) as usize];
+        Self { start, span, counts, splits: HashMap::new(), cells: 0 }
     }
 
     fn add(&mut self, batch: &RecordBatch, split: bool) -> Result<(), ApiError> {
@@ -209,39 +229,64 @@ impl Drawn {
         for (row, time) in times(batch, 0)?.into_iter().enumerate() {
             let (Some(time), Some(Some(count))) = (time, counts.get(row)) else { continue };
             let place = (time - self.start).div_euclid(self.span).max(0) as usize;
-            let Some(bucket) = self.buckets.get_mut(place) else { continue };
+            let Some(all) = self.counts.get_mut(place) else { continue };
             let count = (*count).max(0) as u64;
-            bucket.0 += count;
+            *all += count;
             if let Some(values) = &values {
-                let value = values.value(row).to_string();
-                *self.totals.entry(value.clone()).or_default() += count;
-                *bucket.1.entry(value).or_default() += count;
+                self.split(values.value(row).to_string(), place, count);
             }
         }
         Ok(())
     }
 
+    /// Counts events of a bucket that have a value.
+    fn split(&mut self, value: String, place: usize, count: u64) {
+        if value.len() > VALUE_BYTES_MAX {
+            return;
+        }
+        let split = self.splits.entry(value).or_default();
+        let known = split.counts.len();
+        split.total += count;
+        *split.counts.entry(place).or_default() += count;
+        self.cells += split.counts.len() - known;
+        if self.cells > CELLS_MAX {
+            let kept: HashSet<String> = self.frequent(VALUES_KEPT).into_iter().cloned().collect();
+            self.splits.retain(|value, _| kept.contains(value));
+            self.cells = self.splits.values().map(|split| split.counts.len()).sum();
+        }
+    }
+
+    /// The values that most events have, at most so many.
+    fn frequent(&self, most: usize) -> Vec<&String> {
+        let mut ranked: Vec<(&String, u64)> =
+            self.splits.iter().map(|(value, split)| (value, split.total)).collect();
+        ranked.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
+        ranked.into_iter().take(most).map(|(value, _)| value).collect()
+    }
+
     /// The buckets with the values that most events have.
     fn buckets(&self) -> Vec<Bucket> {
-        let mut ranked: Vec<(&String, &u64)> = self.totals.iter().collect();
-        ranked.sort_unstable_by(|a, b| b.1.cmp(a.1).then(a.0.cmp(b.0)));
-        ranked.truncate(SPLITS_MAX);
-        let split = |by: &HashMap<String, u64>| -> BTreeMap<String, u64> {
-            let of =
-                |(value, _): &(&String, &u64)| Some(((*value).clone(), *by.get(value.as_str())?));
-            ranked.iter().filter_map(of).collect()
+        let shown = self.frequent(SPLITS_MAX);
+        let bucket = |(place, count): (usize, &u64)| {
+            let of = |value: &&String| {
+                let count = self.splits.get(*value)?.counts.get(&place)?;
+                Some(((*value).clone(), *count))
+            };
+            Bucket {
+                time: time::format(self.start + place as i64 * self.span),
+                count: *count,
+                by: shown.iter().filter_map(of).collect(),
+            }
         };
-        let bucket = |(i, (count, by)): (usize, &(u64, HashMap<String, u64>))| Bucket {
-            time: time::format(self.start + i as i64 * self.span),
-            count: *count,
-            by: split(by),
-        };
-        self.buckets.iter().enumerate().map(bucket).collect()
+        self.counts.iter().enumerate().map(bucket).collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
     use pugmark_event::time::{HOUR, MINUTE};
 
     use super::*;
@@ -269,5 +314,36 @@ mod tests {
         assert_eq!(times[0], "1970-01-01T00:01:00Z");
         assert_eq!(times.len(), 4);
         assert!(Drawn::new(5, 5, SECOND).buckets().is_empty());
+    }
+
+    /// A row of one event every microsecond.
+    fn rows(values: &[String]) -> RecordBatch {
+        let columns: [(&str, ArrayRef); 3] = [
+            ("time", Arc::new(Int64Array::from_iter_values(0..values.len() as i64))),
+            ("value", Arc::new(StringArray::from_iter_values(values))),
+            ("count", Arc::new(Int64Array::from(vec![1; values.len()]))),
+        ];
+        RecordBatch::try_from_iter(columns).unwrap()
+    }
+
+    #[test]
+    fn of_very_many_values_the_frequent_ones_are_shown() {
+        let many = 3 * CELLS_MAX;
+        let value = |i: usize| match i % 4 {
+            0 => "most".to_string(),
+            1 => "x".repeat(VALUE_BYTES_MAX + 1),
+            _ => format!("rare {i}"),
+        };
+        let mut drawn = Drawn::new(0, many as i64, many as i64 / 10);
+        for part in (0..many).collect::<Vec<_>>().chunks(1000) {
+            let values: Vec<String> = part.iter().map(|i| value(*i)).collect();
+            drawn.add(&rows(&values), true).unwrap();
+            assert!(drawn.cells <= CELLS_MAX);
+        }
+        // All parts have the same times.
+        let buckets = drawn.buckets();
+        assert_eq!(buckets[0].count, many as u64);
+        assert_eq!(buckets[0].by["most"], many as u64 / 4);
+        assert!(buckets.iter().all(|bucket| bucket.by.len() <= SPLITS_MAX));
     }
 }

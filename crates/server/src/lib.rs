@@ -48,6 +48,8 @@ use crate::turns::Turns;
 
 /// Passwords hashed at once: each takes 19 MiB and a core.
 const HASHES_AT_ONCE: usize = 2;
+/// Batches of arriving events that are held against questions at once, of all live streams.
+const EVALUATED_AT_ONCE: usize = 4;
 /// Live streams at once.
 const STREAMS_AT_ONCE: usize = 128;
 
@@ -112,6 +114,7 @@ pub struct App {
     pub(crate) turns: Turns,
     pub(crate) streams: Arc<Semaphore>,
     hashing: Arc<Semaphore>,
+    evaluating: Arc<Semaphore>,
     /// Cancelled when the server stops: live streams end then.
     pub(crate) stopping: CancellationToken,
 }
@@ -131,6 +134,7 @@ impl App {
             turns: Turns::new(options.turns),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             hashing: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
+            evaluating: Arc::new(Semaphore::new(EVALUATED_AT_ONCE)),
             stopping: CancellationToken::new(),
             options: Arc::new(options),
             engine,
@@ -163,6 +167,20 @@ impl App {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, ApiError> {
         let _turn = self.hashing.acquire().await.map_err(ApiError::internal)?;
+        tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
+    }
+
+    /// Holds arriving events against questions on a blocking thread, a few batches at a time.
+    pub(crate) async fn evaluate<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let place = self.evaluating.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        let work = move || {
+            // Kept also when nobody waits any more: the thread is busy all the same.
+            let _place = place;
+            work()
+        };
         tokio::task::spawn_blocking(work).await.map_err(ApiError::internal)
     }
 }

@@ -5,19 +5,18 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use axum::body::Body;
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pugmark_event::Batch;
 use pugmark_event::fields::FIELDS;
 use pugmark_event::json::RowWriter;
 use pugmark_event::time::{self, Micros};
 use pugmark_query::explain::Explanation;
-use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request, SearchError};
-use tokio::time::Instant;
+use pugmark_query::{Answer, Filter, Kind, Pipe, Plan, Request};
 use tokio_util::sync::DropGuard;
 
 use crate::App;
@@ -28,8 +27,6 @@ use crate::wire::Moment;
 
 /// How long the head of an answer waits for the first row, so that an early error is a status.
 const FIRST_ROW_TIME: Duration = Duration::from_secs(2);
-/// Longest time for a whole answer.
-const ROWS_TIME: Duration = Duration::from_secs(900);
 /// Bytes of rows sent at once.
 const CHUNK_BYTES: usize = 64 << 10;
 /// Characters of column names that stay as they are in a header.
@@ -85,6 +82,8 @@ pub(crate) struct Rows {
 pub(crate) struct Asked {
     pub(crate) answer: Answer,
     turn: Turn,
+    /// Longest time for the answer.
+    time_max: Duration,
 }
 
 impl App {
@@ -96,7 +95,8 @@ impl App {
 
     /// Asks in a turn that was waited for already.
     pub(crate) async fn ask_in(&self, turn: Turn, request: Request) -> Result<Asked, ApiError> {
-        Ok(Asked { answer: self.engine.search().search(request).await?, turn })
+        let search = self.engine.search();
+        Ok(Asked { answer: search.search(request).await?, turn, time_max: search.time_max() })
     }
 
     /// Asks in SQL, once it is this question's turn.
@@ -108,7 +108,8 @@ impl App {
         limit: Option<usize>,
     ) -> Result<Asked, ApiError> {
         let turn = self.turn(who, class).await?;
-        Ok(Asked { answer: self.engine.search().sql(sql, limit).await?, turn })
+        let search = self.engine.search();
+        Ok(Asked { answer: search.sql(sql, limit).await?, turn, time_max: search.time_max() })
     }
 
     /// Asks, and says what that takes instead of the answer.
@@ -118,11 +119,7 @@ impl App {
         request: Request,
     ) -> Result<Explanation, ApiError> {
         let _turn = self.turn(who, Class::Question).await?;
-        let search = self.engine.search();
-        match tokio::time::timeout(ROWS_TIME, search.explain(request)).await {
-            Ok(explained) => Ok(explained?),
-            Err(_) => Err(too_slow()),
-        }
+        Ok(self.engine.search().explain(request).await?)
     }
 
     /// Waits for a place among the questions that run.
@@ -164,41 +161,35 @@ impl App {
 }
 
 impl Asked {
-    /// The answer, and the place that is given up with it.
+    /// The answer, and the place that is given up with it, or when its work must have ended.
     pub(crate) fn parts(self) -> (Answer, DropGuard) {
-        (self.answer, self.turn.at_most(ROWS_TIME))
+        (self.answer, self.turn.at_most(self.time_max))
     }
 
     /// All rows at once; only for answers that are small by their plan.
     pub(crate) async fn collect(self) -> Result<Vec<RecordBatch>, ApiError> {
-        let mut rows = self.answer.rows;
-        let mut batches = Vec::new();
-        while let Some(batch) = rows.next().await {
-            batches.push(batch?);
-        }
+        let batches = self.answer.rows.try_collect().await?;
         drop(self.turn);
         Ok(batches)
     }
 
-    /// The rows while they are found, until the time for an answer is over. The place among the
-    /// questions is kept for as long as they are. An early error comes at once.
+    /// The rows while they are found. The place among the questions is kept for as long as they
+    /// are. An early error comes at once.
     pub(crate) async fn rows(self) -> Result<Rows, ApiError> {
-        let Answer { kind, columns, mut rows, .. } = self.answer;
-        let turn = self.turn.at_most(ROWS_TIME);
+        let (Answer { kind, columns, mut rows, .. }, turn) = self.parts();
         let first = match tokio::time::timeout(FIRST_ROW_TIME, rows.next()).await {
             Ok(Some(Err(error))) => return Err(error.into()),
             Ok(Some(Ok(batch))) => Some(Some(Ok(batch))),
             Ok(None) => Some(None),
             Err(_) => None,
         };
-        let stop = Instant::now() + ROWS_TIME;
         let batches = async_stream::stream! {
             let _turn = turn;
             let mut first = first;
             loop {
                 let next = match first.take() {
                     Some(first) => first,
-                    None => next_rows(&mut rows, stop).await,
+                    None => rows.next().await.map(|batch| batch.map_err(ApiError::from)),
                 };
                 let Some(next) = next else { break };
                 let failed = next.is_err();
@@ -229,22 +220,6 @@ impl Asked {
         };
         Ok(answer(kind, &columns, Body::from_stream(lines.map(Ok::<_, Infallible>))))
     }
-}
-
-async fn next_rows(
-    rows: &mut BoxStream<'static, Result<RecordBatch, SearchError>>,
-    stop: Instant,
-) -> Option<Result<RecordBatch, ApiError>> {
-    match tokio::time::timeout_at(stop, rows.next()).await {
-        Ok(next) => next.map(|batch| batch.map_err(Into::into)),
-        Err(_) => Some(Err(too_slow())),
-    }
-}
-
-fn too_slow() -> ApiError {
-    let message = format!("the answer took longer than {} s", ROWS_TIME.as_secs());
-    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", message)
-        .hint("ask for a shorter time range, or for fewer rows")
 }
 
 fn error_line(error: &ApiError) -> Bytes {

@@ -4,14 +4,28 @@
 //! reads too slowly misses some, and is told how many. When more events pass than a frame takes,
 //! the frame has a sample of them: one of every two, four and so on.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::response::sse::Event;
+use pugmark_engine::Notice;
 use pugmark_event::Batch;
 use pugmark_event::json::RowWriter;
 use pugmark_query::eval::Matcher;
 use serde_json::json;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Interval, MissedTickBehavior};
 
+use crate::App;
+use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::questions::events_of;
 
+/// Shortest time between two frames of events.
+const FRAME_TIME: Duration = Duration::from_millis(100);
+/// Time between two signs of life.
+const PING_TIME: Duration = Duration::from_secs(15);
 /// Tails of one listener.
 pub(crate) const TAILS_MAX: usize = 8;
 /// Events in one frame; of more in the same time it has a sample.
@@ -20,6 +34,61 @@ pub(crate) const FRAME_EVENTS_MAX: usize = 500;
 const FRAME_BYTES_MAX: usize = 2 << 20;
 /// Longest id of a tail in bytes.
 const ID_BYTES_MAX: usize = 64;
+
+/// What ticks so often, and skips what it was too late for.
+pub(crate) fn every(time: Duration) -> Interval {
+    let mut interval = tokio::time::interval(time);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+/// What a listener hears.
+pub(crate) enum Heard {
+    /// Events or an alert.
+    Notice(Arc<Notice>),
+    /// That some notices are gone, since it was too slow.
+    Missed,
+    /// That it is time for a frame.
+    Frame,
+    /// That it is time for a sign of life.
+    Ping,
+}
+
+/// Listens for somebody, from when it is made.
+pub(crate) struct Ear {
+    app: App,
+    caller: Caller,
+    notices: Receiver<Arc<Notice>>,
+    frame: Interval,
+    ping: Interval,
+}
+
+impl Ear {
+    pub(crate) fn new(app: App, caller: Caller) -> Self {
+        let notices = app.engine.subscribe();
+        Self { app, caller, notices, frame: every(FRAME_TIME), ping: every(PING_TIME) }
+    }
+
+    /// What comes next; `None` when the stream ends.
+    pub(crate) async fn next(&mut self) -> Option<Heard> {
+        tokio::select! {
+            () = self.app.stopping.cancelled() => None,
+            _ = self.ping.tick() => Some(Heard::Ping),
+            _ = self.frame.tick() => Some(Heard::Frame),
+            notice = self.notices.recv() => match notice {
+                Ok(notice) => Some(Heard::Notice(notice)),
+                Err(RecvError::Lagged(_)) => Some(Heard::Missed),
+                Err(RecvError::Closed) => None,
+            },
+        }
+    }
+
+    /// A sign of life, unless the session has ended meanwhile.
+    pub(crate) async fn ping(&self) -> Option<Vec<Event>> {
+        let valid = self.caller.is_still_valid(&self.app).await;
+        valid.then(|| vec![Event::default().comment("ping")])
+    }
+}
 
 /// One question that arriving events are held against.
 struct Tail {
@@ -106,6 +175,11 @@ impl Tails {
             })
             .collect();
         Ok(Self { tails: tails?, last_id: None })
+    }
+
+    /// True when there is no question.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tails.is_empty()
     }
 
     /// Holds arriving events against every question.

@@ -10,17 +10,17 @@ use arrow::array::RecordBatch;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use futures::{Stream, StreamExt, stream};
-use pugmark_engine::Notice;
+use futures::stream::{self, BoxStream};
+use futures::{Stream, StreamExt};
+use pugmark_engine::{Engine, Notice};
 use pugmark_event::Batch;
+use pugmark_event::fields::EVENT_ID;
 use pugmark_event::json::RowWriter;
+use pugmark_event::time::Micros;
 use pugmark_query::eval::Matcher;
-use pugmark_query::{Kind, Pipe, Plan, Request};
+use pugmark_query::{Bound, FieldRef, Filter, Kind, Pipe, Plan, Request, SearchError, Test};
 use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::App;
 use crate::auth::Caller;
@@ -28,8 +28,8 @@ use crate::cursor::{self, Cursor};
 use crate::error::ApiError;
 use crate::histogram::Drawing;
 use crate::questions::{self, Asked, events_of, writer};
-use crate::stream::Sample;
-use crate::wire::SearchRequest;
+use crate::stream::{Ear, Heard, Sample, every};
+use crate::wire::{Histogram, SearchRequest};
 
 /// Rows of an answer when nothing is said.
 const ROWS: usize = 1000;
@@ -37,10 +37,12 @@ const ROWS: usize = 1000;
 const ROWS_AT_ONCE: usize = 100;
 /// Time between two words on how far the answer is.
 const PROGRESS_TIME: Duration = Duration::from_millis(100);
-/// Time between two frames of what arrives.
-const FRAME_TIME: Duration = Duration::from_millis(100);
-/// Time between two signs of life.
-const PING_TIME: Duration = Duration::from_secs(15);
+/// Events that a live search may be behind; older ones are dropped.
+const BEHIND_MAX: i64 = 1_000_000;
+/// Of these so many are asked of the store at once, and may give so many rows, since one event can
+/// be expanded to several.
+const CATCH_UP_EVENTS: i64 = 5000;
+const CATCH_UP_ROWS: usize = 100_000;
 
 /// Server-sent events that no proxy holds back.
 pub(crate) fn response(
@@ -52,13 +54,6 @@ pub(crate) fn response(
     headers.insert(header::CACHE_CONTROL, plain);
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
-}
-
-/// What ticks so often, and skips what it was too late for.
-pub(crate) fn every(time: Duration) -> Interval {
-    let mut interval = tokio::time::interval(time);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    interval
 }
 
 fn event(name: &str, data: &Value) -> Event {
@@ -74,7 +69,7 @@ pub(crate) struct Streamed {
     app: App,
     asked: Asked,
     page: Page,
-    drawing: Option<Drawing>,
+    histograms: BoxStream<'static, Result<Histogram, ApiError>>,
     live: Option<Live>,
 }
 
@@ -104,23 +99,19 @@ impl Streamed {
         request.limit = Some(rows_max.saturating_add(1));
         let page = Page::new(rows_max, cursor::is_paged(&request));
         let asked = app.ask(&caller, request).await?;
-        let drawing = match wish {
-            Some(wish) => Some(Drawing::new(&app, filter, range, wish).await?),
-            None => None,
+        let histograms = match wish {
+            Some(wish) => Drawing::grown(app.clone(), filter, range, wish).boxed(),
+            None => stream::empty().boxed(),
         };
-        Ok(Self { app, asked, page, drawing, live })
+        Ok(Self { app, asked, page, histograms, live })
     }
 
     /// The events of the stream.
     pub(crate) fn events(self) -> impl Stream<Item = Result<Event, Infallible>> + Send + 'static {
-        let Self { app, asked, mut page, drawing, live } = self;
+        let Self { app, asked, mut page, mut histograms, live } = self;
         let (answer, turn) = asked.parts();
         let (kind, last_id, progress) = (answer.kind, answer.last_id, answer.progress);
         let mut rows = answer.rows;
-        let mut histograms = match drawing {
-            Some(drawing) => drawing.growing().boxed(),
-            None => stream::empty().boxed(),
-        };
         async_stream::stream! {
             let columns = &answer.columns;
             yield Ok(event("kind", &json!({"kind": kind.name(), "columns": columns})));
@@ -146,9 +137,10 @@ impl Streamed {
                     },
                     next = histograms.next(), if drawing => match next {
                         Some(Ok(drawn)) => yield Ok(event("histogram", &json!(drawn))),
+                        // The rows go on without it.
                         Some(Err(error)) => {
-                            yield Ok(failed(&error));
-                            return;
+                            drawing = false;
+                            yield Ok(event("histogram_error", &error.json(None)));
                         }
                         None => drawing = false,
                     },
@@ -159,12 +151,17 @@ impl Streamed {
             drop((rows, histograms, turn));
             let Some(mut live) = live else { return };
             live.after = last_id;
-            while let Some(events) = live.next(&app).await {
-                for event in events {
-                    yield Ok(event);
-                }
-                if live.has_failed {
-                    return;
+            while let Some(next) = live.next(&app).await {
+                match next {
+                    Ok(events) => {
+                        for event in events {
+                            yield Ok(event);
+                        }
+                    }
+                    Err(error) => {
+                        yield Ok(failed(&error));
+                        return;
+                    }
                 }
             }
         }
@@ -194,8 +191,7 @@ impl Page {
         if let (true, Some(last)) = (self.is_paged, count.checked_sub(1)) {
             self.last = Batch::new(batch.clone()).ok().map(|batch| Cursor::after(&batch, last));
         }
-        let starts = (0..count).step_by(ROWS_AT_ONCE);
-        starts.map(|from| from..(from + ROWS_AT_ONCE).min(count)).collect()
+        parts(count)
     }
 
     /// What is said at the end.
@@ -210,7 +206,13 @@ impl Page {
     }
 }
 
-fn array(batch: &RecordBatch, kind: Kind, rows: Range<usize>) -> String {
+/// So many rows in as many parts as are sent by themselves.
+fn parts(count: usize) -> Vec<Range<usize>> {
+    let starts = (0..count).step_by(ROWS_AT_ONCE);
+    starts.map(|from| from..(from + ROWS_AT_ONCE).min(count)).collect()
+}
+
+fn array(batch: &RecordBatch, kind: Kind, rows: impl Iterator<Item = usize>) -> String {
     let writer = writer(batch, kind);
     let mut out = vec![b'['];
     for row in rows {
@@ -223,112 +225,117 @@ fn array(batch: &RecordBatch, kind: Kind, rows: Range<usize>) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// The rows of batches that come the newest first, the oldest first.
+fn oldest_first(batches: &[RecordBatch], kind: Kind) -> Vec<Event> {
+    let mut events = Vec::new();
+    for batch in batches.iter().rev() {
+        for rows in parts(batch.num_rows()).into_iter().rev() {
+            events.push(Event::default().event("rows").data(array(batch, kind, rows.rev())));
+        }
+    }
+    events
+}
+
 /// What arrives after the rows that were there.
+///
+/// The engine tells what arrives, and keeps little of it for a listener that is busy with
+/// something else, such as with all the rows that were there. What was missed so is asked of the
+/// store, so that nothing is lost unless the listener is very far behind.
 struct Live {
     caller: Caller,
-    plan: Plan,
-    /// Only events pass, as they are.
-    matcher: Option<Matcher>,
-    notices: Receiver<Arc<Notice>>,
-    /// Events up to this id were in the answer, or were looked at since.
+    ear: Ear,
+    question: Arc<Question>,
+    /// Events up to this id were in the answer, or were held against the question since.
     after: i64,
+    /// Events up to this id were missed if they are not yet held against the question.
+    missed: i64,
     sample: Sample,
-    /// Events that nobody held against the question, since the listener was too slow.
-    missed: u64,
-    has_missed: bool,
-    /// It ended with an error, which was said.
-    has_failed: bool,
-    frame: Interval,
-    ping: Interval,
+    /// Events that nobody holds against the question.
+    dropped: u64,
     _place: OwnedSemaphorePermit,
 }
 
 impl Live {
     fn new(app: &App, caller: Caller, request: &Request) -> Result<Self, ApiError> {
-        // What `now()` is stays what it was when the question was asked.
-        let range = (request.from.unwrap_or(request.now), request.now);
-        let plan = request.plan.bound(request.now, range);
-        if let Some(pipe) = plan.pipes.iter().find(|pipe| !pipe.is_by_row()) {
-            let message = format!("`{pipe}` needs all rows, and what arrives has no end");
-            return Err(ApiError::bad_request(message).hint("leave it away, or ask without `live`"));
-        }
+        let question = Arc::new(Question::new(request)?);
         let place = app.stream_place()?;
-        let is_plain = plan.kind() == Kind::Events
-            && plan.pipes.iter().all(|pipe| matches!(pipe, Pipe::Where(_)));
-        let matcher = is_plain.then(|| Matcher::new(&events_of(plan.clone())));
         Ok(Self {
+            ear: Ear::new(app.clone(), caller.clone()),
             caller,
-            plan,
-            matcher,
-            notices: app.engine.subscribe(),
+            question,
             after: 0,
-            sample: Sample::default(),
             missed: 0,
-            has_missed: false,
-            has_failed: false,
-            frame: every(FRAME_TIME),
-            ping: every(PING_TIME),
+            sample: Sample::default(),
+            dropped: 0,
             _place: place,
         })
     }
 
     /// What is to be sent next; `None` when the stream ends.
-    async fn next(&mut self, app: &App) -> Option<Vec<Event>> {
-        tokio::select! {
-            () = app.stopping.cancelled() => None,
-            _ = self.ping.tick() => {
-                let valid = self.caller.is_still_valid(app).await;
-                valid.then(|| vec![Event::default().comment("ping")])
+    async fn next(&mut self, app: &App) -> Option<Result<Vec<Event>, ApiError>> {
+        if self.after < self.missed {
+            return tokio::select! {
+                () = app.stopping.cancelled() => None,
+                events = self.catch_up(app) => Some(Ok(events)),
+            };
+        }
+        match self.ear.next().await? {
+            Heard::Ping => self.ear.ping().await.map(Ok),
+            Heard::Frame => Some(Ok(self.frame())),
+            Heard::Missed => {
+                // What is told was stored before.
+                self.missed = app.engine.store().snapshot().last_id();
+                Some(Ok(self.frame()))
             }
-            _ = self.frame.tick() => Some(self.frame()),
-            notice = self.notices.recv() => match notice {
-                Ok(notice) => match &*notice {
-                    Notice::Events(batch) => Some(self.take(app, batch)),
-                    Notice::Alert(_) => Some(Vec::new()),
-                },
-                Err(RecvError::Lagged(_)) => {
-                    self.has_missed = true;
-                    Some(Vec::new())
-                }
-                Err(RecvError::Closed) => None,
+            Heard::Notice(notice) => match &*notice {
+                Notice::Events(batch) => Some(self.take(app, batch).await.map(|()| Vec::new())),
+                Notice::Alert(_) => Some(Ok(Vec::new())),
             },
         }
     }
 
-    /// Holds events against the question.
-    fn take(&mut self, app: &App, batch: &Batch) -> Vec<Event> {
-        let (Some(first), Some(last)) = (batch.ids().first(), batch.ids().last()) else {
-            return Vec::new();
-        };
-        if std::mem::take(&mut self.has_missed) {
-            self.missed += (first - self.after - 1).max(0) as u64;
-        }
+    /// Holds events that arrived against the question.
+    async fn take(&mut self, app: &App, batch: &Batch) -> Result<(), ApiError> {
         let known = batch.ids().partition_point(|id| *id <= self.after);
-        self.after = self.after.max(*last);
         let new = batch.slice(known, batch.rows() - known);
-        match &self.matcher {
-            Some(matcher) => {
-                let (wanted, writer) = (matcher.matches(&new), RowWriter::new(new.columns()));
-                for row in (0..new.rows()).filter(|row| wanted.value(*row)) {
-                    self.sample.push(|out| writer.write(row, out));
-                }
+        let Some(last) = new.ids().last() else { return Ok(()) };
+        self.after = *last;
+        let mut sample = std::mem::take(&mut self.sample);
+        let (question, engine) = (self.question.clone(), app.engine.clone());
+        let held = move || question.take(&engine, &new, &mut sample).map(|()| sample);
+        self.sample = app.evaluate(held).await??;
+        Ok(())
+    }
+
+    /// Asks the store for the oldest of what was missed.
+    async fn catch_up(&mut self, app: &App) -> Vec<Event> {
+        let too_old = (self.missed - self.after - BEHIND_MAX).max(0);
+        self.give_up(self.after + too_old);
+        let to = self.missed.min(self.after + CATCH_UP_EVENTS);
+        let mut events = match self.stored(app, to).await {
+            Ok(batches) => {
+                self.after = to;
+                oldest_first(&batches, self.question.plan.kind())
             }
-            None => match app.engine.search().arrived(&self.plan, &new, app.engine.now()) {
-                Ok(Some(rows)) => {
-                    let writer = writer(&rows, self.plan.kind());
-                    // They come the newest first, and a tail has the newest last.
-                    for row in (0..rows.num_rows()).rev() {
-                        self.sample.push(|out| writer.write(row, out));
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    self.has_failed = true;
-                    return vec![failed(&error.into())];
-                }
-            },
-        }
-        Vec::new()
+            // It is not this question's turn, or it takes too much.
+            Err(_) => {
+                self.give_up(self.missed);
+                Vec::new()
+            }
+        };
+        events.extend(self.frame());
+        events
+    }
+
+    /// The rows of events that are not yet held against the question, up to an id.
+    async fn stored(&self, app: &App, to: i64) -> Result<Vec<RecordBatch>, ApiError> {
+        app.ask(&self.caller, self.question.between(self.after, to)).await?.collect().await
+    }
+
+    /// Goes on after an id, whatever was before.
+    fn give_up(&mut self, to: i64) {
+        self.dropped += (to - self.after).max(0) as u64;
+        self.after = to;
     }
 
     /// The rows of this frame.
@@ -340,9 +347,60 @@ impl Live {
                 events.push(event("sampled", &json!({ "hidden": hidden })));
             }
         }
-        if self.missed > 0 {
-            events.push(event("dropped", &json!({"count": std::mem::take(&mut self.missed)})));
+        if self.dropped > 0 {
+            events.push(event("dropped", &json!({"count": std::mem::take(&mut self.dropped)})));
         }
         events
+    }
+}
+
+/// A question that events are held against as they arrive.
+struct Question {
+    plan: Plan,
+    /// Only events pass, as they are.
+    matcher: Option<Matcher>,
+    now: Micros,
+}
+
+impl Question {
+    fn new(request: &Request) -> Result<Self, ApiError> {
+        // What `now()` is stays what it was when the question was asked.
+        let range = (request.from.unwrap_or(request.now), request.now);
+        let plan = request.plan.bound(request.now, range);
+        if let Some(pipe) = plan.pipes.iter().find(|pipe| !pipe.is_by_row()) {
+            let message = format!("`{pipe}` needs all rows, and what arrives has no end");
+            return Err(ApiError::bad_request(message).hint("leave it away, or ask without `live`"));
+        }
+        let is_plain = plan.kind() == Kind::Events
+            && plan.pipes.iter().all(|pipe| matches!(pipe, Pipe::Where(_)));
+        let matcher = is_plain.then(|| Matcher::new(&events_of(plan.clone())));
+        Ok(Self { plan, matcher, now: request.now })
+    }
+
+    /// Adds the rows of events that arrived.
+    fn take(&self, engine: &Engine, new: &Batch, sample: &mut Sample) -> Result<(), SearchError> {
+        if let Some(matcher) = &self.matcher {
+            let (wanted, writer) = (matcher.matches(new), RowWriter::new(new.columns()));
+            for row in (0..new.rows()).filter(|row| wanted.value(*row)) {
+                sample.push(|out| writer.write(row, out));
+            }
+        } else if let Some(rows) = engine.search().arrived(&self.plan, new, engine.now())? {
+            let writer = writer(&rows, self.plan.kind());
+            // They come the newest first, and a tail has the newest last.
+            for row in (0..rows.num_rows()).rev() {
+                sample.push(|out| writer.write(row, out));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same about stored events with ids after one and up to another.
+    fn between(&self, after: i64, to: i64) -> Request {
+        let bound = |id: i64, inclusive| Some(Bound { value: id.to_string(), inclusive });
+        let ids = Test::Range { low: bound(after, false), high: bound(to, true) };
+        let ids = Filter::Field(FieldRef::new(EVENT_ID.name()), ids);
+        let filter = Filter::And(vec![ids, self.plan.filter.clone()]);
+        let plan = Plan { filter, pipes: self.plan.pipes.clone() };
+        Request { limit: Some(CATCH_UP_ROWS), ..Request::new(plan, self.now) }
     }
 }

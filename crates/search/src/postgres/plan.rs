@@ -95,7 +95,7 @@ impl Planner {
         list.register_catalog(DATABASE.to_string(), Arc::new(database));
         let builder = SessionStateBuilder::new_from_existing(self.state.clone())
             .with_config(self.state.config().clone().with_extension(trace))
-            .with_runtime_env(self.search.for_one().state.runtime_env().clone());
+            .with_runtime_env(self.search.for_one().runtime());
         Ok(builder.with_catalog_list(Arc::new(list)).build())
     }
 
@@ -105,6 +105,8 @@ impl Planner {
         // What its tables tell of themselves while they are read.
         let trace = frame.task_ctx().session_config().get_extension::<Trace>();
         let trace = trace.unwrap_or_else(Trace::new);
+        // It may have been bound long ago.
+        trace.begin();
         let asked = trace.clone();
         let found = async move { Ok(stream_of(frame, Asked::Sql, &asked).await?.1) };
         let rows = self.search.threads.run(found, self.search.limits, trace);

@@ -35,6 +35,8 @@ use super::{Guest, Refusal, Registered, Server, Turn, decode, types, wire};
 const LOGIN_TIME: Duration = Duration::from_secs(15);
 /// Time to be told that there is no place.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
+/// How long an answer waits for the client to ask for its next rows.
+const SUSPENDED_TIME: Duration = Duration::from_secs(60);
 /// How long a connection may say nothing. Pools of clients keep theirs for about half an hour.
 const IDLE_TIME: Duration = Duration::from_secs(2 * 3600);
 /// Prepared statements of one connection.
@@ -79,6 +81,16 @@ struct Portal {
     cancel: CancellationToken,
 }
 
+impl Portal {
+    /// Until when an answer that is half sent is kept; `None` of any other work.
+    fn kept(&self) -> Option<Instant> {
+        match &self.work {
+            Work::Run(run) => Some(run.kept),
+            _ => None,
+        }
+    }
+}
+
 enum Work {
     /// Nothing was asked at all.
     Empty,
@@ -96,8 +108,8 @@ struct Run {
     waiting: Option<(Rows, usize, usize)>,
     sent: usize,
     wanted: Wanted,
-    /// Nobody waits for an answer whose next rows the client has not asked for yet.
-    turn: Option<Turn>,
+    /// Until when the client may ask for the next rows.
+    kept: Instant,
 }
 
 /// How long an answer is wanted.
@@ -117,6 +129,9 @@ struct Session<'a> {
     variables: Variables,
     statements: HashMap<String, Arc<Prepared>>,
     portals: HashMap<String, Portal>,
+    /// The place among the questions while one is answered, or an answer is half sent: one for
+    /// the whole connection, which does one thing at a time.
+    turn: Option<Turn>,
     transaction: Transaction,
     /// After an error all is passed over up to the next Sync.
     skipping: bool,
@@ -139,6 +154,7 @@ pub(super) async fn run(server: &Server, mut wire: Wire, from: IpAddr) {
         variables,
         statements: HashMap::new(),
         portals: HashMap::new(),
+        turn: None,
         transaction: Transaction::None,
         skipping: false,
     };
@@ -272,6 +288,7 @@ impl Session<'_> {
             if message == Message::Terminate {
                 return Ok(());
             }
+            self.forget_suspended();
             self.hear(message).await?;
         }
     }
@@ -312,21 +329,26 @@ impl Session<'_> {
 
     /// Until when something must be heard: an answer that is half sent does not wait for long.
     fn patience(&self) -> Instant {
-        let suspended = self.portals.values().filter_map(|portal| match &portal.work {
-            Work::Run(run) => Some(run.wanted.deadline),
-            _ => None,
-        });
-        suspended.min().unwrap_or_else(|| Instant::now() + IDLE_TIME)
+        self.portals
+            .values()
+            .filter_map(Portal::kept)
+            .min()
+            .unwrap_or_else(|| Instant::now() + IDLE_TIME)
     }
 
     /// Gives up answers whose time is over. False when there was none.
     fn forget_suspended(&mut self) -> bool {
         let (before, now) = (self.portals.len(), Instant::now());
-        self.portals.retain(|_, portal| match &portal.work {
-            Work::Run(run) => run.wanted.deadline > now,
-            _ => true,
-        });
+        self.portals.retain(|_, portal| portal.kept().is_none_or(|kept| kept > now));
+        self.rest();
         self.portals.len() < before
+    }
+
+    /// Gives the place among the questions back, unless an answer is half sent.
+    fn rest(&mut self) {
+        if self.portals.values().all(|portal| portal.kept().is_none()) {
+            self.turn = None;
+        }
     }
 
     /// Answers a message.
@@ -335,6 +357,7 @@ impl Session<'_> {
             _ if self.skipping && message != Message::Sync => Ok(()),
             Message::Query(sql) => {
                 let said = self.simple(&sql).await;
+                self.rest();
                 self.settle(said)?;
                 self.ready().await
             }
@@ -343,6 +366,7 @@ impl Session<'_> {
                 if self.transaction == Transaction::None {
                     self.portals.clear();
                 }
+                self.rest();
                 self.ready().await
             }
             Message::Unread { fault, extended: false } => {
@@ -351,6 +375,7 @@ impl Session<'_> {
             }
             message => {
                 let said = self.extended(message).await;
+                self.rest();
                 self.skipping = self.settle(said)?;
                 // Some clients ask for no Flush behind what went wrong.
                 if self.skipping { self.wire.send().await } else { Ok(()) }
@@ -488,7 +513,7 @@ impl Session<'_> {
         self.statements.get(name).ok_or_else(missing)
     }
 
-    /// Plans a statement in a turn of its own, since planning may be work too.
+    /// Plans a statement in a turn, since planning may be work too.
     async fn plan(
         &mut self,
         statement: &Statement,
@@ -497,7 +522,7 @@ impl Session<'_> {
         cancel: &CancellationToken,
     ) -> Result<DataFrame, Ended> {
         let wanted = Wanted { deadline: self.deadline(), cancel: cancel.clone() };
-        let _turn = self.turn(&wanted).await?;
+        self.turn(&wanted).await?;
         let Self { server, wire, user, registered, variables, .. } = self;
         let session = rewrite::Session { user, process: registered.process, variables, types };
         let planned = server.planner.plan(statement, &session, values);
@@ -512,9 +537,12 @@ impl Session<'_> {
     }
 
     /// Waits for a place among the questions, which the guest must still be allowed to ask.
-    async fn turn(&mut self, wanted: &Wanted) -> Result<Turn, Ended> {
+    async fn turn(&mut self, wanted: &Wanted) -> Result<(), Ended> {
+        // Whoever waits for a place has none, or they could wait for themselves.
+        self.turn = None;
         let turn = within(self.server, &mut self.wire, wanted, self.guest.turn()).await?;
-        Ok(turn.map_err(Fault::from)?)
+        self.turn = Some(turn.map_err(Fault::from)?);
+        Ok(())
     }
 
     /// A statement with its values, ready to run.
@@ -589,13 +617,13 @@ impl Session<'_> {
             }
             Work::Ask(frame) => {
                 let mut run = self.start(stream::empty().boxed(), &portal.cancel);
-                run.turn = Some(self.turn(&run.wanted).await?);
+                self.turn(&run.wanted).await?;
                 run.batches = self.server.planner.rows(*frame);
                 Box::new(run)
             }
-            Work::Run(mut run) => {
+            Work::Run(run) => {
                 self.registered.runs(&portal.cancel);
-                run.turn = Some(self.turn(&run.wanted).await?);
+                self.turn(&run.wanted).await?;
                 run
             }
         };
@@ -603,7 +631,7 @@ impl Session<'_> {
         match self.pass_on(&mut run, &portal.formats, rows_max).await? {
             true => self.complete(&format!("SELECT {}", run.sent - before)),
             false => {
-                run.turn = None;
+                run.kept = run.wanted.deadline.min(Instant::now() + SUSPENDED_TIME);
                 portal.work = Work::Run(run);
                 self.wire.put(b's', |_| {});
             }
@@ -623,7 +651,7 @@ impl Session<'_> {
     fn start(&self, batches: Batches, cancel: &CancellationToken) -> Run {
         self.registered.runs(cancel);
         let wanted = Wanted { deadline: self.deadline(), cancel: cancel.clone() };
-        Run { batches, waiting: None, sent: 0, wanted, turn: None }
+        Run { batches, waiting: None, sent: 0, kept: wanted.deadline, wanted }
     }
 
     /// Sends rows as they are found; true when there are no more.

@@ -24,10 +24,10 @@ use crate::wire::{ErrorBody, Row, SearchRequest};
 /// With the header `Accept: text/event-stream` the answer is a stream of events: `kind`
 /// `{"kind","columns"}`; `rows`, arrays of objects as soon as they are found; `progress`
 /// `{"events","events_done","bytes_read","took_us"}` ten times a second; `histogram`, if one is
-/// asked for, which grows from the newest time on; `end` `{"rows","exhausted","cursor"}`, or
-/// `error`. With `live` more `rows` follow, of what arrives: `sampled` `{"hidden"}` when more came
-/// in a tenth of a second than a frame takes, `dropped` `{"count"}` when the listener was too
-/// slow. Closing the connection stops the work.
+/// asked for, which grows from the newest time on, or `histogram_error`; `end`
+/// `{"rows","exhausted","cursor"}`, or `error`. With `live` more `rows` follow, of what arrives:
+/// `sampled` `{"hidden"}` when more came in a tenth of a second than a frame takes, `dropped`
+/// `{"count"}` when the listener was far too slow. Closing the connection stops the work.
 #[utoipa::path(
     post, path = "/api/v1/search", tag = "questions", operation_id = "search",
     request_body = SearchRequest,

@@ -1,31 +1,25 @@
 //! Server-sent events: alerts, live tails, status.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
 use axum::response::sse::Event;
 use pugmark_engine::Notice;
+use pugmark_event::Batch;
 use pugmark_store::AlertFilter;
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Interval;
 
 use crate::App;
 use crate::auth::{Caller, Reader};
 use crate::error::ApiError;
-use crate::stream::{Frame, Tails};
-use crate::streamed::{self, every};
+use crate::stream::{Ear, Frame, Heard, Tails, every};
+use crate::streamed;
 use crate::wire::{Alert, ErrorBody};
 
-/// Shortest time between two frames of events.
-const FRAME_TIME: Duration = Duration::from_millis(100);
 /// Time between two looks at the status.
 const STATUS_TIME: Duration = Duration::from_secs(2);
-/// Time between two signs of life.
-const PING_TIME: Duration = Duration::from_secs(15);
 /// Alerts sent again to a listener that missed some.
 const ALERTS_AGAIN: usize = 50;
 
@@ -68,49 +62,53 @@ pub(crate) async fn stream(
 /// One open stream.
 struct Listener {
     app: App,
-    caller: Caller,
+    ear: Ear,
     tails: Tails,
-    notices: Receiver<Arc<Notice>>,
-    frame: Interval,
     status: Interval,
-    ping: Interval,
     /// Notices were missed since the last one.
     missed: bool,
 }
 
 impl Listener {
     fn new(app: App, caller: Caller, tails: Tails) -> Self {
-        let notices = app.engine.subscribe();
-        let (frame, status, ping) = (every(FRAME_TIME), every(STATUS_TIME), every(PING_TIME));
-        Self { app, caller, tails, notices, frame, status, ping, missed: false }
+        let ear = Ear::new(app.clone(), caller);
+        Self { app, ear, tails, status: every(STATUS_TIME), missed: false }
     }
 
     /// What is to be sent next; `None` when the stream ends.
     async fn next(&mut self) -> Option<Vec<Event>> {
-        tokio::select! {
-            () = self.app.stopping.cancelled() => None,
-            _ = self.status.tick() => Some(self.status().await),
-            _ = self.ping.tick() => self.ping().await,
-            _ = self.frame.tick() => Some(self.tails.frames().into_iter().map(event).collect()),
-            notice = self.notices.recv() => match notice {
-                Ok(notice) => Some(self.notice(&notice)),
-                Err(RecvError::Lagged(_)) => Some(self.lagged().await),
-                Err(RecvError::Closed) => None,
+        let heard = tokio::select! {
+            _ = self.status.tick() => None,
+            heard = self.ear.next() => Some(heard?),
+        };
+        match heard {
+            None => Some(self.status().await),
+            Some(Heard::Ping) => self.ear.ping().await,
+            Some(Heard::Frame) => Some(self.tails.frames().into_iter().map(event).collect()),
+            Some(Heard::Missed) => Some(self.lagged().await),
+            Some(Heard::Notice(notice)) => match &*notice {
+                Notice::Alert(alert) => {
+                    Some(alert_event(&Alert::from(alert)).into_iter().collect())
+                }
+                Notice::Events(_) if self.tails.is_empty() => Some(Vec::new()),
+                Notice::Events(batch) => self.take(batch.clone()).await,
             },
         }
     }
 
-    fn notice(&mut self, notice: &Notice) -> Vec<Event> {
-        match notice {
-            Notice::Alert(alert) => alert_event(&Alert::from(alert)).into_iter().collect(),
-            Notice::Events(batch) => {
-                if std::mem::take(&mut self.missed) {
-                    self.tails.missed_until(batch);
-                }
-                self.tails.take(batch);
-                Vec::new()
+    /// Holds events against the tails; `None` when that broke.
+    async fn take(&mut self, batch: Batch) -> Option<Vec<Event>> {
+        let missed = std::mem::take(&mut self.missed);
+        let mut tails = std::mem::take(&mut self.tails);
+        let held = move || {
+            if missed {
+                tails.missed_until(&batch);
             }
-        }
+            tails.take(&batch);
+            tails
+        };
+        self.tails = self.app.evaluate(held).await.ok()?;
+        Some(Vec::new())
     }
 
     /// Some notices are gone. Events are counted with the next batch; alerts are sent again.
@@ -128,12 +126,6 @@ impl Listener {
             }
             Err(_) => Vec::new(),
         }
-    }
-
-    /// A sign of life, unless the session has ended meanwhile.
-    async fn ping(&self) -> Option<Vec<Event>> {
-        let valid = self.caller.is_still_valid(&self.app).await;
-        valid.then(|| vec![Event::default().comment("ping")])
     }
 }
 
