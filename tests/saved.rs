@@ -129,6 +129,15 @@ fn answers_become_parquet_files() {
     let csv = ["search", QUERY, "--format", "csv", "--output", file.to_str().unwrap()];
     assert_eq!(saved.both(&csv), "");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "user.name,n\nann,2\nbob,1\n");
+    // What is there stays until an answer is whole.
+    for place in [&["--data", saved.data.as_str()][..], &saved.of_server()[..]] {
+        for format in ["csv", "parquet"] {
+            let question = ["search", "(", "--format", format, "--output", file.to_str().unwrap()];
+            failure(&[&question[..], place].concat());
+            let kept = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(kept, "user.name,n\nann,2\nbob,1\n", "{format} {place:?}");
+        }
+    }
     let refused = ["search", "*", "--explain", "--format", "parquet", "--data", &saved.data];
     let (code, said) = failure(&refused);
     assert!(code == 2 && said.contains("Parquet"), "{said}");
