@@ -83,6 +83,11 @@ fn a_row_of_a_scheduled_search_becomes_an_alert_once() {
     let saved = Saved::start();
     let save = ["saved", "save", "who", QUERY, "--every", "1m", "--level", "critical"];
     assert_eq!(saved.asked(&save), "Saved who; it is asked every 1m.\n");
+    // What is not named stays.
+    assert_eq!(saved.asked(&save[..4]), "Saved who; it is asked every 1m.\n");
+    let never = ["saved", "save", "idle", QUERY, "--level", "low"];
+    let (code, said) = failure(&[&never[..], &saved.of_server()[..]].concat());
+    assert!(code == 2 && said.contains("--every"), "{said}");
     let alerts = |server: &Server| {
         let found = server.json("/api/v1/alerts?rule=saved-search:who");
         found["alerts"].as_array().unwrap().clone()
