@@ -14,7 +14,7 @@ use arrow::array::RecordBatch;
 use crossbeam_channel::Sender;
 use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
-use pugmark_alert::WHY_MAX;
+use pugmark_alert::{ANSWER_IDS, WHY_MAX};
 use pugmark_detect::detection::cut;
 use pugmark_detect::{Detection, Reason, RuleInfo, stable_id};
 use pugmark_event::Entity;
@@ -377,8 +377,8 @@ impl<'a> Due<'a> {
         let event = event_id(row);
         Detection {
             // Not every row is an event. The end of the window and a part of the id order
-            // detections as event ids would: windows lie further apart.
-            event_id: to.saturating_add(part_of(&id) % EVERY_MIN),
+            // detections as event ids would: windows do not lie closer together.
+            event_id: to.saturating_add(part_of(&id) % ANSWER_IDS),
             id,
             rule: rule.clone(),
             time: event.and_then(|_| event_time(row)).unwrap_or(to),
