@@ -15,7 +15,7 @@ pub const FOLD_GAP: Micros = DAY;
 pub const DETECTIONS_MAX: usize = 100;
 /// Reasons that an alert keeps.
 pub const WHY_MAX: usize = 32;
-/// Detections of one answer have event ids that are less than this apart, those of others more.
+/// The event ids of the detections of one answer lie less than this apart.
 pub const ANSWER_IDS: i64 = MINUTE;
 /// Longest note of a verdict, in bytes.
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;
