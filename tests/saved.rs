@@ -83,6 +83,11 @@ fn a_row_of_a_scheduled_search_becomes_an_alert_once() {
     let saved = Saved::start();
     let save = ["saved", "save", "who", QUERY, "--every", "1m", "--level", "critical"];
     assert_eq!(saved.asked(&save), "Saved who; it is asked every 1m.\n");
+    // What is not named stays.
+    assert_eq!(saved.asked(&save[..4]), "Saved who; it is asked every 1m.\n");
+    let never = ["saved", "save", "idle", QUERY, "--level", "low"];
+    let (code, said) = failure(&[&never[..], &saved.of_server()[..]].concat());
+    assert!(code == 2 && said.contains("--every"), "{said}");
     let alerts = |server: &Server| {
         let found = server.json("/api/v1/alerts?rule=saved-search:who");
         found["alerts"].as_array().unwrap().clone()
@@ -129,6 +134,15 @@ fn answers_become_parquet_files() {
     let csv = ["search", QUERY, "--format", "csv", "--output", file.to_str().unwrap()];
     assert_eq!(saved.both(&csv), "");
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "user.name,n\nann,2\nbob,1\n");
+    // What is there stays until an answer is whole.
+    for place in [&["--data", saved.data.as_str()][..], &saved.of_server()[..]] {
+        for format in ["csv", "parquet"] {
+            let question = ["search", "(", "--format", format, "--output", file.to_str().unwrap()];
+            failure(&[&question[..], place].concat());
+            let kept = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(kept, "user.name,n\nann,2\nbob,1\n", "{format} {place:?}");
+        }
+    }
     let refused = ["search", "*", "--explain", "--format", "parquet", "--data", &saved.data];
     let (code, said) = failure(&refused);
     assert!(code == 2 && said.contains("Parquet"), "{said}");

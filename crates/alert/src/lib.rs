@@ -2,7 +2,7 @@
 //!
 //! Detections of one rule on one entity fold into one open alert. Detections come in the order of
 //! their events' ids, and an alert remembers the last id it folded, so a replay after a crash
-//! changes nothing.
+//! changes nothing. Where there is no such order, the detections that an alert lists are known.
 
 use pugmark_detect::{Detection, EVIDENCE_MAX, Reason, RuleInfo, stable_id};
 use pugmark_event::time::{DAY, HOUR, MINUTE, Micros, SECOND};
@@ -15,6 +15,8 @@ pub const FOLD_GAP: Micros = DAY;
 pub const DETECTIONS_MAX: usize = 100;
 /// Reasons that an alert keeps.
 pub const WHY_MAX: usize = 32;
+/// The event ids of the detections of one answer lie less than this apart.
+pub const ANSWER_IDS: i64 = MINUTE;
 /// Longest note of a verdict, in bytes.
 pub const NOTE_BYTES_MAX: usize = 16 * 1024;
 
@@ -186,9 +188,8 @@ pub fn apply(open_alert: Option<Alert>, detection: &Detection) -> Applied {
 /// The same for a detection that was found when stored events were looked at again: events after
 /// it may have been folded already.
 pub fn apply_late(newest: Option<Alert>, detection: &Detection) -> Applied {
-    let known = |alert: &Alert| alert.detections.iter().any(|firing| firing.id == detection.id);
     match newest {
-        Some(alert) if known(&alert) => Applied::Known,
+        Some(alert) if lists(&alert, detection) => Applied::Known,
         Some(mut alert) if belongs(&alert, detection) => {
             add(&mut alert, detection);
             Applied::Folded(alert)
@@ -202,6 +203,33 @@ pub fn apply_late(newest: Option<Alert>, detection: &Detection) -> Applied {
         }
         _ => Applied::Opened(open(detection)),
     }
+}
+
+/// The same for a detection of a question that may be asked again about the same events, with
+/// another answer: what was not among the rows before is new, wherever it stands among them.
+pub fn apply_asked(newest: Option<Alert>, detection: &Detection) -> Applied {
+    match newest {
+        Some(alert) if lists(&alert, detection) || may_have_listed(&alert, detection) => {
+            Applied::Known
+        }
+        Some(mut alert) if belongs(&alert, detection) => {
+            add(&mut alert, detection);
+            Applied::Folded(alert)
+        }
+        _ => Applied::Opened(open(detection)),
+    }
+}
+
+/// True when the alert says that it folded this detection.
+fn lists(alert: &Alert, detection: &Detection) -> bool {
+    alert.detections.iter().any(|firing| firing.id == detection.id)
+}
+
+/// True when the alert folded more than it lists, and of the same answer what is beyond this
+/// detection. Another answer says nothing of it: a clock that was ahead may have given its ids.
+fn may_have_listed(alert: &Alert, detection: &Detection) -> bool {
+    let behind = alert.last_event_id.saturating_sub(detection.event_id);
+    alert.count > alert.detections.len() as u64 && (0..ANSWER_IDS).contains(&behind)
 }
 
 /// What detections must share to be one alert: the rule's id and the entity.
@@ -483,6 +511,45 @@ mod tests {
         check(None, &detection(7, 0), Some((1, 7)));
         judge(&mut alert, Some(Verdict::Benign), "", 0);
         check(Some(alert), &detection(7, 0), None);
+    }
+
+    #[test]
+    fn an_answer_that_changed_is_folded_once() {
+        // Detections are named by their ids; each run is an answer to the same question.
+        #[track_caller]
+        fn check(runs: &[&[i64]], judged: bool, expected: (u64, usize)) {
+            let (mut current, mut opened): (Option<Alert>, usize) = (None, 0);
+            for (n, run) in runs.iter().enumerate() {
+                if let Some(alert) = current.as_mut().filter(|_| judged && n > 0) {
+                    judge(alert, Some(Verdict::Benign), "", 0);
+                }
+                for id in *run {
+                    match apply_asked(current.clone(), &detection(*id, 0)) {
+                        Applied::Opened(alert) => {
+                            opened += 1;
+                            current = Some(alert);
+                        }
+                        Applied::Folded(alert) => current = Some(alert),
+                        Applied::Known => {}
+                    }
+                }
+            }
+            let count = current.map_or(0, |alert| alert.count);
+            assert_eq!((count, opened), expected, "{runs:?}");
+        }
+        check(&[&[5, 9]], false, (2, 1));
+        check(&[&[5, 9], &[5, 9]], false, (2, 1));
+        // A row before the others, one between them, one that has gone.
+        check(&[&[5, 9], &[3, 5, 7, 9]], false, (4, 1));
+        check(&[&[5, 9], &[9, 11]], false, (3, 1));
+        // What was judged is not opened again, and does not hold back what is new.
+        check(&[&[5, 9], &[5, 9]], true, (2, 1));
+        check(&[&[5, 9], &[5, 9, 11]], true, (1, 2));
+        // More than an alert lists.
+        let many: Vec<i64> = (0..160).collect();
+        check(&[&many, &many], false, (160, 1));
+        check(&[&many, &[160, 161]], false, (162, 1));
+        check(&[&many, &[-2 * ANSWER_IDS]], false, (161, 1));
     }
 
     #[test]

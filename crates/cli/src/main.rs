@@ -8,6 +8,7 @@ mod files;
 mod memory;
 mod node;
 mod output;
+mod place;
 mod postgres;
 mod settings;
 

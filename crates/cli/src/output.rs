@@ -11,6 +11,8 @@ use pugmark_event::csv;
 pub(crate) use pugmark_event::printable::{is_unsafe, printable};
 use serde_json::{Map, Value};
 
+use crate::place::Place;
+
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -68,6 +70,8 @@ pub(crate) struct Printer {
     rows: Vec<Vec<String>>,
     header_written: bool,
     events: bool,
+    /// Where the file belongs that is printed to.
+    place: Place,
 }
 
 impl Printer {
@@ -87,8 +91,22 @@ impl Printer {
             (false, _) => columns,
         };
         let out = std::io::BufWriter::new(out);
-        let rows = Vec::new();
-        Printer { format, out, is_terminal: false, columns, rows, header_written: false, events }
+        Printer {
+            format,
+            out,
+            is_terminal: false,
+            columns,
+            rows: Vec::new(),
+            header_written: false,
+            events,
+            place: Place::default(),
+        }
+    }
+
+    /// Prints to a file that takes its place at the end.
+    pub(crate) fn at(mut self, place: Place) -> Printer {
+        self.place = place;
+        self
     }
 
     /// Prints one row, given as a JSON line.
@@ -153,7 +171,8 @@ impl Printer {
         if !self.rows.is_empty() {
             self.table()?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush()?;
+        Ok(self.place.take()?)
     }
 
     /// Sends what is printed so far on its way, for results that trickle.

@@ -97,7 +97,7 @@ impl Pipeline {
                 },
                 recv(found) -> new => match new {
                     Ok(Found { detections, raised }) => {
-                        if !self.raise(&detections, &mut book, Order::Stream) {
+                        if !self.raise(&detections, &mut book, Order::Asked) {
                             return;
                         }
                         // Who waited may have been stopped.

@@ -204,19 +204,98 @@ async fn each_window_is_asked_once_and_its_rows_are_alerts() {
     node.wait("what was missed", |run| run.done == first + 4 * EVERY).await;
     let ends: Vec<_> = node.search.asked.lock().clone();
     let window = |from: Micros, to: Micros| (Some(first + from * EVERY), Some(first + to * EVERY));
-    assert_eq!(ends, [window(-1, 0), window(0, 3), window(0, 1), window(1, 4)]);
-    assert_eq!(node.counts().await, counts(3));
+    // After a failure one, then twice as much as worked.
+    let expected = [window(-1, 0), window(0, 3), window(0, 1), window(1, 3), window(3, 4)];
+    assert_eq!(ends, expected);
+    assert_eq!(node.counts().await, counts(4));
     node.engine.stop().await.unwrap();
 
     // An end after the alerts were stored and before that was written down.
     let node = start(dir.path(), START + 4 * EVERY).await;
     let searches = node.engine.store().kept_searches();
     let now = node.run().await;
-    let before = SearchRun { done: first + EVERY, ..now.clone() };
+    let before = SearchRun { done: first + 3 * EVERY, ..now.clone() };
     assert!(searches.note_run("users", now.until, &before).await.unwrap());
     node.engine.schedule(Arc::new(Free));
     node.wait("the same window", |run| run.done == first + 4 * EVERY).await;
-    assert_eq!(*node.search.asked.lock(), [window(1, 4)]);
-    assert_eq!(node.counts().await, counts(3));
+    assert_eq!(*node.search.asked.lock(), [window(3, 4)]);
+    assert_eq!(node.counts().await, counts(4));
+    node.engine.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_was_cut_short_and_fails_is_asked_in_parts() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), START).await;
+    let (search, first) = (saved(), START - 13 * EVERY);
+    let searches = node.engine.store().kept_searches();
+    searches.add(&search, first).await.unwrap();
+    let begun = SearchRun { until: first + 12 * EVERY, ..SearchRun::since(first) };
+    assert!(searches.note_run("users", first, &begun).await.unwrap());
+    *node.search.fails.lock() = true;
+    node.engine.schedule(Arc::new(Free));
+    let run = node.wait("the failure", |run| run.error.is_some()).await;
+    assert_eq!((run.done, run.until, run.span), (first, first, EVERY));
+    *node.search.fails.lock() = false;
+    node.clock.0.store(START + EVERY, Ordering::SeqCst);
+    node.wait("the rest", |run| run.done == first + 13 * EVERY).await;
+    let asked: Vec<_> = node.search.asked.lock().clone();
+    let sizes = asked.iter().map(|(from, to)| (to.unwrap() - from.unwrap()) / EVERY);
+    assert_eq!(sizes.collect::<Vec<_>>(), [12, 1, 2, 4, 6]);
+    node.engine.stop().await.unwrap();
+}
+
+/// Others have all places.
+struct Taken;
+
+impl Turns for Taken {
+    fn turn(&self) -> BoxFuture<'_, Option<Box<dyn Send>>> {
+        async { None }.boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_that_gets_no_turn_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), START).await;
+    let first = START - DELAY - EVERY;
+    node.engine.store().kept_searches().add(&saved(), first).await.unwrap();
+    node.engine.schedule(Arc::new(Taken));
+    let run = node.wait("what is said", |run| run.error.is_some()).await;
+    assert!(run.error.unwrap().contains("no turn"));
+    // Nothing was asked, so nothing was too much.
+    assert_eq!((run.done, run.ran, run.span), (first, Some(START), 0));
+    assert!(node.search.asked.lock().is_empty());
+    node.engine.stop().await.unwrap();
+}
+
+/// Somebody removes the search while it waits for its turn.
+struct Removing(Arc<Store>);
+
+impl Turns for Removing {
+    fn turn(&self) -> BoxFuture<'_, Option<Box<dyn Send>>> {
+        async {
+            self.0.kept_searches().remove("users", "ada", START).await.unwrap();
+            Some(Box::new(()) as Box<dyn Send>)
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_that_was_removed_meanwhile_is_not_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = start(dir.path(), START).await;
+    let searches = node.engine.store().kept_searches();
+    searches.add(&saved(), START - DELAY - EVERY).await.unwrap();
+    node.engine.schedule(Arc::new(Removing(node.engine.store().clone())));
+    let begun = Instant::now();
+    while searches.get("users").await.unwrap().is_some() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it is still there");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert!(node.search.asked.lock().is_empty());
+    assert!(node.alerts().await.is_empty());
     node.engine.stop().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Scheduled searches wait for a place among the questions like everybody else.
+//! Scheduled searches have a place of their own among the questions.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl App {
 impl Turns for App {
     fn turn(&self) -> BoxFuture<'_, Option<Box<dyn Send>>> {
         async {
-            let turn = self.turns.take(ACCOUNT, Class::Background).await.ok()?;
+            let turn = self.turns.take(ACCOUNT, Class::Scheduled).await.ok()?;
             Some(Box::new(turn) as Box<dyn Send>)
         }
         .boxed()

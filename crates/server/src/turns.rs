@@ -56,6 +56,9 @@ pub(crate) enum Class {
     /// Long work. It gets a place only when no question waits for it, and never the last one,
     /// neither of all nor of its user.
     Background,
+    /// A search that is asked by itself: there is one place that only such have, so that neither
+    /// people nor exports that nobody reads keep schedules from being asked.
+    Scheduled,
 }
 
 /// How many questions there are, and how many were refused since the start.
@@ -74,6 +77,7 @@ pub(crate) struct Turns(Arc<Lines>);
 struct Lines {
     small: Mutex<Line>,
     others: Mutex<Line>,
+    scheduled: Mutex<Line>,
 }
 
 /// Who waits is handed a [`Turn`] and not just a word: if they are gone by then it is dropped on
@@ -125,8 +129,9 @@ impl Drop for Waiting<'_> {
 impl Turns {
     /// Turns under `limits`.
     pub(crate) fn new(limits: TurnLimits) -> Self {
-        let line = || Mutex::new(Queue::new(limits));
-        Self(Arc::new(Lines { small: line(), others: line() }))
+        let line = |limits| Mutex::new(Queue::new(limits));
+        let one = TurnLimits { queries_max: 1, queries_per_user_max: 1, ..limits };
+        Self(Arc::new(Lines { small: line(limits), others: line(limits), scheduled: line(one) }))
     }
 
     /// Waits for a place for a question of `user`.
@@ -149,15 +154,18 @@ impl Turns {
         }
     }
 
-    /// Counts for metrics: of small questions, and of all others.
-    pub(crate) fn counts(&self) -> [(&'static str, TurnCounts); 2] {
-        [("small", self.0.small.lock().counts), ("other", self.0.others.lock().counts)]
+    /// Counts for metrics: of small questions, of scheduled searches, and of all others.
+    pub(crate) fn counts(&self) -> [(&'static str, TurnCounts); 3] {
+        let Lines { small, others, scheduled } = &*self.0;
+        [("small", small), ("scheduled", scheduled), ("other", others)]
+            .map(|(kind, line)| (kind, line.lock().counts))
     }
 
     fn line(&self, class: Class) -> &Mutex<Line> {
         match class {
             Class::Small => &self.0.small,
             Class::Question | Class::Background => &self.0.others,
+            Class::Scheduled => &self.0.scheduled,
         }
     }
 
@@ -301,7 +309,7 @@ impl<W> Queue<W> {
     /// What keeps a question from running now.
     fn obstacle(&self, user: &Arc<str>, class: Class) -> Option<Limit> {
         let room = |places: usize| match class {
-            Class::Small | Class::Question => places.max(1),
+            Class::Small | Class::Question | Class::Scheduled => places.max(1),
             Class::Background => places.saturating_sub(1).max(1),
         };
         let running = self.users.get(user).map_or(0, |known| known.running);

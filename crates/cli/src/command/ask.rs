@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{Where, bound};
 use crate::error::{CliError, Exit};
 use crate::output::{Format, Printer, remark};
+use crate::place::Place;
 use crate::settings::Settings;
 
 /// A question about some time.
@@ -41,7 +42,7 @@ pub(crate) struct Rows {
     /// How to print
     #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
     format: AnswerFormat,
-    /// Print to this file, in place of one that is there
+    /// Print to this file, in place of one that is there once the answer is whole
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -165,32 +166,32 @@ impl Rows {
         columns: Vec<String>,
     ) -> Result<Printer, CliError> {
         Ok(match self.file()? {
-            Some(file) => Printer::to(Box::new(file), format, columns),
+            Some((file, place)) => Printer::to(Box::new(file), format, columns).at(place),
             None => Printer::new(format, columns),
         })
     }
 
-    fn file(&self) -> Result<Option<std::fs::File>, CliError> {
+    fn file(&self) -> Result<Option<(std::fs::File, Place)>, CliError> {
         let Some(path) = &self.output else { return Ok(None) };
-        let file = std::fs::File::create(path);
+        let file = Place::create(path);
         Ok(Some(file.with_context(|| format!("cannot write to {}", path.display()))?))
     }
 
     /// Where bytes go that are no text.
-    fn sink(&self) -> Result<Box<dyn Write + Send>, CliError> {
+    fn sink(&self) -> Result<(Box<dyn Write + Send>, Place), CliError> {
         match self.file()? {
-            Some(file) => Ok(Box::new(std::io::BufWriter::new(file))),
+            Some((file, place)) => Ok((Box::new(std::io::BufWriter::new(file)), place)),
             None if std::io::stdout().is_terminal() => {
                 Err(CliError::usage("a Parquet file is not for a terminal")
                     .hint("name a file with --output FILE"))
             }
-            None => Ok(Box::new(std::io::stdout())),
+            None => Ok((Box::new(std::io::stdout()), Place::default())),
         }
     }
 
     /// Lets a server write the Parquet file, for a question with the bounds of [`Rows::ask`].
     async fn save(&self, client: &Client, body: &Value) -> Result<Exit, CliError> {
-        let mut sink = self.sink()?;
+        let (mut sink, place) = self.sink()?;
         let mut body = body.clone();
         if let Some(question) = body.as_object_mut() {
             question.remove("limit");
@@ -202,6 +203,7 @@ impl Rows {
             sink.write_all(&chunk?)?;
         }
         sink.flush()?;
+        place.take()?;
         if let Some(cap) = cap.filter(|cap| *cap < self.limit) {
             remark(&format!("the server exports {cap} rows at most"));
         }
@@ -210,7 +212,7 @@ impl Rows {
 
     /// Writes an answer as a Parquet file.
     async fn write(&self, mut answer: Answer, question: &str) -> Result<Exit, CliError> {
-        let mut sink = self.sink()?;
+        let (mut sink, place) = self.sink()?;
         let mut file: Option<ParquetExport> = None;
         while let Some(batch) = answer.rows.next().await {
             let batch = batch.map_err(|e| search_error(question, e))?;
@@ -227,6 +229,7 @@ impl Rows {
         };
         sink.write_all(&rest.map_err(anyhow::Error::from)?)?;
         sink.flush()?;
+        place.take()?;
         Ok(Exit::Done)
     }
 }

@@ -1,6 +1,6 @@
 //! `pugmark saved`: searches that are kept under a name.
 
-use pugmark_connect::Client;
+use pugmark_connect::{Client, ClientError};
 use pugmark_server::SavedSearch;
 use pugmark_store::KeptSearch;
 use serde_json::{Value, json};
@@ -54,6 +54,7 @@ enum Verb {
 
 /// Save a search, in place of the one of the same name
 ///
+/// Of the one that is there, what is not named stays as it is, also its schedule.
 /// With --every it is asked by itself, each time about the events since the time before, and
 /// every row of the answer becomes a detection.
 ///
@@ -71,27 +72,71 @@ struct SaveArgs {
     query: String,
     #[command(flatten)]
     place: Where,
+    #[command(flatten)]
+    named: Named,
+}
+
+/// What may be said of a search beside what it asks.
+#[derive(Debug, Default, clap::Args)]
+struct Named {
     /// Start of its range, such as now-1d
-    #[arg(long, value_name = "TIME", default_value = "")]
-    from: String,
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
     /// End of its range
-    #[arg(long, value_name = "TIME", default_value = "")]
-    to: String,
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
     /// What it is good for
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    description: String,
-    /// Ask it by itself this often, from 1m to 1d
+    #[arg(long, value_name = "TEXT")]
+    description: Option<String>,
+    /// Ask it by itself this often, from 1m to 1d, or never
     #[arg(long, value_name = "SPAN")]
     every: Option<String>,
-    /// How bad a row is: informational, low, medium, high or critical
-    #[arg(long, value_name = "LEVEL", requires = "every", default_value = "medium")]
-    level: String,
+    /// How bad a row is: informational, low, medium, high or critical [default: medium]
+    #[arg(long, value_name = "LEVEL")]
+    level: Option<String>,
     /// Title of the alerts [default: the name]
-    #[arg(long, value_name = "TEXT", requires = "every", default_value = "")]
-    title: String,
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
     /// Column that says who or what a row is about [default: the first that names one]
-    #[arg(long, value_name = "COLUMN", requires = "every")]
+    #[arg(long, value_name = "COLUMN")]
     entity: Option<String>,
+}
+
+impl Named {
+    /// The search as a server takes it: what is named, over what is known of the one that is
+    /// there, which is null when there is none.
+    fn body(&self, query: &str, known: &Value) -> Result<Value, CliError> {
+        Ok(json!({
+            "query": query,
+            "from": chosen(&self.from, &known["from"], ""),
+            "to": chosen(&self.to, &known["to"], ""),
+            "description": chosen(&self.description, &known["description"], ""),
+            "schedule": self.schedule(&known["schedule"])?,
+        }))
+    }
+
+    fn schedule(&self, known: &Value) -> Result<Value, CliError> {
+        let every = chosen(&self.every, &known["every"], NEVER);
+        if every == NEVER {
+            let idle = [&self.level, &self.title, &self.entity].into_iter().any(Option::is_some);
+            return match idle {
+                false => Ok(Value::Null),
+                true => Err(CliError::usage("a search without a schedule makes no alerts")
+                    .hint("say how often it is asked with --every SPAN")),
+            };
+        }
+        Ok(json!({
+            "every": every,
+            "level": chosen(&self.level, &known["level"], "medium"),
+            "title": chosen(&self.title, &known["title"], ""),
+            "entity": chosen(&self.entity, &known["entity"], ""),
+        }))
+    }
+}
+
+/// What is named, or else known, or else usual.
+fn chosen<'a>(named: &'a Option<String>, known: &'a Value, usual: &'a str) -> &'a str {
+    named.as_deref().or(known.as_str()).unwrap_or(usual)
 }
 
 pub(crate) async fn run(args: Args, settings: Settings) -> Result<Exit, CliError> {
@@ -126,6 +171,14 @@ fn path(name: &str) -> String {
     format!("/api/v1/searches/{}", encoded(name))
 }
 
+/// The search of this name that is there already; null when there is none.
+async fn known(client: &Client, name: &str) -> Result<Value, CliError> {
+    match client.get(&path(name)).await {
+        Err(ClientError::Refused { status: 404, .. }) => Ok(Value::Null),
+        known => Ok(known?),
+    }
+}
+
 /// A client of the server that changes saved searches: what is scheduled belongs to it.
 fn changing(place: &Where) -> Result<Client, CliError> {
     place.client()?.ok_or_else(|| {
@@ -135,25 +188,18 @@ fn changing(place: &Where) -> Result<Client, CliError> {
 }
 
 async fn save(args: &SaveArgs) -> Result<Exit, CliError> {
-    let schedule = args.every.as_ref().map(|every| {
-        json!({
-            "every": every, "level": args.level, "title": args.title, "entity": args.entity,
-        })
-    });
-    let body = json!({
-        "query": args.query,
-        "from": args.from,
-        "to": args.to,
-        "description": args.description,
-        "schedule": schedule,
-    });
-    let _: Value = changing(&args.place)?.put(&path(&args.name), &body).await?;
-    say(&match &args.every {
+    let client = changing(&args.place)?;
+    let body = args.named.body(&args.query, &known(&client, &args.name).await?)?;
+    let _: Value = client.put(&path(&args.name), &body).await?;
+    say(&match body["schedule"]["every"].as_str() {
         Some(every) => format!("Saved {}; it is asked every {every}.", args.name),
         None => format!("Saved {}.", args.name),
     })?;
     Ok(Exit::Done)
 }
+
+/// How often a search without a schedule is asked by itself.
+const NEVER: &str = "never";
 
 const COLUMNS: [&str; 7] = ["name", "query", "from", "to", "every", "last_run", "last_error"];
 
@@ -206,4 +252,46 @@ async fn kept(place: &Where, settings: &Settings) -> Result<Vec<KeptSearch>, Cli
 /// A search as the API shows it.
 fn shown(search: KeptSearch) -> Result<Value, CliError> {
     Ok(serde_json::to_value(SavedSearch::from(search)).map_err(anyhow::Error::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_named_stays() {
+        let named = |text: &str| Some(text.to_string());
+        let schedule =
+            json!({"every": "15m", "level": "high", "title": "T", "entity": "user.name"});
+        let plain = json!({"from": "now-7d", "to": "", "description": "d", "schedule": null});
+        let known = json!({"from": "now-7d", "to": "", "description": "d", "schedule": schedule});
+        let with = |key: &str, value: &str| {
+            let mut schedule = schedule.clone();
+            schedule[key] = value.into();
+            schedule
+        };
+        let usual = json!({"every": "1h", "level": "medium", "title": "", "entity": ""});
+        let every = |span: &str| Named { every: named(span), ..Named::default() };
+        let level = Named { level: named("low"), ..Named::default() };
+        for (names, known, expected) in [
+            (&Named::default(), &known, Some(schedule.clone())),
+            (&every("1h"), &known, Some(with("every", "1h"))),
+            (&level, &known, Some(with("level", "low"))),
+            (&every("never"), &known, Some(Value::Null)),
+            (&Named::default(), &plain, Some(Value::Null)),
+            (&Named::default(), &Value::Null, Some(Value::Null)),
+            (&every("1h"), &plain, Some(usual)),
+            (&level, &plain, None),
+        ] {
+            let body = names.body("*", known).ok();
+            let found = body.as_ref().map(|body| body["schedule"].clone());
+            assert_eq!(found, expected, "{names:?} {known}");
+            let from = body.map(|body| body["from"].clone());
+            let stays = Value::from(known["from"].as_str().unwrap_or_default());
+            assert_eq!(from, expected.map(|_| stays), "{names:?} {known}");
+        }
+        let moved = Named { from: named("now-1h"), to: named(""), ..Named::default() };
+        let body = moved.body("*", &known).unwrap_or_default();
+        assert_eq!((&body["from"], &body["description"]), (&json!("now-1h"), &json!("d")));
+    }
 }

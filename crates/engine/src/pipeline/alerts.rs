@@ -20,6 +20,8 @@ pub(crate) enum Order {
     Stream,
     /// After others that are about later events.
     Late,
+    /// That of the rows of an answer, which may have been asked for before.
+    Asked,
 }
 
 /// Alerts that rules have opened, which their noise budgets count.
@@ -100,6 +102,7 @@ impl AlertBook {
         Ok(match order {
             Order::Stream => pugmark_alert::apply(known, detection),
             Order::Late => pugmark_alert::apply_late(known, detection),
+            Order::Asked => pugmark_alert::apply_asked(known, detection),
         })
     }
 

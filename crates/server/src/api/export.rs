@@ -1,20 +1,23 @@
 //! Answers as files: CSV, NDJSON or Parquet, streamed, of any size up to a cap.
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::Schema;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use pugmark_event::csv;
 use pugmark_event::fields::by_ecs_name;
-use pugmark_event::json::RowWriter;
+use pugmark_event::json::{self, RowWriter};
 use pugmark_event::time::{self, Micros};
 use pugmark_query::plan::Named;
 use pugmark_query::{FieldRef, Kind, Pipe, Request};
@@ -35,6 +38,8 @@ use crate::wire::{ErrorBody, Moment};
 const SORTED_ROWS_MAX: usize = 10_000;
 /// Rows that are written at once: a client that goes away stops the work between two of these.
 const STEP_ROWS: usize = 4096;
+/// Longest query in the audit trail, in bytes: it keeps what it gets.
+const AUDIT_QUERY_BYTES_MAX: usize = 8 << 10;
 /// The header that says how many rows an export may have.
 const CAP: &str = "x-pugmark-cap";
 /// The trailer that says how many rows there are.
@@ -95,7 +100,8 @@ impl ExportFormat {
 ///
 /// It has at most as many rows as the header `x-pugmark-cap` says. The trailer `x-pugmark-rows`
 /// says how many it has, and `x-pugmark-cut` is `true` when there would have been more; both are
-/// in the audit trail too, which names every export. A file that breaks off is not complete.
+/// in the audit trail too, which names every export before its first byte leaves, and again at its
+/// end. A file that breaks off is not complete.
 #[utoipa::path(
     post, path = "/api/v1/export", tag = "questions", operation_id = "export",
     request_body = ExportRequest,
@@ -116,6 +122,8 @@ pub(crate) async fn export(
     let entry = request.entry(&caller);
     let Rows { kind, columns, batches } =
         request.ask(&app, &caller, cap, now).await?.rows().await?;
+    // Nothing leaves that is not written down.
+    app.engine.store().audit(&entry).await?;
     let export = Export {
         batches,
         rest: None,
@@ -123,7 +131,7 @@ pub(crate) async fn export(
         cut: false,
         writer: Some(Writer::new(format, kind, columns)),
         ended: false,
-        note: Note { app, entry: Some(entry), rows: 0 },
+        note: Note { app, begun: Some(entry), rows: 0 },
     };
     let mut response = Response::new(Body::new(StreamBody::new(export.frames())));
     *response.headers_mut() = head(format, cap, now)?;
@@ -158,7 +166,7 @@ impl ExportRequest {
         app.ask_in(turn, Request { plan, from, to, limit, now }).await
     }
 
-    /// What the audit trail says of it, beside how it ended.
+    /// What the audit trail says of it when it begins.
     fn entry(&self, caller: &Caller) -> AuditEntry {
         let moment = |moment: &Option<Moment>| match moment {
             None => String::new(),
@@ -167,12 +175,20 @@ impl ExportRequest {
         };
         let asked = self.query.as_ref().or(self.sql.as_ref());
         let detail = json!({
-            "query": asked,
+            "query": asked.map(|text| shortened(text)),
             "from": moment(&self.from),
             "to": moment(&self.to),
         });
         AuditEntry::now(caller.name(), "export", self.format.name(), detail)
     }
+}
+
+/// A query as the audit trail has it.
+fn shortened(query: &str) -> String {
+    if query.len() <= AUDIT_QUERY_BYTES_MAX {
+        return query.to_string();
+    }
+    format!("{}…", &query[..query.floor_char_boundary(AUDIT_QUERY_BYTES_MAX)])
 }
 
 fn head(format: ExportFormat, cap: usize, now: Micros) -> Result<HeaderMap, ApiError> {
@@ -252,11 +268,15 @@ impl Export {
         }
         let next = match self.rest.take() {
             Some(rest) => Some(rest),
-            None => self.batches.next().await.transpose()?,
+            None => self.batches.next().await.transpose()?.map(named_apart).transpose()?,
         };
         let Some(batch) = next else { return Ok(None) };
         let (found, room) = (batch.num_rows(), self.cap - self.note.rows);
         self.cut = room == 0 && found > 0;
+        if self.cut {
+            // The question is over, and its place is free, however long the rest takes to send.
+            self.batches = stream::empty().boxed();
+        }
         let count = found.min(room).min(STEP_ROWS);
         self.rest = (count < found).then(|| batch.slice(count, found - count));
         self.note.rows += count;
@@ -308,15 +328,17 @@ impl Writer {
         match format {
             ExportFormat::Ndjson => Writer::Ndjson(kind),
             ExportFormat::Csv => {
-                let columns = columns.iter().map(|column| shown(column).to_string()).collect();
-                Writer::Csv { kind, columns, begun: false }
+                let columns: Vec<&str> = columns.iter().map(|column| shown(column)).collect();
+                Writer::Csv { kind, columns: distinct(&columns), begun: false }
             }
             ExportFormat::Parquet => {
                 let column = |name: &String| match (kind, by_ecs_name(name)) {
                     (Kind::Events, Some(id)) => id.column().to_string(),
                     _ => name.clone(),
                 };
-                Writer::Parquet { columns: columns.iter().map(column).collect(), file: None }
+                let columns: Vec<String> = columns.iter().map(column).collect();
+                let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+                Writer::Parquet { columns: distinct(&columns), file: None }
             }
         }
     }
@@ -362,6 +384,38 @@ impl Writer {
     }
 }
 
+/// Names that differ: what has the name of one before it gets a number.
+fn distinct(names: &[&str]) -> Vec<String> {
+    let mut taken: HashSet<String> = HashSet::new();
+    let mut apart = Vec::with_capacity(names.len());
+    for name in names {
+        let mut free = name.to_string();
+        let mut number = 2;
+        while !taken.insert(free.clone()) {
+            free = format!("{name}_{number}");
+            number += 1;
+        }
+        apart.push(free);
+    }
+    apart
+}
+
+/// The rows under names that differ: a file has nothing else to tell its columns apart.
+fn named_apart(batch: RecordBatch) -> Result<RecordBatch, ApiError> {
+    let names = json::names(&batch);
+    let apart = distinct(&names);
+    if apart == names {
+        return Ok(batch);
+    }
+    let mut fields = Vec::with_capacity(names.len());
+    for ((field, name), apart) in batch.schema_ref().fields().iter().zip(&names).zip(&apart) {
+        let field = field.as_ref().clone();
+        fields.push(if apart == name { field } else { field.with_name(apart) });
+    }
+    let columns = batch.columns().to_vec();
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).map_err(ApiError::internal)
+}
+
 /// Rows as lines of JSON.
 fn ndjson(batch: &RecordBatch, kind: Kind) -> Vec<u8> {
     let writer = match kind {
@@ -376,11 +430,11 @@ fn ndjson(batch: &RecordBatch, kind: Kind) -> Vec<u8> {
     out
 }
 
-/// The entry of the audit trail. It is written also when the client goes away half-way.
+/// The end of an export in the audit trail. It is written also when the client goes away half-way.
 struct Note {
     app: App,
-    /// `None` once it is written.
-    entry: Option<AuditEntry>,
+    /// What the trail has of its begin; `None` once the end is written.
+    begun: Option<AuditEntry>,
     /// Rows that were sent.
     rows: usize,
 }
@@ -393,13 +447,17 @@ impl Note {
         }
     }
 
-    /// The entry with how it ended; `None` when it was written before.
+    /// The entry that says how it ended; `None` when it was written before.
     fn ended(&mut self, cut: Value, error: Value) -> Option<AuditEntry> {
-        let mut entry = self.entry.take()?;
-        entry.detail["rows"] = json!(self.rows);
-        entry.detail["cut"] = cut;
-        entry.detail["error"] = error;
-        Some(entry)
+        let begun = self.begun.take()?;
+        let detail = json!({
+            "began": time::format(begun.time),
+            "query": begun.detail["query"],
+            "rows": self.rows,
+            "cut": cut,
+            "error": error,
+        });
+        Some(AuditEntry::now(&begun.actor, "export ended", &begun.subject, detail))
     }
 }
 
@@ -416,6 +474,46 @@ impl Drop for Note {
 
 async fn write(app: &App, entry: AuditEntry) {
     if let Err(error) = app.engine.store().audit(&entry).await {
-        tracing::error!(%error, actor = entry.actor, "an export is not in the audit trail");
+        tracing::error!(%error, actor = entry.actor, "the audit trail lacks the end of an export");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::{ArrayRef, Int64Array};
+    use arrow::datatypes::{DataType, Field};
+
+    use super::*;
+
+    #[test]
+    fn columns_of_one_name_are_told_apart() {
+        for (names, expected) in [
+            (&["a", "b"][..], "a b"),
+            (&["a", "a", "a"], "a a_2 a_3"),
+            (&["a", "a", "a_2"], "a a_2 a_2_2"),
+            // Both are shown as the field.
+            (&["source_ip", "source.ip"], "source.ip source.ip_2"),
+        ] {
+            let field = |name: &&str| Field::new(*name, DataType::Int64, false);
+            let schema = Schema::new(names.iter().map(field).collect::<Vec<_>>());
+            let column: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+            let columns = vec![column; names.len()];
+            let batch = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
+            let found = named_apart(batch).unwrap();
+            assert_eq!(json::names(&found).join(" "), expected);
+            let row: Value = serde_json::from_slice(&ndjson(&found, Kind::Table)).unwrap();
+            assert_eq!(row.as_object().map(|row| row.len()), Some(names.len()), "{row}");
+            let names = names.iter().map(ToString::to_string).collect();
+            let mut csv = Writer::new(ExportFormat::Csv, Kind::Table, names);
+            let text = String::from_utf8(csv.write(&found).unwrap()).unwrap();
+            assert!(text.starts_with(&expected.replace(' ', ",")), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_audit_trail_does_not_keep_any_length() {
+        assert_eq!(shortened("*"), "*");
+        let long = shortened(&"é".repeat(AUDIT_QUERY_BYTES_MAX));
+        assert!(long.ends_with("é…") && long.len() <= AUDIT_QUERY_BYTES_MAX + '…'.len_utf8());
     }
 }

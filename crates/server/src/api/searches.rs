@@ -183,15 +183,20 @@ pub(crate) async fn delete(
     State(app): State<App>,
     Path(name): Path<String>,
 ) -> Result<StatusCode, ApiError> {
-    let search = known(&app, &name).await?;
     let searches = app.engine.store().kept_searches();
-    searches.remove(&search, caller.name(), app.engine.now()).await?;
-    Ok(StatusCode::NO_CONTENT)
+    match searches.remove(&name, caller.name(), app.engine.now()).await? {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => Err(unknown()),
+    }
 }
 
 async fn known(app: &App, name: &str) -> Result<KeptSearch, ApiError> {
     let known = app.engine.store().kept_searches().get(name).await?;
-    known.ok_or_else(|| ApiError::not_found("saved search with this name"))
+    known.ok_or_else(unknown)
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("saved search with this name")
 }
 
 /// Where a schedule begins that is written now.

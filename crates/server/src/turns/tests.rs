@@ -183,7 +183,7 @@ proptest! {
 }
 
 fn running_and_waiting(turns: &Turns) -> (usize, usize) {
-    let [_, (_, TurnCounts { running, waiting, .. })] = turns.counts();
+    let [.., (_, TurnCounts { running, waiting, .. })] = turns.counts();
     (running, waiting)
 }
 
@@ -214,9 +214,26 @@ async fn small_questions_do_not_wait_for_long_ones() {
     let _long = turns.take("a", Class::Question).await.unwrap();
     assert!(turns.take("a", Class::Question).await.is_err());
     let _small = turns.take("a", Class::Small).await.unwrap();
-    let [(_, small), (_, other)] = turns.counts();
+    let [(_, small), _, (_, other)] = turns.counts();
     assert_eq!((small.running, small.refused), (1, 0));
     assert_eq!((other.running, other.refused), (1, 1));
+}
+
+#[tokio::test]
+async fn a_scheduled_search_has_a_place_of_its_own() {
+    for of in [[1, 1, 0, 0], [3, 2, 0, 0], [0, 0, 0, 0]] {
+        let turns = Turns::new(limits(of));
+        let mut taken = Vec::new();
+        for user in ["a", "b", "c"] {
+            taken.extend(turns.take(user, Class::Background).await.ok());
+            taken.extend(turns.take(user, Class::Question).await.ok());
+        }
+        let scheduled = turns.take("scheduled", Class::Scheduled).await.unwrap();
+        assert!(turns.take("scheduled", Class::Scheduled).await.is_err(), "{of:?}");
+        drop(scheduled);
+        assert!(turns.take("scheduled", Class::Scheduled).await.is_ok(), "{of:?}");
+        assert_eq!(running_and_waiting(&turns), (of[0].max(1), 0));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

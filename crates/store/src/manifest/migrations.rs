@@ -17,6 +17,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0007_clock_corrections.sql"),
     include_str!("../migrations/0008_folded.sql"),
     include_str!("../migrations/0009_searches.sql"),
+    include_str!("../migrations/0010_search_span.sql"),
 ];
 
 /// The version that this program writes.

@@ -57,6 +57,7 @@ both!(
     older_schemas_are_brought_up_to_date,
     saved_searches_keep_how_far_they_have_come,
     saved_searches_are_bounded,
+    a_schedule_that_cannot_be_read_stops_no_other,
 );
 
 /// A folder, and where its manifest is.
@@ -573,6 +574,7 @@ async fn saved_searches_keep_how_far_they_have_come(place: Place) {
         took: 5,
         rows: 3,
         error: Some("too slow".into()),
+        span: MINUTE,
     };
     assert!(searches.note_run("a", begun.until, &run).await.unwrap());
     assert!(!searches.note_run("a", begun.until, &begun).await.unwrap(), "it has gone on");
@@ -582,18 +584,48 @@ async fn saved_searches_keep_how_far_they_have_come(place: Place) {
     // Who changes it wants it tried again; what was asked stays asked.
     searches.put(&other, NOW + MINUTE, "eve").await.unwrap();
     let tried = SearchRun { error: None, ..run };
-    assert_eq!(noted(searches.get("a").await.unwrap()), Some(tried));
+    assert_eq!(noted(searches.get("a").await.unwrap()), Some(tried.clone()));
+    // With another query, what was being asked is not asked any further.
+    let changed = KeptSearch { query: "*".into(), ..other.clone() };
+    searches.put(&changed, NOW + MINUTE, "eve").await.unwrap();
+    let anew = SearchRun { until: tried.done, span: 0, ..tried };
+    assert_eq!(noted(searches.get("a").await.unwrap()), Some(anew));
     searches.put(&plain, NOW, "ada").await.unwrap();
     assert_eq!(noted(searches.get("a").await.unwrap()), None);
 
-    searches.remove(&plain, "ada", NOW + 2).await.unwrap();
+    searches.put(&other, NOW, "eve").await.unwrap();
+    assert!(searches.remove("a", "ada", NOW + 2).await.unwrap());
+    assert!(!searches.remove("a", "ada", NOW + 2).await.unwrap(), "it has gone");
     assert_eq!(searches.list().await.unwrap(), []);
+    let runs = manifest.row("SELECT count(*) FROM search_runs", args![]).await.unwrap();
+    assert_eq!(runs.unwrap().count(0).unwrap(), 0);
     let audit = manifest.audit_list(10).await.unwrap();
     let found: Vec<_> = audit.iter().map(|e| (e.actor.as_str(), e.action.as_str())).collect();
     let (saved, removed) = ("search saved", "search removed");
-    let expected =
-        [("ada", removed), ("ada", saved), ("eve", saved), ("eve", saved), ("ada", saved)];
-    assert_eq!(found, expected);
+    let by_eve = [("eve", saved); 3];
+    let expected = [
+        &[("ada", removed), ("eve", saved), ("ada", saved)][..],
+        &by_eve[..],
+        &[("ada", saved)][..],
+    ];
+    assert_eq!(found, expected.concat());
+}
+
+async fn a_schedule_that_cannot_be_read_stops_no_other(place: Place) {
+    let manifest = place.open().await;
+    let searches = KeptSearches::new(manifest.clone());
+    for name in ["a", "b"] {
+        searches.add(&saved(name, hourly()), NOW).await.unwrap();
+    }
+    let mut tx = manifest.begin().await.unwrap();
+    tx.run("UPDATE searches SET schedule = '{' WHERE name = 'a'", args![]).await.unwrap();
+    manifest.finish(tx).await.unwrap();
+    let names = |found: Vec<KeptSearch>| found.into_iter().map(|s| s.name).collect::<Vec<_>>();
+    assert_eq!(names(searches.scheduled().await.unwrap()), ["b"]);
+    assert_eq!(names(searches.list().await.unwrap()), ["b"]);
+    assert!(searches.get("a").await.is_err());
+    assert!(searches.remove("a", "ada", NOW).await.unwrap());
+    assert!(searches.get("a").await.unwrap().is_none());
 }
 
 async fn saved_searches_are_bounded(place: Place) {

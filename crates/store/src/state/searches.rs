@@ -70,6 +70,8 @@ pub struct SearchRun {
     pub rows: u64,
     /// Why it failed.
     pub error: Option<String>,
+    /// Most event time to ask about at once; 0 for as much as there may be.
+    pub span: Micros,
 }
 
 impl SearchRun {
@@ -95,8 +97,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.name, s.query, s.range_from, s.range_to, s.description, s.schedule, \
-             s.owner, s.created, s.changed, r.done, r.until, r.ran, r.took, r.found, r.error \
-             FROM searches s LEFT JOIN search_runs r ON r.name = s.name ",
+             s.owner, s.created, s.changed, r.done, r.until, r.ran, r.took, r.found, r.error, \
+             r.span FROM searches s LEFT JOIN search_runs r ON r.name = s.name ",
             $rest
         )
     };
@@ -110,16 +112,17 @@ impl KeptSearches {
         Self { manifest }
     }
 
-    /// All of them, by name.
+    /// All of them, by name. One that cannot be read is left out, and the log says so.
     pub async fn list(&self) -> Result<Vec<KeptSearch>, StoreError> {
         let rows = self.manifest.rows(select!("ORDER BY s.name"), args![]).await?;
-        rows.iter().map(kept).collect()
+        Ok(readable(&rows))
     }
 
-    /// Those with a schedule, by name.
+    /// Those with a schedule, by name, as in [`KeptSearches::list`].
     pub async fn scheduled(&self) -> Result<Vec<KeptSearch>, StoreError> {
         let sql = select!("WHERE s.schedule IS NOT NULL ORDER BY s.name");
-        self.manifest.rows(sql, args![]).await?.iter().map(kept).collect()
+        let rows = self.manifest.rows(sql, args![]).await?;
+        Ok(readable(&rows))
     }
 
     /// The one of this name.
@@ -135,7 +138,8 @@ impl KeptSearches {
     }
 
     /// Keeps a search in place of the one of the same name, with an entry in the audit trail that
-    /// names `actor`. Its owner stays, and so does what its schedule did, if it had one.
+    /// names `actor`. Its owner stays, and so does what its schedule did, if it had one; when it
+    /// asks something else from now on, what was being asked is not asked any further.
     pub async fn put(
         &self,
         search: &KeptSearch,
@@ -161,8 +165,10 @@ impl KeptSearches {
         let mut tx = self.manifest.begin().await?;
         let count = tx.row("SELECT count(*) FROM searches", args![]).await?;
         let count = count.map(|row| row.count(0)).transpose()?.unwrap_or(0);
-        let known = "SELECT name FROM searches WHERE name = $1";
-        match tx.row(known, args![&search.name]).await? {
+        let known = "SELECT query FROM searches WHERE name = $1";
+        let known = tx.row(known, args![&search.name]).await?;
+        let known: Option<String> = known.map(|row| row.get(0)).transpose()?;
+        match &known {
             Some(_) if !replace => return Ok(Kept::NameTaken),
             None if count >= SEARCHES_MAX => return Ok(Kept::Full),
             _ => {}
@@ -190,23 +196,39 @@ impl KeptSearches {
                 tx.run(sql, args![&search.name, since]).await?
             }
         };
+        if known.is_some_and(|query| query != search.query) {
+            // Of the window that was being asked about, nothing says what the new query finds.
+            let sql = "UPDATE search_runs SET until = done, span = 0 WHERE name = $1";
+            tx.run(sql, args![&search.name]).await?;
+        }
         let entry = entry(search, actor, search.changed, "search saved");
         add_audit(&mut tx, Some(&entry)).await?;
         self.manifest.finish(tx).await.map(|()| Kept::Yes)
     }
 
-    /// Forgets a search, with an entry in the audit trail.
-    pub async fn remove(
-        &self,
-        search: &KeptSearch,
-        actor: &str,
-        now: Micros,
-    ) -> Result<(), StoreError> {
+    /// Forgets the search of this name and how far its schedule has come, with an entry in the
+    /// audit trail that says what it was; false when there is none.
+    pub async fn remove(&self, name: &str, actor: &str, now: Micros) -> Result<bool, StoreError> {
         let mut tx = self.manifest.begin().await?;
-        tx.run("DELETE FROM searches WHERE name = $1", args![&search.name]).await?;
-        tx.run("DELETE FROM search_runs WHERE name = $1", args![&search.name]).await?;
-        add_audit(&mut tx, Some(&entry(search, actor, now, "search removed"))).await?;
-        self.manifest.finish(tx).await
+        let Some(row) = tx.row(select!("WHERE s.name = $1"), args![name]).await? else {
+            return Ok(false);
+        };
+        // What cannot be read can be removed all the same.
+        let entry = match kept(&row) {
+            Ok(search) => entry(&search, actor, now, "search removed"),
+            Err(error) => AuditEntry {
+                id: 0,
+                time: now,
+                actor: actor.to_string(),
+                action: "search removed".to_string(),
+                subject: name.to_string(),
+                detail: json!({ "error": error.to_string() }),
+            },
+        };
+        tx.run("DELETE FROM searches WHERE name = $1", args![name]).await?;
+        tx.run("DELETE FROM search_runs WHERE name = $1", args![name]).await?;
+        add_audit(&mut tx, Some(&entry)).await?;
+        self.manifest.finish(tx).await.map(|()| true)
     }
 
     /// Writes down how far the schedule of a search has come, if it has come as far as `until`
@@ -218,10 +240,11 @@ impl KeptSearches {
         run: &SearchRun,
     ) -> Result<bool, StoreError> {
         const SQL: &str = "UPDATE search_runs SET done = $1, until = $2, ran = $3, took = $4, \
-            found = $5, error = $6 WHERE name = $7 AND until = $8";
+            found = $5, error = $6, span = $7 WHERE name = $8 AND until = $9";
         let ran = run.ran.unwrap_or(0);
         let error = run.error.as_deref();
-        let args = args![run.done, run.until, ran, run.took, run.rows, error, name, until];
+        let args =
+            args![run.done, run.until, ran, run.took, run.rows, error, run.span, name, until];
         Ok(self.manifest.run(SQL, args).await? > 0)
     }
 }
@@ -241,6 +264,18 @@ fn entry(search: &KeptSearch, actor: &str, time: Micros, action: &str) -> AuditE
             "schedule": search.schedule,
         }),
     }
+}
+
+/// The searches that can be read: one that cannot does not stop the others.
+fn readable(rows: &[Row]) -> Vec<KeptSearch> {
+    let search = |row: &Row| {
+        let read = kept(row).inspect_err(|error| {
+            let name = row.get::<String>(0).unwrap_or_default();
+            tracing::error!(%error, name, "a saved search cannot be read");
+        });
+        read.ok()
+    };
+    rows.iter().filter_map(search).collect()
 }
 
 fn kept(row: &Row) -> Result<KeptSearch, StoreError> {
@@ -269,6 +304,7 @@ fn run(row: &Row) -> Result<Option<SearchRun>, StoreError> {
         took: row.get(12)?,
         rows: row.count(13)?,
         error: row.get(14)?,
+        span: row.get(15)?,
     }))
 }
 

@@ -22,7 +22,8 @@ import { duration, zoneLabel } from '@/lib/time'
 import { Origin } from '../rules/Origin'
 import { NextSteps } from './NextSteps'
 import { References } from './References'
-import { searchOf } from './search'
+import { SavedLink } from './SavedLink'
+import { savedName, searchOf } from './search'
 import { decide, VERDICTS, verdictWord } from './verdict'
 import { VerdictDialog } from './VerdictDialog'
 
@@ -335,15 +336,18 @@ function Others({ alert }: { alert: Alert }) {
 }
 
 function RuleNotes({ alert }: { alert: Alert }) {
-  const [open, setOpen] = useState(false)
-  const { data, error } = useQuery({ ...ruleQuery(alert.rule.id), enabled: open })
+  const saved = savedName(alert.rule.id)
   return (
     <Section
-      title="The rule"
+      title={saved === null ? 'The rule' : 'The saved search'}
       aside={
-        <Link to="/rules/$id" params={{ id: alert.rule.id }}>
-          Open
-        </Link>
+        saved === null ? (
+          <Link to="/rules/$id" params={{ id: alert.rule.id }}>
+            Open
+          </Link>
+        ) : (
+          <SavedLink name={saved} />
+        )
       }
     >
       <div className="flex flex-col gap-2 p-3">
@@ -362,17 +366,25 @@ function RuleNotes({ alert }: { alert: Alert }) {
         )}
         <References list={alert.rule.references} />
         <Origin author={alert.rule.author} license={alert.rule.license} />
-        <details onToggle={(event) => setOpen(event.currentTarget.open)}>
-          <summary className="text-accent h-6">Source of the rule</summary>
-          {error && <ErrorBox error={error} />}
-          {data && (
-            <pre className="data bg-bg border-line mt-1 max-h-96 overflow-auto rounded border p-2" tabIndex={0} role="region" aria-label="Source of the rule">
-              <FieldValue value={data.source} multiline limit={300_000} />
-            </pre>
-          )}
-        </details>
+        {saved === null && <RuleSource id={alert.rule.id} />}
       </div>
     </Section>
+  )
+}
+
+function RuleSource({ id }: { id: string }) {
+  const [open, setOpen] = useState(false)
+  const { data, error } = useQuery({ ...ruleQuery(id), enabled: open })
+  return (
+    <details onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary className="text-accent h-6">Source of the rule</summary>
+      {error && <ErrorBox error={error} />}
+      {data && (
+        <pre className="data bg-bg border-line mt-1 max-h-96 overflow-auto rounded border p-2" tabIndex={0} role="region" aria-label="Source of the rule">
+          <FieldValue value={data.source} multiline limit={300_000} />
+        </pre>
+      )}
+    </details>
   )
 }
 

@@ -1,8 +1,9 @@
-import { useState } from 'react'
+import { act, useState } from 'react'
 import { afterEach, expect, it, vi } from 'vitest'
 import type { SavedSearch } from '@/api/types'
 import { button, fill, mount, press } from '../data/mount.test-util'
-import { searchOf } from '../alerts/search'
+import { SavedLink } from '../alerts/SavedLink'
+import { savedName, searchOf } from '../alerts/search'
 import { Saved } from './Saved'
 
 afterEach(() => vi.unstubAllGlobals())
@@ -50,16 +51,44 @@ it('opens a search with its own range, and shows how its schedule does', async (
   expect(dialog()).toBeNull()
 })
 
+const QUESTION = { query: 'event.outcome:failure', from: 'now-1h', to: 'now' }
+
 it('saves the question of the page', async () => {
-  const { page, sent } = await at([search], { 'PUT /searches/root%20logins': search })
+  const { page, sent } = await at([search], { 'PUT /searches/failures': search })
   await press(button(page, 'Save'))
-  await fill(document.querySelector('[name=name]'), 'root logins')
-  expect(dialog()?.textContent).toContain('takes its place')
-  await press(button(page, 'Replace it'))
+  await fill(document.querySelector('[name=name]'), 'failures')
+  await press(button(page, 'Save it'))
   const puts = sent.filter((each) => each.method === 'PUT')
-  expect(puts.map((each) => JSON.parse(String(each.body)))).toEqual([{ query: 'event.outcome:failure', from: 'now-1h', to: 'now', description: '', schedule: null }])
+  expect(puts.map((each) => JSON.parse(String(each.body)))).toEqual([{ ...QUESTION, description: '', schedule: null }])
   expect(dialog()).toBeNull()
 })
+
+it('keeps the schedule of the search that it replaces, unless another is chosen', async () => {
+  const titled = { ...search, schedule: { every: '30m', level: 'high' as const, title: 'Root', entity: 'user.name' } }
+  for (const [every, schedule] of [
+    [null, titled.schedule],
+    ['1h', { ...titled.schedule, every: '1h' }],
+    ['', null],
+  ] as const) {
+    const { page, sent } = await at([titled], { 'PUT /searches/root%20logins': search })
+    await press(button(page, 'Save'))
+    await fill(document.querySelector('[name=name]'), 'root logins')
+    expect(dialog()?.textContent).toContain('takes its place')
+    expect(document.querySelector<HTMLSelectElement>('[name=every]')?.value).toBe('30m')
+    if (every !== null) await choose('[name=every]', every)
+    await press(button(page, 'Replace it'))
+    const puts = sent.filter((each) => each.method === 'PUT')
+    expect(puts.map((each) => JSON.parse(String(each.body)))).toEqual([{ ...QUESTION, description: HOSTILE, schedule }])
+  }
+})
+
+async function choose(selector: string, value: string) {
+  await act(async () => {
+    const select = document.querySelector<HTMLSelectElement>(selector)
+    Object.getOwnPropertyDescriptor(HTMLSelectElement.prototype, 'value')?.set?.call(select, value)
+    select?.dispatchEvent(new Event('change', { bubbles: true }))
+  })
+}
 
 it('says why a search is refused', async () => {
   const { page } = await at([], { 'PUT /searches/a%2Fb': [400, 'a name has letters'] })
@@ -74,4 +103,13 @@ it('finds the question behind an alert', () => {
   expect(searchOf([why])).toEqual({ q: 'user.name:root', from: '2026-11-23T10:00:00Z', to: '2026-11-23T10:15:00Z' })
   expect(searchOf([{ ...why, selection: 'selection' }])).toBeNull()
   expect(searchOf([])).toBeNull()
+})
+
+it('leads from an alert to the saved search, if there still is one', async () => {
+  expect([savedName('saved-search:root logins'), savedName('saved-search'), savedName('5c2f3b5e')]).toEqual(['root logins', null, null])
+  const link = () => <SavedLink name="root logins" />
+  const found = await mount('/alerts/a', link, '/alerts/a', { 'GET /searches': { searches: [search] } })
+  expect(found.page.querySelector('a')?.getAttribute('href')).toContain('/explore?')
+  const gone = await mount('/alerts/a', link, '/alerts/a', { 'GET /searches': { searches: [] } })
+  expect(gone.page.textContent).toBe('It was removed')
 })

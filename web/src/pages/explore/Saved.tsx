@@ -21,6 +21,14 @@ interface Question {
   to: string
 }
 
+/** What is typed about a search beside its name. */
+interface Typed {
+  description: string
+  /** Empty for never. */
+  every: string
+  level: Level
+}
+
 interface Props extends Question {
   onOpen: (search: { q: string; from: string; to: string }) => void
 }
@@ -98,21 +106,24 @@ function List({ onChoose, onRemove }: { onChoose: (search: SavedSearch) => void;
 }
 
 function Save({ question, onDone }: { question: Question; onDone: () => void }) {
-  const { data } = useQuery(savedSearches)
+  const { data, isPending } = useQuery(savedSearches)
   const [name, setName] = useState('')
-  const [every, setEvery] = useState('')
+  const [typed, setTyped] = useState<Partial<Typed>>({})
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>(null)
-  const known = data?.some((search) => search.name === name.trim())
+  const known = data?.find((search) => search.name === name.trim())
+  const before = known?.schedule
+  // What nobody has typed stays as it is in the search that is replaced.
+  const form: Typed = { description: known?.description ?? '', every: before?.every ?? '', level: before?.level ?? 'medium', ...typed }
+  const { description, every, level } = form
+  const type = (change: Partial<Typed>) => setTyped((old) => ({ ...old, ...change }))
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault()
-    const form = new FormData(event.currentTarget)
-    const level = LEVELS.find((word) => word === form.get('level')) ?? 'medium'
-    const schedule = every === '' ? null : { every, level, title: '', entity: null }
+    const schedule = every === '' ? null : { every, level, title: before?.title ?? '', entity: before?.entity ?? null }
     setBusy(true)
     setError(null)
     try {
-      await saveSearch({ ...question, name: name.trim(), description: String(form.get('description')), schedule })
+      await saveSearch({ ...question, name: name.trim(), description, schedule })
       toast({ text: `Saved ${name.trim()}` })
       onDone()
     } catch (cause) {
@@ -129,19 +140,19 @@ function Save({ question, onDone }: { question: Question; onDone: () => void }) 
           <input name="name" className={inputClass} required maxLength={NAME_MAX} autoComplete="off" value={name} aria-describedby="saved-name-note" onChange={(event) => setName(event.target.value)} />
         </label>
         <p id="saved-name-note" className="text-muted text-sm empty:hidden">
-          {known ? 'There is a saved search of this name: this one takes its place.' : ''}
+          {known ? 'There is a saved search of this name: this one takes its place, and keeps its schedule unless you choose another.' : ''}
         </p>
       </div>
       <label>
         <span className="mb-1 block">What it is good for</span>
-        <input name="description" className={inputClass} maxLength={1_000} autoComplete="off" />
+        <input name="description" className={inputClass} maxLength={1_000} autoComplete="off" value={description} onChange={(event) => type({ description: event.target.value })} />
       </label>
       <div className="flex flex-wrap items-end gap-4">
         <label>
           <span className="mb-1 block">Ask it by itself</span>
-          <select name="every" className={selectClass} value={every} onChange={(event) => setEvery(event.target.value)}>
+          <select name="every" className={selectClass} value={every} onChange={(event) => type({ every: event.target.value })}>
             <option value="">never</option>
-            {EVERY.map((span) => (
+            {spans(before?.every).map((span) => (
               <option key={span} value={span}>
                 every {span}
               </option>
@@ -151,7 +162,7 @@ function Save({ question, onDone }: { question: Question; onDone: () => void }) 
         {every !== '' && (
           <label>
             <span className="mb-1 block">Level of its alerts</span>
-            <select name="level" className={selectClass} defaultValue="medium">
+            <select name="level" className={selectClass} value={level} onChange={(event) => type({ level: LEVELS.find((word) => word === event.target.value) ?? 'medium' })}>
               {LEVELS.map((level) => (
                 <option key={level}>{level}</option>
               ))}
@@ -167,10 +178,15 @@ function Save({ question, onDone }: { question: Question; onDone: () => void }) 
       )}
       <div className="flex justify-end gap-2">
         <Button onClick={onDone}>Cancel</Button>
-        <Button type="submit" variant="primary" disabled={busy || name.trim() === ''}>
+        <Button type="submit" variant="primary" disabled={busy || isPending || name.trim() === ''}>
           {known ? 'Replace it' : 'Save it'}
         </Button>
       </div>
     </form>
   )
+}
+
+/** The spans to choose from, with the one that was chosen elsewhere. */
+function spans(chosen: string | undefined): string[] {
+  return chosen === undefined || EVERY.includes(chosen) ? EVERY : [chosen, ...EVERY]
 }
