@@ -1,5 +1,5 @@
 import { describe, expect, it, vi } from 'vitest'
-import { backtest, search } from './client'
+import { backtest, search, serverSent } from './client'
 import { type FromHub, Hub } from './hub'
 
 class FakeSource {
@@ -83,14 +83,53 @@ describe('hub', () => {
   })
 })
 
-function streamOf(chunks: string[]) {
+function streamOf(chunks: (string | Uint8Array)[]) {
   return new ReadableStream({
     start(controller) {
-      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
+      for (const chunk of chunks) controller.enqueue(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
       controller.close()
     },
   })
 }
+
+describe('server-sent events', () => {
+  async function read(chunks: (string | Uint8Array)[], charsMax?: number) {
+    const events: string[] = []
+    for await (const { name, data } of serverSent(new Response(streamOf(chunks)), charsMax)) events.push(`${name}=${data}`)
+    return events
+  }
+
+  const long = 'event: rows\r\ndata: [{"m":"größer 🐾"}]\r\n\r\n: ping\r\n\r\ndata:a\r\ndata: b\r\n\r\n'
+  it.each<[string, string[], string[]]>([
+    ['a name and data', ['event: kind\ndata: {}\n\n'], ['kind={}']],
+    ['no name, and no blank after the colon', ['data:x\n\n'], ['message=x']],
+    ['only the first blank is none of the data', ['data:  x \n\n'], ['message= x ']],
+    ['more than one line of data', ['data: a\ndata:\ndata: b\n\n'], ['message=a\n\nb']],
+    ['colons in the data', ['data: a:b: c\n\n'], ['message=a:b: c']],
+    ['every kind of line end', ['data: a\r\ndata: b\rdata: c\n\r\n'], ['message=a\nb\nc']],
+    ['a line end in two chunks', ['event: a\r', '\ndata: b\r', '\n\r', '\n', 'data: c\r', '\r'], ['a=b', 'message=c']],
+    ['comments and other fields', [': ping\n\nid: 7\nretry: 9\ndata: a\ndatas: b\n\n'], ['message=a']],
+    ['a name without data', ['event: a\n\ndata: b\n\n'], ['message=b']],
+    ['a field without a colon', ['data\ndata\n\n'], ['message=\n']],
+    ['an end in the middle of an event', ['data: a\n\ndata: b\n'], ['message=a']],
+    ['nothing', [], []],
+  ])('%s', async (_, chunks, expected) => {
+    expect(await read(chunks)).toEqual(expected)
+  })
+
+  it('is the same however it is cut, within a character too', async () => {
+    const bytes = new TextEncoder().encode(long)
+    for (let size = 1; size <= bytes.length; size += 1) {
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+      expect(await read(chunks), `chunks of ${size}`).toEqual(['rows=[{"m":"größer 🐾"}]', 'message=a\nb'])
+    }
+  })
+
+  it('keeps no event without end', async () => {
+    await expect(read(['data: 12345678\n', 'data: 12345678'], 20)).rejects.toThrow('too long')
+    await expect(read(['data: 12345678\n\n', 'data: 12345678\n\n'], 20)).resolves.toHaveLength(2)
+  })
+})
 
 describe('search', () => {
   async function ask(chunks: string[]) {

@@ -171,6 +171,41 @@ export async function backtest(request: BacktestRequest, signal: AbortSignal, on
   throw new ApiError(200, { code: 'cut', message: 'The answer ended before its report', hint: 'The server may have stopped: look at its log, then try again.' })
 }
 
+/** Most characters of one server-sent event: far more than a hundred of the largest rows have. */
+const EVENT_CHARS_MAX = 1 << 28
+
+/** Reads server-sent events as they come. Comments, and fields other than `event` and `data`, are passed over. */
+export async function* serverSent(response: Response, charsMax = EVENT_CHARS_MAX): AsyncGenerator<{ name: string; data: string }> {
+  if (!response.body) return
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let [line, name, data] = ['', '', '']
+  let afterCr = false
+  try {
+    for (;;) {
+      const { value, done } = await reader.read()
+      // An event that lacks the empty line at its end is not whole, and is dropped.
+      if (done) return
+      // The two characters of a line end can come in two chunks.
+      const [first = '', ...others] = (afterCr && value.startsWith('\n') ? value.slice(1) : value).split(/\r\n|[\r\n]/)
+      afterCr = value.endsWith('\r')
+      line += first
+      for (const next of others) {
+        const [, field, text = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
+        if (field === 'event') name = text
+        if (field === 'data') data += `${text}\n`
+        if (line === '') {
+          if (data !== '') yield { name: name || 'message', data: data.slice(0, -1) }
+          name = data = ''
+        }
+        line = next
+      }
+      if (line.length + data.length > charsMax) throw new ApiError(200, { code: 'too_long', message: 'A part of the answer is too long to be read', hint: 'Ask for fewer rows, or for fewer fields of them.' })
+    }
+  } finally {
+    reader.cancel().catch(() => {})
+  }
+}
+
 async function ndjson(response: Response, onRows: (rows: Record<string, unknown>[]) => void) {
   if (!response.body) return
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
