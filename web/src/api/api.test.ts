@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
-import { backtest, search, serverSent } from './client'
+import { ApiError, backtest, search, serverSent } from './client'
 import { type FromHub, Hub } from './hub'
+import type { SearchEvent } from './types'
 
 class FakeSource {
   static opened: FakeSource[] = []
@@ -132,25 +133,36 @@ describe('server-sent events', () => {
 })
 
 describe('search', () => {
-  async function ask(chunks: string[]) {
-    const body = streamOf(chunks)
-    vi.stubGlobal('fetch', async () => new Response(body, { headers: { 'x-pugmark-kind': 'table', 'x-pugmark-columns': 'a%2Cb,count()' } }))
-    const rows: unknown[] = []
-    let head: unknown
-    try {
-      await search({ query: '', from: null, to: null, limit: 10 }, new AbortController().signal, (next) => (head = next), (batch) => rows.push(...batch))
-      return { head, rows, error: null }
-    } catch (error) {
-      return { head, rows, error: (error as Error).message }
-    }
+  async function ask(chunks: string[], status = 200) {
+    const fetched = vi.fn(async (_path: string, _init: RequestInit) => new Response(streamOf(chunks), { status }))
+    vi.stubGlobal('fetch', fetched)
+    const got: SearchEvent[] = []
+    const end = await search({ query: 'a', from: null, to: null, limit: 10 }, new AbortController().signal, (event) => got.push(event)).catch((error: unknown) => error)
+    return { got, end, init: fetched.mock.calls[0]?.[1] }
   }
+  const kind = 'event: kind\ndata: {"kind":"table","columns":["a,b"]}\n\n'
 
-  it('joins lines that a chunk cut', async () => {
-    expect(await ask(['{"a":', '1}\n{"a":2}\n\n', '{"a":3}'])).toEqual({ head: { kind: 'table', columns: ['a,b', 'count()'] }, rows: [{ a: 1 }, { a: 2 }, { a: 3 }], error: null })
+  it('tells each part, then what is said at the end', async () => {
+    const { got, end, init } = await ask([kind, 'event: rows\ndata: [{"a,b":1}]\n\nevent: end\ndata: {"rows":1,"exhausted":false,"cursor":"7.1"}\n\n'])
+    expect(new Headers(init?.headers).get('accept')).toContain('text/event-stream')
+    expect(got).toEqual([
+      { name: 'kind', data: { kind: 'table', columns: ['a,b'] } },
+      { name: 'rows', data: [{ 'a,b': 1 }] },
+    ])
+    expect(end).toMatchObject({ exhausted: false, cursor: '7.1' })
   })
 
-  it('takes an error line at the end, but not an event with a key of that name', async () => {
-    expect(await ask(['{"error":"disk"}\n', '{"error":{"code":"busy","message":"stopped"}}\n'])).toMatchObject({ rows: [{ error: 'disk' }], error: 'stopped' })
+  it('throws an error of the stream as one of any other call', async () => {
+    const error = { code: 'limit', message: 'read_bytes_max', hint: 'shorter', from: 2, to: 5 }
+    const { got, end } = await ask([kind, `event: error\ndata: ${JSON.stringify({ error })}\n\n`])
+    expect(got).toHaveLength(1)
+    expect(end).toBeInstanceOf(ApiError)
+    expect(end).toMatchObject(error)
+    expect((await ask([JSON.stringify({ error })], 400)).end).toMatchObject({ ...error, status: 400 })
+  })
+
+  it('does not take a stream that was cut for a whole answer', async () => {
+    expect((await ask([kind])).end).toMatchObject({ code: 'cut' })
   })
 })
 
