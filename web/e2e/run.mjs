@@ -453,6 +453,71 @@ await step('dragging over the histogram zooms, widening goes back', async () => 
   await page.waitForSelector('[aria-label="Events over time as a table"] tbody tr')
 })
 
+await step('a search shows how far it is, and keeps what it found when it is cancelled', async () => {
+  await goto('/explore?from=now-24h&to=now')
+  await rows()
+  // A small store is read in no time: this answer stands still in the middle.
+  await page.evaluate((mark) => {
+    const real = window.fetch
+    const now = Date.now()
+    const at = (hours) => new Date(now - hours * 36e5).toISOString()
+    const buckets = Array.from({ length: 24 }, (_, i) => ({ time: at(24 - i), count: i < 18 ? 0 : 3, by: i < 18 ? {} : { 3: 3 } }))
+    const answer = [
+      ['kind', { kind: 'events', columns: [] }],
+      ['rows', [{ '@timestamp': at(1), 'event.id': '1', message: `${mark} the first row` }]],
+      ['histogram', { from: at(24), to: at(0), bucket_ms: 36e5, count: 18, complete_from: at(6), buckets }],
+      ['progress', { events: 100, events_done: 42 }],
+    ]
+    window.fetch = (path, init) => {
+      if (!String(path).endsWith('/search')) return real(path, init)
+      const body = new ReadableStream({
+        start(controller) {
+          for (const [name, data] of answer) controller.enqueue(new TextEncoder().encode(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`))
+          init.signal.addEventListener('abort', () => controller.error(new DOMException('stopped', 'AbortError')))
+        },
+      })
+      return Promise.resolve(new Response(body, { headers: { 'content-type': 'text/event-stream' } }))
+    }
+  }, mark)
+  await page.click('button:has-text("Run")')
+  await page.waitForSelector('[role=status]:has-text("1 event searching, 42 %")')
+  await page.waitForSelector('section[aria-label="Events over time"] >> text=not counted yet before')
+  for (const mode of ['dark', 'light']) {
+    await page.evaluate((value) => (document.documentElement.dataset.theme = value), mode)
+    await page.waitForTimeout(200)
+    await accessible(`search that runs ${mode}`)
+    await page.screenshot({ path: `${shots}explore-running-${mode}.png` })
+  }
+  await page.setViewportSize({ width: 1280, height: 720 })
+  await fits('search that runs')
+  await page.setViewportSize({ width: 1440, height: 900 })
+  await page.click('button:has-text("Cancel")')
+  await page.waitForSelector('[role=status]:has-text("1 event cancelled, partial")')
+  await page.waitForSelector(`[role=table][aria-label=Events] [data-row="0"]:has-text("${mark} the first row")`)
+  await page.waitForSelector('[data-histogram][aria-label*="not counted yet before"]')
+})
+
+await step('older events come page by page, each once', async () => {
+  const [cursors, charts] = [[], []]
+  const note = (request) => {
+    if (request.url().endsWith('/api/v1/search')) cursors.push(request.postDataJSON().cursor)
+    if (request.url().endsWith('/api/v1/histogram')) charts.push(request.url())
+  }
+  const source = `${mark}-pages`
+  // More than a page, and all at two times, so that pages end among events of one time.
+  const lines = Array.from({ length: 1_500 }, (_, i) => JSON.stringify({ '@timestamp': new Date(Math.floor(Date.now() / 1000) * 1000 - (i % 2) * 1000).toISOString(), message: `${source} ${i}` }))
+  await ingest(lines.join('\n'), source)
+  await page.waitForTimeout(1_500)
+  page.on('request', note)
+  await goto(`/explore?from=now-1h&to=now&q=event.source:${source}`)
+  await page.waitForSelector('[role=status]:has-text("1,000 of 1,500 events loaded")')
+  await page.locator('[role=table][aria-label=Events] > [tabindex]').evaluate((node) => node.scrollTo({ top: node.scrollHeight }))
+  await page.waitForSelector('[role=status]:has-text("1,500 events")')
+  page.off('request', note)
+  expect(cursors.length === 2 && cursors[0] === undefined && cursors[1], `the cursors were ${JSON.stringify(cursors)}`)
+  expect(charts.length === 0, 'the chart was asked for by itself')
+})
+
 await step('a facet filters for and out', async () => {
   await goto('/explore?from=&to=')
   const value = page.locator('aside[aria-label=Fields] ul ul li').first()

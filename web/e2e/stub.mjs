@@ -297,7 +297,33 @@ function histogram(body) {
     const key = String(event[body.by] ?? '')
     bucket.by[key] = (bucket.by[key] ?? 0) + 1
   }
-  return { from: iso(from), to: iso(to), bucket_ms: width, buckets }
+  return { from: iso(from), to: iso(to), bucket_ms: width, count: found.length, complete_from: iso(from), buckets }
+}
+/** The answer as events of a stream; the chart grows from the newest time on. */
+function* searchEvents({ limit = 1000, ...body }, { rows, columns, found }) {
+  yield ['kind', { kind: rows ? 'table' : 'events', columns }]
+  const all = rows ?? found.toReversed().filter((event) => !body.cursor || +event['event.id'] < +body.cursor)
+  const page = all.slice(0, limit)
+  for (let i = 0; i < page.length; i += 100) yield ['rows', page.slice(i, i + 100)]
+  if (body.histogram) {
+    const whole = histogram({ ...body, ...body.histogram })
+    for (const parts of [16, 8, 4, 2, 1]) {
+      const keep = Math.ceil(whole.buckets.length / parts)
+      const buckets = whole.buckets.map((bucket, i) => (i >= whole.buckets.length - keep ? bucket : { ...bucket, count: 0, by: {} }))
+      yield ['progress', { events: events.length, events_done: Math.round(events.length / parts) }]
+      yield ['histogram', { ...whole, buckets, count: buckets.reduce((sum, each) => sum + each.count, 0), complete_from: buckets.at(-keep).time }]
+    }
+  }
+  const exhausted = all.length === page.length
+  yield ['end', { rows: page.length, exhausted, cursor: exhausted || rows ? null : page.at(-1)['event.id'] }]
+}
+async function sendEvents(response, answer) {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-cache' })
+  for (const [name, data] of answer) {
+    if (name === 'histogram') await new Promise((resolve) => setTimeout(resolve, 40))
+    response.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
+  }
+  response.end()
 }
 function facets(body) {
   const { found } = matching({ ...body, query: body.query.split('|')[0] })
@@ -348,7 +374,7 @@ const tellAll = (name, data) => { for (const stream of streams) stream.write(`ev
 if (!EMPTY) setInterval(() => tell(Array.from({ length: 1 + Math.floor(random() * 3) }, () => ordinary(Date.now()))), 300).unref()
 setInterval(() => tellAll('status', status()), 2_000).unref()
 
-const openapi = { openapi: '3.1.0', info: { title: 'Pugmark', version: '0.1.0' }, components: { schemas: { Search: { type: 'object', required: ['query'], properties: { query: { type: 'string' }, from: { type: ['string', 'null'] }, to: { type: ['string', 'null'] }, limit: { type: 'integer' } } } } }, paths: { '/api/v1/search': { post: { tags: ['questions'], summary: 'Search events', description: 'Answers NDJSON, newest first.', requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Search' } } } }, responses: { 200: { description: 'One event or row a line' }, 400: { description: 'The query cannot be read' } } } }, '/api/v1/alerts': { get: { tags: ['alerts'], summary: 'List alerts', parameters: [{ name: 'status', in: 'query', schema: { enum: ['open', 'closed'] }, description: 'Only these' }, { name: 'limit', in: 'query', schema: { type: 'integer' } }], responses: { 200: { description: 'Newest first' } } } } } }
+const openapi = { openapi: '3.1.0', info: { title: 'Pugmark', version: '0.1.0' }, components: { schemas: { Search: { type: 'object', required: ['query'], properties: { query: { type: 'string' }, from: { type: ['string', 'null'] }, to: { type: ['string', 'null'] }, limit: { type: 'integer' } } } } }, paths: { '/api/v1/search': { post: { tags: ['questions'], summary: 'Search events', description: 'Answers a stream of events, newest first.', requestBody: { content: { 'application/json': { schema: { $ref: '#/components/schemas/Search' } } } }, responses: { 200: { description: 'One event or row a line' }, 400: { description: 'The query cannot be read' } } } }, '/api/v1/alerts': { get: { tags: ['alerts'], summary: 'List alerts', parameters: [{ name: 'status', in: 'query', schema: { enum: ['open', 'closed'] }, description: 'Only these' }, { name: 'limit', in: 'query', schema: { type: 'integer' } }], responses: { 200: { description: 'Newest first' } } } } } }
 
 // --- HTTP ---------------------------------------------------------------------------------------------------------------
 
@@ -425,9 +451,7 @@ function route(path, url, body, raw, request, response, cookie) {
   if (path === '/query/complete') return json(response, complete(body))
   if (path === '/search') {
     const { found, stages } = matching(body)
-    const { rows, columns, found: left } = table(found, stages)
-    response.writeHead(200, { 'content-type': 'application/x-ndjson', 'x-pugmark-kind': rows ? 'table' : 'events', 'x-pugmark-columns': columns.map(encodeURIComponent).join(',') })
-    return response.end((rows ?? left.toReversed()).slice(0, body.limit ?? 1000).map((row) => `${JSON.stringify(row)}\n`).join(''))
+    return void sendEvents(response, searchEvents(body, table(found, stages)))
   }
   if (first === 'events') {
     const event = events.find((each) => each['event.id'] === second)

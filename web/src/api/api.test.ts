@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest'
-import { backtest, search } from './client'
+import { ApiError, backtest, search, serverSent } from './client'
 import { type FromHub, Hub } from './hub'
+import type { SearchEvent } from './types'
 
 class FakeSource {
   static opened: FakeSource[] = []
@@ -83,35 +84,85 @@ describe('hub', () => {
   })
 })
 
-function streamOf(chunks: string[]) {
+function streamOf(chunks: (string | Uint8Array)[]) {
   return new ReadableStream({
     start(controller) {
-      for (const chunk of chunks) controller.enqueue(new TextEncoder().encode(chunk))
+      for (const chunk of chunks) controller.enqueue(typeof chunk === 'string' ? new TextEncoder().encode(chunk) : chunk)
       controller.close()
     },
   })
 }
 
-describe('search', () => {
-  async function ask(chunks: string[]) {
-    const body = streamOf(chunks)
-    vi.stubGlobal('fetch', async () => new Response(body, { headers: { 'x-pugmark-kind': 'table', 'x-pugmark-columns': 'a%2Cb,count()' } }))
-    const rows: unknown[] = []
-    let head: unknown
-    try {
-      await search({ query: '', from: null, to: null, limit: 10 }, new AbortController().signal, (next) => (head = next), (batch) => rows.push(...batch))
-      return { head, rows, error: null }
-    } catch (error) {
-      return { head, rows, error: (error as Error).message }
-    }
+describe('server-sent events', () => {
+  async function read(chunks: (string | Uint8Array)[], charsMax?: number) {
+    const events: string[] = []
+    for await (const { name, data } of serverSent(new Response(streamOf(chunks)), charsMax)) events.push(`${name}=${data}`)
+    return events
   }
 
-  it('joins lines that a chunk cut', async () => {
-    expect(await ask(['{"a":', '1}\n{"a":2}\n\n', '{"a":3}'])).toEqual({ head: { kind: 'table', columns: ['a,b', 'count()'] }, rows: [{ a: 1 }, { a: 2 }, { a: 3 }], error: null })
+  const long = 'event: rows\r\ndata: [{"m":"größer 🐾"}]\r\n\r\n: ping\r\n\r\ndata:a\r\ndata: b\r\n\r\n'
+  it.each<[string, string[], string[]]>([
+    ['a name and data', ['event: kind\ndata: {}\n\n'], ['kind={}']],
+    ['no name, and no blank after the colon', ['data:x\n\n'], ['message=x']],
+    ['only the first blank is none of the data', ['data:  x \n\n'], ['message= x ']],
+    ['more than one line of data', ['data: a\ndata:\ndata: b\n\n'], ['message=a\n\nb']],
+    ['colons in the data', ['data: a:b: c\n\n'], ['message=a:b: c']],
+    ['every kind of line end', ['data: a\r\ndata: b\rdata: c\n\r\n'], ['message=a\nb\nc']],
+    ['a line end in two chunks', ['event: a\r', '\ndata: b\r', '\n\r', '\n', 'data: c\r', '\r'], ['a=b', 'message=c']],
+    ['comments and other fields', [': ping\n\nid: 7\nretry: 9\ndata: a\ndatas: b\n\n'], ['message=a']],
+    ['a name without data', ['event: a\n\ndata: b\n\n'], ['message=b']],
+    ['a field without a colon', ['data\ndata\n\n'], ['message=\n']],
+    ['an end in the middle of an event', ['data: a\n\ndata: b\n'], ['message=a']],
+    ['nothing', [], []],
+  ])('%s', async (_, chunks, expected) => {
+    expect(await read(chunks)).toEqual(expected)
   })
 
-  it('takes an error line at the end, but not an event with a key of that name', async () => {
-    expect(await ask(['{"error":"disk"}\n', '{"error":{"code":"busy","message":"stopped"}}\n'])).toMatchObject({ rows: [{ error: 'disk' }], error: 'stopped' })
+  it('is the same however it is cut, within a character too', async () => {
+    const bytes = new TextEncoder().encode(long)
+    for (let size = 1; size <= bytes.length; size += 1) {
+      const chunks = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) => bytes.slice(i * size, (i + 1) * size))
+      expect(await read(chunks), `chunks of ${size}`).toEqual(['rows=[{"m":"größer 🐾"}]', 'message=a\nb'])
+    }
+  })
+
+  it('keeps no event without end', async () => {
+    await expect(read(['data: 12345678\n', 'data: 12345678'], 20)).rejects.toThrow('too long')
+    await expect(read(['data: 12345678\n\n', 'data: 12345678\n\n'], 20)).resolves.toHaveLength(2)
+  })
+})
+
+describe('search', () => {
+  async function ask(chunks: string[], status = 200) {
+    const fetched = vi.fn(async (_path: string, _init: RequestInit) => new Response(streamOf(chunks), { status }))
+    vi.stubGlobal('fetch', fetched)
+    const got: SearchEvent[] = []
+    const end = await search({ query: 'a', from: null, to: null, limit: 10 }, new AbortController().signal, (event) => got.push(event)).catch((error: unknown) => error)
+    return { got, end, init: fetched.mock.calls[0]?.[1] }
+  }
+  const kind = 'event: kind\ndata: {"kind":"table","columns":["a,b"]}\n\n'
+
+  it('tells each part, then what is said at the end', async () => {
+    const { got, end, init } = await ask([kind, 'event: rows\ndata: [{"a,b":1}]\n\nevent: end\ndata: {"rows":1,"exhausted":false,"cursor":"7.1"}\n\n'])
+    expect(new Headers(init?.headers).get('accept')).toContain('text/event-stream')
+    expect(got).toEqual([
+      { name: 'kind', data: { kind: 'table', columns: ['a,b'] } },
+      { name: 'rows', data: [{ 'a,b': 1 }] },
+    ])
+    expect(end).toMatchObject({ exhausted: false, cursor: '7.1' })
+  })
+
+  it('throws an error of the stream as one of any other call', async () => {
+    const error = { code: 'limit', message: 'read_bytes_max', hint: 'shorter', from: 2, to: 5 }
+    const { got, end } = await ask([kind, `event: error\ndata: ${JSON.stringify({ error })}\n\n`])
+    expect(got).toHaveLength(1)
+    expect(end).toBeInstanceOf(ApiError)
+    expect(end).toMatchObject(error)
+    expect((await ask([JSON.stringify({ error })], 400)).end).toMatchObject({ ...error, status: 400 })
+  })
+
+  it('does not take a stream that was cut for a whole answer', async () => {
+    expect((await ask([kind])).end).toMatchObject({ code: 'cut' })
   })
 })
 

@@ -1,5 +1,5 @@
-/** Every call to /api/v1 goes through here: errors in one shape, the CSRF header, NDJSON as a stream. */
-import type { BacktestProgress, BacktestReport } from './types'
+/** Every call to /api/v1 goes through here: errors in one shape, the CSRF header, answers as streams. */
+import type { BacktestProgress, BacktestReport, SearchEnd, SearchEvent } from './types'
 
 /** What the server said went wrong, in the words to show. `from` and `to` are byte offsets in a query. */
 export class ApiError extends Error {
@@ -63,8 +63,8 @@ async function call<T>(method: string, path: string, body?: unknown, signal?: Ab
   return (await response.json()) as T
 }
 
-async function send(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<Response> {
-  const headers: Record<string, string> = { accept: 'application/json, application/x-ndjson' }
+async function send(method: string, path: string, body: unknown, signal?: AbortSignal, accept = 'application/json, application/x-ndjson'): Promise<Response> {
+  const headers: Record<string, string> = { accept }
   if (method !== 'GET') headers['x-pugmark-request'] = '1'
   if (body !== undefined) headers['content-type'] = body instanceof Blob ? body.type : 'application/json'
   let response: Response
@@ -112,27 +112,21 @@ export interface SearchRequest {
   from: string | null
   to: string | null
   limit: number
+  /** Goes on after the page that ended with it. */
+  cursor?: string
+  /** Asks for events over time, too. */
+  histogram?: { buckets: number; by: string }
 }
 
-export interface SearchHead {
-  kind: 'events' | 'table'
-  columns: string[]
-}
-
-/** Streams the answer to a search: `onHead` once, then `onRows` per network chunk. */
-export async function search(
-  request: SearchRequest,
-  signal: AbortSignal,
-  onHead: (head: SearchHead) => void,
-  onRows: (rows: Record<string, unknown>[]) => void,
-): Promise<void> {
-  const response = await send('POST', '/search', request, signal)
-  const columns = response.headers.get('x-pugmark-columns') ?? ''
-  onHead({
-    kind: response.headers.get('x-pugmark-kind') === 'table' ? 'table' : 'events',
-    columns: columns === '' ? [] : columns.split(',').map(decode),
-  })
-  await ndjson(response, onRows)
+/** Asks a search whose answer comes in parts: `onEvent` for each of them, then what is said at the end. Aborting stops the server's work. */
+export async function search(request: SearchRequest, signal: AbortSignal, onEvent: (event: SearchEvent) => void): Promise<SearchEnd> {
+  const response = await send('POST', '/search', request, signal, 'text/event-stream, application/json')
+  for await (const { name, data } of serverSent(response)) {
+    if (name === 'error') throw new ApiError(200, (JSON.parse(data) as { error: ErrorBody }).error)
+    if (name === 'end') return JSON.parse(data) as SearchEnd
+    onEvent({ name, data: JSON.parse(data) } as SearchEvent)
+  }
+  throw cut('end')
 }
 
 export type ExportFormat = 'csv' | 'ndjson' | 'parquet'
@@ -141,14 +135,6 @@ export type ExportFormat = 'csv' | 'ndjson' | 'parquet'
 export async function exported(request: { query: string; from: string | null; to: string | null; format: ExportFormat }): Promise<{ file: Blob; rowsMax: number }> {
   const response = await send('POST', '/export', request)
   return { file: await response.blob(), rowsMax: Number(response.headers.get('x-pugmark-cap')) }
-}
-
-function decode(name: string): string {
-  try {
-    return decodeURIComponent(name.trim())
-  } catch {
-    return name
-  }
 }
 
 export interface BacktestRequest {
@@ -168,7 +154,47 @@ export async function backtest(request: BacktestRequest, signal: AbortSignal, on
     for (const line of lines) if (line.report !== undefined) reports.push(line.report as BacktestReport)
   })
   if (reports[0]) return reports[0]
-  throw new ApiError(200, { code: 'cut', message: 'The answer ended before its report', hint: 'The server may have stopped: look at its log, then try again.' })
+  throw cut('report')
+}
+
+/** The error of an answer that ended without its last part. */
+function cut(part: string): ApiError {
+  return new ApiError(200, { code: 'cut', message: `The answer ended before its ${part}`, hint: 'The server may have stopped: look at its log, then try again.' })
+}
+
+/** Most characters of one server-sent event: far more than a hundred of the largest rows have. */
+const EVENT_CHARS_MAX = 1 << 28
+
+/** Reads server-sent events as they come. Comments, and fields other than `event` and `data`, are passed over. */
+export async function* serverSent(response: Response, charsMax = EVENT_CHARS_MAX): AsyncGenerator<{ name: string; data: string }> {
+  if (!response.body) return
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader()
+  let [line, name, data] = ['', '', '']
+  let afterCr = false
+  try {
+    for (;;) {
+      const { value, done } = await reader.read()
+      // An event that lacks the empty line at its end is not whole, and is dropped.
+      if (done) return
+      // The two characters of a line end can come in two chunks.
+      const [first = '', ...others] = (afterCr && value.startsWith('\n') ? value.slice(1) : value).split(/\r\n|[\r\n]/)
+      afterCr = value.endsWith('\r')
+      line += first
+      for (const next of others) {
+        const [, field, text = ''] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? []
+        if (field === 'event') name = text
+        if (field === 'data') data += `${text}\n`
+        if (line === '') {
+          if (data !== '') yield { name: name || 'message', data: data.slice(0, -1) }
+          name = data = ''
+        }
+        line = next
+      }
+      if (line.length + data.length > charsMax) throw new ApiError(200, { code: 'too_long', message: 'A part of the answer is too long to be read', hint: 'Ask for fewer rows, or for fewer fields of them.' })
+    }
+  } finally {
+    reader.cancel().catch(() => {})
+  }
 }
 
 async function ndjson(response: Response, onRows: (rows: Record<string, unknown>[]) => void) {
@@ -180,16 +206,10 @@ async function ndjson(response: Response, onRows: (rows: Record<string, unknown>
     const lines = (rest + (value ?? '')).split('\n')
     rest = done ? '' : (lines.pop() ?? '')
     const rows = lines.filter((line) => line.trim() !== '').map((line) => JSON.parse(line))
-    const failed = rows.find(isErrorLine)
-    if (rows.length > 0) onRows(rows.filter((row) => row !== failed))
+    if (rows.length > 0) onRows(rows)
+    // A stream that broke ends with a line of the error shape.
+    const failed = rows.find((row) => row.error !== undefined)
     if (failed) throw new ApiError(200, failed.error as ErrorBody)
     if (done) return
   }
-}
-
-/** A stream that broke ends with a line of the error shape. An event may have a key `error` too. */
-function isErrorLine(row: Record<string, unknown>): boolean {
-  const keys = Object.keys(row)
-  const error = row.error as { code?: unknown; message?: unknown } | undefined
-  return keys.length === 1 && typeof error === 'object' && typeof error?.code === 'string' && typeof error?.message === 'string'
 }

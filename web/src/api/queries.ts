@@ -131,12 +131,19 @@ export interface Range {
   to: string | null
 }
 
-export const histogram = (query: string, range: Range, buckets: number, run: number) =>
+/** How events over time are drawn. */
+export const CHART = { buckets: 90, by: 'event.severity' }
+const LIVE_REFRESH_MS = 10_000
+
+/** The chart of a run while events arrive. Before, a run has the chart of its own answer. */
+export const liveHistogram = (query: string, range: Range, run: number, live: boolean) =>
   queryOptions({
-    queryKey: ['histogram', query, range, buckets, run],
-    queryFn: ({ signal }) => post<T.Histogram>('/histogram', { query, ...range, buckets, by: 'event.severity' }, signal),
-    placeholderData: (before) => before,
-    staleTime: Infinity,
+    queryKey: ['histogram', query, range, run],
+    queryFn: ({ signal }) => post<T.Histogram>('/histogram', { query, ...range, ...CHART }, signal),
+    enabled: live,
+    refetchInterval: LIVE_REFRESH_MS,
+    // Going back to a question runs it again, and that chart is newer than one that was kept.
+    gcTime: 0,
   })
 
 export const facets = (query: string, range: Range, run: number) =>

@@ -39,7 +39,26 @@ export interface Histogram {
   from: string
   to: string
   bucket_ms: number
+  /** Events in all buckets. */
+  count: number
+  /** From this time on buckets have all their events; equal to `from` once all are counted. */
+  complete_from: string
   buckets: HistogramBucket[]
+}
+
+/** A part of the answer to a streamed search. */
+export type SearchEvent =
+  | { name: 'kind'; data: { kind: 'events' | 'table'; columns: string[] } }
+  | { name: 'rows'; data: Row[] }
+  | { name: 'progress'; data: { events: number; events_done: number } }
+  | { name: 'histogram'; data: Histogram }
+
+/** What the last part of it says. */
+export interface SearchEnd {
+  /** No more rows match. */
+  exhausted: boolean
+  /** Where the next page goes on; null when there is none, or the rows have no pages. */
+  cursor: string | null
 }
 
 export type FieldKind = 'text' | 'long' | 'ip' | 'time' | 'bool' | 'bytes'

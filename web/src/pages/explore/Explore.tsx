@@ -1,9 +1,9 @@
 /** What is in the logs: a question, its answer over time, its fields, its events; live on the same page. */
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { useCallback, useEffect, useMemo, useRef, useState } from 'react'
+import { useCallback, useMemo, useRef, useState } from 'react'
 import { get } from '@/api/client'
-import { facets as facetsQuery, histogram as histogramQuery } from '@/api/queries'
+import { facets as facetsQuery, liveHistogram } from '@/api/queries'
 import type { LogEvent } from '@/api/types'
 import type { ExploreSearch } from '@/app/router'
 import { EventDetail } from '@/components/EventDetail'
@@ -12,7 +12,7 @@ import { Menu } from '@/components/Menu'
 import { Button, buttonClass, copyText, ErrorBox, IconButton, Loading, Title } from '@/components/ui'
 import { Icon } from '@/components/Icon'
 import { isControl, useKeys } from '@/lib/keys'
-import { count, plural } from '@/lib/number'
+import { count, percent, plural } from '@/lib/number'
 import { getPrefs, setPrefs, usePrefs } from '@/lib/prefs'
 import { addFilter, filterText, splitPipe } from '@/lib/query'
 import { asCli, asCurl } from '@/lib/shell'
@@ -24,16 +24,15 @@ import { Facets } from './Facets'
 import { Histogram } from './Histogram'
 import { NoMatch } from './NoMatch'
 import { Panel } from './Panel'
+import { isWhole, progressOf } from './progress'
 import { QueryBar } from './QueryBar'
 import { ResultTable } from './ResultTable'
 import { Saved } from './Saved'
 import { TimePicker } from './TimePicker'
 import { useLiveRows } from './useLiveRows'
-import { type Run, useRun } from './useRun'
+import { canGoOn, type Run, useRun } from './useRun'
 
-const BUCKETS = 90
 const COLUMNS = ['event.source', 'host.name']
-const LIVE_REFRESH_MS = 10_000
 
 export default function Explore() {
   const page = usePage()
@@ -45,8 +44,12 @@ export default function Explore() {
   const tail = useLiveRows(live && run.ready && !isTable ? q : null)
   const events = useMemo(() => merge(tail.events, isTable ? [] : run.rows), [tail.events, run.rows, isTable])
   const range = useMemo(() => ({ from: from || null, to: to || null }), [from, to])
-  const tick = useTick(live)
-  const histogram = useQuery(histogramQuery(head, range, BUCKETS, runId + tick))
+  const refreshed = useQuery(liveHistogram(q, range, runId, live && run.state === 'done'))
+  const counted = refreshed.data ?? run.histogram
+  // The chart of the question before stays until the first one of this is there.
+  const lastChart = useRef(counted)
+  if (counted || run.state !== 'running') lastChart.current = counted
+  const chart = lastChart.current
   const facets = useQuery(facetsQuery(head, range, runId))
   const readText = useRef(() => q)
   const timeTrigger = useRef<HTMLButtonElement>(null)
@@ -122,8 +125,8 @@ export default function Explore() {
           Live
         </Button>
       </div>
-      {histogram.data && <Histogram data={histogram.data} onZoom={onZoom} onWiden={onWiden} onFilter={(filter) => submit(addFilter(q, filter))} />}
-      <Bar run={run} page={page} shown={isTable ? run.rows.length : events.length} total={histogram.data?.buckets.reduce((sum, bucket) => sum + bucket.count, 0)} tail={tail} />
+      {chart && <Histogram data={chart} onZoom={onZoom} onWiden={onWiden} onFilter={(filter) => submit(addFilter(q, filter))} />}
+      <Bar run={run} page={page} shown={isTable ? run.rows.length : events.length} total={counted && isWhole(counted) ? counted.count : undefined} tail={tail} />
       <div className="border-line bg-surface flex min-h-0 flex-1 border-t">
         {!isTable && showFields && (
           <div className={`flex min-h-0 ${page.event ? 'max-[100rem]:hidden' : ''}`}>
@@ -203,7 +206,8 @@ function Results({ run, page, events, tail, cursor, open, onFilter, onColumn, on
       </>
     )
   }
-  const foot = run.state === 'running' ? 'Loading older events' : run.exhausted ? 'No older event matches in this time range' : ''
+  const foot =
+    run.state === 'running' ? 'Loading older events' : run.exhausted ? 'No older event matches in this time range' : run.state === 'done' && !canGoOn(run) ? 'More events match than are shown' : ''
   return (
     <EventTable
       events={events}
@@ -230,7 +234,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
       <p role="status" className="text-sm whitespace-nowrap">
         <span className="font-semibold">{words}</span>{' '}
         <span className="text-muted">
-          {run.state === 'running' ? 'searching' : run.state === 'cancelled' ? 'cancelled, partial' : run.state === 'done' ? `in ${Math.max(1, Math.round(run.ms))} ms` : ''}
+          {run.state === 'running' ? <Progress run={run} /> : run.state === 'cancelled' ? 'cancelled, partial' : run.state === 'done' ? `in ${Math.max(1, Math.round(run.ms))} ms` : ''}
         </span>
       </p>
       {page.live && run.kind === 'table' && <span className="text-muted text-sm">Live shows events, not tables: remove the pipe to follow them.</span>}
@@ -285,6 +289,17 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
   )
 }
 
+/** How far a run is. The share can be read, but each step of it is not announced. */
+function Progress({ run }: { run: Run }) {
+  const { doing, share } = progressOf(run)
+  return (
+    <>
+      {doing}
+      <span aria-live="off">, {percent(share)}</span>
+    </>
+  )
+}
+
 /** The address with relative times resolved now, for a case or a colleague. */
 function fixedLink(page: Page): string {
   const url = new URL(location.href)
@@ -335,15 +350,4 @@ function merge(live: LogEvent[], found: LogEvent[]): LogEvent[] {
   if (live.length === 0) return found
   const seen = new Set(live.map((event) => event['event.id']))
   return [...live, ...found.filter((event) => !seen.has(event['event.id']))]
-}
-
-/** Counts up while live, so that the chart is asked again now and then. */
-function useTick(live: boolean): number {
-  const [tick, setTick] = useState(0)
-  useEffect(() => {
-    if (!live) return
-    const timer = setInterval(() => setTick((n) => n + 1), LIVE_REFRESH_MS)
-    return () => clearInterval(timer)
-  }, [live])
-  return tick
 }

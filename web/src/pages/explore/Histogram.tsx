@@ -8,7 +8,8 @@ import { LEVELS, levelOfNumber, levelWord, SeverityShape, levelColour } from '@/
 import { IconButton } from '@/components/ui'
 import { count, plural } from '@/lib/number'
 import { isDark, usePrefs } from '@/lib/prefs'
-import { duration, formatTime, zoneLabel } from '@/lib/time'
+import { duration, formatTime, type Zone, zoneLabel } from '@/lib/time'
+import { isWhole } from './progress'
 
 type Band = Level | 'none'
 
@@ -37,15 +38,17 @@ interface Props {
 export function Histogram({ data, onZoom, onWiden, onFilter }: Props) {
   const [asTable, setAsTable] = useState(false)
   const bands = useMemo(() => stack(data), [data])
-  const total = data.buckets.reduce((sum, bucket) => sum + bucket.count, 0)
-  const label = `${plural(total, 'event')} from ${formatTime(data.from, 'utc', 's')} to ${formatTime(data.to, 'utc', 's')} UTC, in steps of ${duration(data.bucket_ms)}`
+  const { zone } = usePrefs()
+  const rest = (at: Zone) => (isWhole(data) ? '' : `not counted yet before ${formatTime(data.complete_from, at, 's')}`)
+  const label = [`${plural(data.count, 'event')} from ${formatTime(data.from, 'utc', 's')} to ${formatTime(data.to, 'utc', 's')} UTC`, `in steps of ${duration(data.bucket_ms)}`, rest('utc')].filter(Boolean).join(', ')
   return (
     <section aria-label="Events over time" className="px-4">
       <div className="flex h-6 items-center gap-3 text-sm">
         {bands.shown.map((band) => (
           <Legend key={band} band={band} n={bands.totals[band] ?? 0} onFilter={onFilter} />
         ))}
-        <span className="text-muted ml-auto whitespace-nowrap">bars of {duration(data.bucket_ms)}</span>
+        <span className="text-muted ml-auto truncate">{rest(zone)}</span>
+        <span className="text-muted whitespace-nowrap">bars of {duration(data.bucket_ms)}</span>
         <IconButton icon={asTable ? 'chart' : 'table'} label={asTable ? 'View as chart' : 'View as table'} onClick={() => setAsTable(!asTable)} />
       </div>
       {asTable ? <AsTable data={data} onZoom={onZoom} /> : <Plot data={data} bands={bands} label={label} onZoom={onZoom} onWiden={onWiden} />}
@@ -147,6 +150,18 @@ function Plot({ data, bands, label, onZoom, onWiden }: PlotProps) {
           }),
         ],
         hooks: {
+          // Shaded, so that what is not counted yet does not look like a time without events.
+          drawClear: [
+            (u) => {
+              if (isWhole(data)) return
+              const { left, top, height } = u.bbox
+              u.ctx.save()
+              u.ctx.globalAlpha = 0.5
+              u.ctx.fillStyle = tokenColour('line')
+              u.ctx.fillRect(left, top, Math.max(0, u.valToPos(Date.parse(data.complete_from) / 1000, 'x', true) - left), height)
+              u.ctx.restore()
+            },
+          ],
           setSelect: [
             (u) => {
               if (u.select.width < 4) return

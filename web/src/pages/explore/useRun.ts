@@ -1,7 +1,8 @@
-/** Runs one search, streams its rows, can be cancelled, and can go on to older events. */
+/** Runs one search, shows its rows and its chart as they come, can be cancelled, and can go on to older events. */
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { isAbort, search, type SearchRequest } from '@/api/client'
-import type { Row } from '@/api/types'
+import { CHART } from '@/api/queries'
+import type { Histogram, Row, SearchEvent } from '@/api/types'
 
 export interface Run {
   state: 'running' | 'done' | 'cancelled' | 'error'
@@ -12,68 +13,68 @@ export interface Run {
   error: unknown
   /** The server has read the question and said what it answers. */
   ready: boolean
-  /** No older event matches. */
+  /** The share of the events that were looked at to find rows, 0 to 1. */
+  searched: number
+  /** Events over time, as far as they are counted; null before the first are. */
+  histogram: Histogram | null
+  /** Where the next page of older events goes on; null when there is none, or the answer has no pages. */
+  cursor: string | null
+  /** No more rows match. */
   exhausted: boolean
 }
 
-export const PAGE = 1_000
+const PAGE = 1_000
 /** Rows kept in memory at most. */
-export const ROWS_MAX = 50_000
+const ROWS_MAX = 50_000
 
-const EMPTY: Run = { state: 'running', kind: 'events', columns: [], rows: [], ms: 0, error: null, ready: false, exhausted: false }
+const EMPTY: Run = {
+  state: 'running',
+  kind: 'events',
+  columns: [],
+  rows: [],
+  ms: 0,
+  error: null,
+  ready: false,
+  searched: 0,
+  histogram: null,
+  cursor: null,
+  exhausted: false,
+}
 
 export function useRun(query: string, from: string, to: string, runId: number) {
   const [run, setRun] = useState<Run>(EMPTY)
   const abort = useRef<AbortController | null>(null)
 
-  const start = useCallback((request: SearchRequest, before: Row[]) => {
+  const start = useCallback((request: SearchRequest, before: Run) => {
     abort.current?.abort()
     const controller = new AbortController()
     abort.current = controller
     const started = performance.now()
-    const seen = new Set(before.map((row) => row['event.id']))
-    let rows = before
-    let received = 0
-    let head: Pick<Run, 'kind' | 'columns'> = { kind: 'events', columns: [] }
+    let next: Run = { ...before, state: 'running', searched: 0 }
     let frame = 0
-    const show = (change: Partial<Run>) => {
+    const show = () => {
+      cancelAnimationFrame(frame)
+      frame = 0
       if (controller !== abort.current) return
-      setRun((old) => ({ ...old, ...head, rows, ms: performance.now() - started, ...change }))
+      const now = { ...next, ms: performance.now() - started }
+      // Events stay where a table would be, and a table where events would be, until it is known what comes.
+      setRun((old) => (now.ready ? now : { ...now, kind: old.kind }))
     }
-    const later = () => {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0
-        show({})
-      })
+    const change = (part: Partial<Run>) => {
+      next = { ...next, ...part }
+      // A full page is all that was asked for, however little was looked at.
+      if (next.rows.length - before.rows.length >= request.limit) next.searched = 1
+      frame ||= requestAnimationFrame(show)
     }
-    setRun((old) => (before.length > 0 ? { ...old, state: 'running', error: null } : { ...EMPTY, kind: old.kind }))
-    search(
-      request,
-      controller.signal,
-      (next) => {
-        head = next
-        show({ ready: true })
-      },
-      (batch) => {
-        received += batch.length
-        const fresh = head.kind === 'events' ? batch.filter((row) => !seen.has(row['event.id'])) : batch
-        for (const row of fresh) seen.add(row['event.id'])
-        rows = [...rows, ...fresh]
-        later()
-      },
-    )
-      .then(() => {
-        cancelAnimationFrame(frame)
-        show({ state: 'done', exhausted: received < request.limit || rows.length === before.length || rows.length >= ROWS_MAX })
-      })
-      .catch((error: unknown) => {
-        cancelAnimationFrame(frame)
-        show(isAbort(error) ? { state: 'cancelled' } : { state: 'error', error })
-      })
+    show()
+    search(request, controller.signal, (event) => change(partOf(event, next.rows)))
+      .then(({ cursor, exhausted }) => change({ state: 'done', cursor, exhausted }))
+      .catch((error: unknown) => change(isAbort(error) ? { state: 'cancelled' } : { state: 'error', error }))
+      .finally(show)
   }, [])
 
   useEffect(() => {
-    start({ query, from: from || null, to: to || null, limit: PAGE }, [])
+    start({ query, from: from || null, to: to || null, limit: PAGE, histogram: CHART }, EMPTY)
     return () => {
       const controller = abort.current
       abort.current = null
@@ -83,14 +84,35 @@ export function useRun(query: string, from: string, to: string, runId: number) {
 
   const cancel = useCallback(() => abort.current?.abort(), [])
 
-  /** The next older page: up to and with the oldest millisecond we hold, so that nothing falls between two pages. */
+  /** The next older page. */
   const older = useCallback(() => {
-    const last = run.rows.at(-1)?.['@timestamp']
-    if (run.state !== 'done' || run.exhausted || run.kind !== 'events' || typeof last !== 'string') return
-    const edge = Math.floor(Date.parse(last)) + 1
-    const overlap = run.rows.filter((row) => Date.parse(String(row['@timestamp'])) >= edge - 1 && Date.parse(String(row['@timestamp'])) < edge).length
-    start({ query, from: from || null, to: new Date(edge).toISOString(), limit: PAGE + overlap }, run.rows)
-  }, [run, query, from, start])
+    const { cursor, histogram } = run
+    if (cursor === null || !canGoOn(run)) return
+    // `now-1h` is another time for each page: all of them have the bounds that the server used for the first.
+    const bounds = { from: from === '' ? null : (histogram?.from ?? from), to: to === '' ? null : (histogram?.to ?? to) }
+    start({ query, ...bounds, limit: PAGE, cursor }, run)
+  }, [run, query, from, to, start])
 
   return { run, cancel, older }
+}
+
+/** True when there is another page that can be shown. */
+export function canGoOn({ state, cursor, rows }: Run): boolean {
+  return state === 'done' && cursor !== null && rows.length < ROWS_MAX
+}
+
+/** What an event of the stream changes. */
+function partOf(event: SearchEvent, rows: Row[]): Partial<Run> {
+  switch (event.name) {
+    case 'kind':
+      return { ...event.data, ready: true }
+    case 'rows':
+      return { rows: [...rows, ...event.data] }
+    case 'progress':
+      return { searched: event.data.events > 0 ? event.data.events_done / event.data.events : 0 }
+    case 'histogram':
+      return { histogram: event.data }
+    default:
+      return {}
+  }
 }
