@@ -52,6 +52,8 @@ export type SearchEvent =
   | { name: 'rows'; data: Row[] }
   | { name: 'progress'; data: { events: number; events_done: number } }
   | { name: 'histogram'; data: Histogram }
+  /** There will be no further histogram; the rows go on. */
+  | { name: 'histogram_error'; data: { error: { message: string } } }
 
 /** What the last part of it says. */
 export interface SearchEnd {

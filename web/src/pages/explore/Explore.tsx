@@ -250,6 +250,7 @@ function Bar({ run, page, shown, total, tail }: { run: Run; page: Page; shown: n
           {plural(tail.pending, 'new event')}
         </button>
       )}
+      {run.chartError !== null && <span className="text-sm">The chart is not complete: {run.chartError}</span>}
       {tail.refused && <span className="text-sm">Not followed live: eight other questions are live in this browser already</span>}
       {tail.dropped > 0 && <span className="text-sm">{count(tail.dropped)} arrived too fast to show; the search has them</span>}
       <div className="ml-auto flex items-center gap-1">

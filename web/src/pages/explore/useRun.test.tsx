@@ -151,6 +151,16 @@ it('says what went wrong', async () => {
   expect(used.run).toMatchObject({ state: 'error', error: { code: 'limit', message: 'too much to read', hint: 'shorter' } })
 })
 
+it('shows the rows of a question whose chart fails', async () => {
+  await run()
+  await last().say('kind', kind)
+  await last().say('histogram_error', { error: { code: 'limit', message: 'too many values' } })
+  await last().say('rows', page(9, 2))
+  await last().say('end', { rows: 2, exhausted: true, cursor: null })
+  expect(used.run).toMatchObject({ state: 'done', chartError: 'too many values', exhausted: true })
+  expect(used.run.rows).toHaveLength(2)
+})
+
 it('hears no more of the question before', async () => {
   const show = await run()
   const first = last()

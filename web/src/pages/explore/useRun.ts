@@ -17,6 +17,8 @@ export interface Run {
   searched: number
   /** Events over time, as far as they are counted; null before the first are. */
   histogram: Histogram | null
+  /** Why the histogram stays as it is, in words; null while all is well. */
+  chartError: string | null
   /** Where the next page of older events goes on; null when there is none, or the answer has no pages. */
   cursor: string | null
   /** No more rows match. */
@@ -37,6 +39,7 @@ const EMPTY: Run = {
   ready: false,
   searched: 0,
   histogram: null,
+  chartError: null,
   cursor: null,
   exhausted: false,
 }
@@ -112,6 +115,8 @@ function partOf(event: SearchEvent, rows: Row[]): Partial<Run> {
       return { searched: event.data.events > 0 ? event.data.events_done / event.data.events : 0 }
     case 'histogram':
       return { histogram: event.data }
+    case 'histogram_error':
+      return { chartError: event.data.error.message }
     default:
       return {}
   }
