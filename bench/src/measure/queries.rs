@@ -315,7 +315,8 @@ fn related() -> [Question; 4] {
             "query: sequence",
             "process.name:sshd | sequence by source.ip within=10m [ failed ] [ accepted ] \
              | stats count()",
-            "SELECT sum(n) FROM (SELECT sequenceCount('(?1)(?t<=600)(?2)')(toDateTime(ts), \
+            "SELECT sum(n) FROM (SELECT sequenceCount('(?1)(?t<=600000000)(?2)')( \
+             toUInt64(toUnixTimestamp64Micro(ts)), \
              hasToken(message, 'Failed'), hasToken(message, 'Accepted')) AS n \
              FROM events WHERE process = 'sshd' GROUP BY source_ip)",
             followed,
