@@ -167,9 +167,7 @@ fn computed<T: ArrowPrimitiveType>(
     of: impl Fn(T::Native, T::Native) -> Option<T::Native>,
 ) -> Option<ArrayRef> {
     let found: PrimitiveArray<T> = match (a, b) {
-        (Side::Column(a), Side::Column(b)) => {
-            a.iter().zip(b).map(|(a, b)| of(a?, b?)).collect()
-        }
+        (Side::Column(a), Side::Column(b)) => a.iter().zip(b).map(|(a, b)| of(a?, b?)).collect(),
         (Side::Column(a), Side::Same(b)) => a.unary_opt(|a| of(a, *b)),
         (Side::Same(a), Side::Column(b)) => b.unary_opt(|b| of(*a, b)),
         (Side::Same(_), Side::Same(_)) => return None,

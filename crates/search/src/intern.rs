@@ -161,7 +161,9 @@ impl Interner {
 
     pub(crate) fn number_of_text(&mut self, text: &str) -> u32 {
         match short(text.as_bytes()) {
-            Some(short) => self.numbers.number(short, || push(&mut self.texts, &mut self.ends, text)),
+            Some(short) => {
+                self.numbers.number(short, || push(&mut self.texts, &mut self.ends, text))
+            }
             None => self.number_of_long_text(text),
         }
     }
@@ -184,10 +186,10 @@ impl Interner {
         let mut found = vec![NULL; numbers.len()];
         let wanted = numbers.iter().enumerate().filter(|(_, number)| **number != NULL);
         match self.of {
-            Of::Text => self.texts(
-                wanted.map(|(at, number)| (at, other.text(*number))),
-                |at, number| found[at] = number,
-            ),
+            Of::Text => self
+                .texts(wanted.map(|(at, number)| (at, other.text(*number))), |at, number| {
+                    found[at] = number
+                }),
             Of::Long | Of::Time => {
                 let value = |number: &u32| other.longs[*number as usize];
                 let values = numbers.iter().map(|n| (*n != NULL).then(|| value(n)));

@@ -301,9 +301,21 @@ mod tests {
 
     fn keys() -> (Vec<Key>, RecordBatch) {
         let texts = [
-            Some("b"), None, Some("10"), Some("9"), Some("-3.5"), Some(""), Some("010"), Some("1e1"),
-            Some("https://example.com/a"), Some("https://example.com/"), Some("10.0.0.10"),
-            Some("10.0.0.9"), Some("0"), Some("-0"), Some("b\0"),
+            Some("b"),
+            None,
+            Some("10"),
+            Some("9"),
+            Some("-3.5"),
+            Some(""),
+            Some("010"),
+            Some("1e1"),
+            Some("https://example.com/a"),
+            Some("https://example.com/"),
+            Some("10.0.0.10"),
+            Some("10.0.0.9"),
+            Some("0"),
+            Some("-0"),
+            Some("b\0"),
         ];
         let longs = (0..texts.len() as i64).map(|n| (n % 4 > 0).then(|| (n % 3 - 1) << (n * 4)));
         let columns = [

@@ -263,9 +263,7 @@ impl StoreSearch {
         };
         match found {
             Some(found) => Ok(found),
-            None => {
-                self.general(request, snapshot, &others, trace).await.map(RowsOrTable::Rows)
-            }
+            None => self.general(request, snapshot, &others, trace).await.map(RowsOrTable::Rows),
         }
     }
 

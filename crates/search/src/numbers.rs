@@ -129,7 +129,8 @@ mod tests {
     fn equal_keys_have_equal_numbers() {
         let mut numbers = Numbers::default();
         assert_eq!((numbers.get(1), numbers.bytes()), (None, 0));
-        let keys: Vec<u128> = (0..10_000).map(|key| 1 + key % 5_000 * (u128::MAX / 5_000)).collect();
+        let keys: Vec<u128> =
+            (0..10_000).map(|key| 1 + key % 5_000 * (u128::MAX / 5_000)).collect();
         let (mut next, mut found) = (0, Vec::new());
         let mut new = |_| {
             next += 1;

@@ -57,13 +57,7 @@ impl<K: Eq + Hash + Copy, V: Clone> Cache<K, V> {
 
 impl<K: Eq + Hash, V> Generations<K, V> {
     /// Keeps a value; what is forgotten for its sake comes back.
-    fn put(
-        &mut self,
-        key: K,
-        value: V,
-        bytes: usize,
-        bytes_max: usize,
-    ) -> HashMap<K, (V, usize)> {
+    fn put(&mut self, key: K, value: V, bytes: usize, bytes_max: usize) -> HashMap<K, (V, usize)> {
         let mut forgotten = HashMap::new();
         if bytes > bytes_max {
             return forgotten;
