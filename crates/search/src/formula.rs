@@ -199,6 +199,19 @@ fn call(name: &str, a: &Operand, b: &Operand) -> Option<ArrayRef> {
     float_call(name, (&a.floats()?, &b.floats()?))
 }
 
+/// Comparisons.
+fn comparison<T: ArrowPrimitiveType>(name: &str, sides: (&Side<T>, &Side<T>)) -> Option<ArrayRef> {
+    match name {
+        "=" | "==" => compared(sides, |a, b| a == b),
+        "!=" => compared(sides, |a, b| a != b),
+        "<" => compared(sides, |a, b| a < b),
+        "<=" => compared(sides, |a, b| a <= b),
+        ">" => compared(sides, |a, b| a > b),
+        ">=" => compared(sides, |a, b| a >= b),
+        _ => None,
+    }
+}
+
 /// Operators of integers: absent where the result would be too large. `None` for those that make
 /// other numbers.
 fn long_call(name: &str, sides: (&Side<Int64Type>, &Side<Int64Type>)) -> Option<ArrayRef> {
@@ -207,13 +220,7 @@ fn long_call(name: &str, sides: (&Side<Int64Type>, &Side<Int64Type>)) -> Option<
         "-" => computed(sides, i64::checked_sub),
         "*" => computed(sides, i64::checked_mul),
         "%" => computed(sides, i64::checked_rem),
-        "=" | "==" => compared(sides, |a, b| a == b),
-        "!=" => compared(sides, |a, b| a != b),
-        "<" => compared(sides, |a, b| a < b),
-        "<=" => compared(sides, |a, b| a <= b),
-        ">" => compared(sides, |a, b| a > b),
-        ">=" => compared(sides, |a, b| a >= b),
-        _ => None,
+        _ => comparison(name, sides),
     }
 }
 
@@ -227,13 +234,7 @@ fn float_call(name: &str, sides: (&Side<Float64Type>, &Side<Float64Type>)) -> Op
         "*" => computed(sides, |a, b| finite(a * b)),
         "/" => computed(sides, |a, b| finite(a / b)),
         "%" => computed(sides, |a, b| finite(a % b)),
-        "=" | "==" => compared(sides, |a, b| a == b),
-        "!=" => compared(sides, |a, b| a != b),
-        "<" => compared(sides, |a, b| a < b),
-        "<=" => compared(sides, |a, b| a <= b),
-        ">" => compared(sides, |a, b| a > b),
-        ">=" => compared(sides, |a, b| a >= b),
-        _ => None,
+        _ => comparison(name, sides),
     }
 }
 
